@@ -1,0 +1,101 @@
+"""The batch run: one rule a notebook, papermill inside. `make reproduce` calls it.
+
+    snakemake --cores all --config preset=tiny run=tiny seed=0
+
+A notebook runs again when its cells, the library, a setting, or a notebook that it builds on have changed; what its
+outputs look like and when files were checked out does not matter. Checkpoints are no `output:` (Snakemake deletes
+the outputs of a failed job): a notebook that is started again finds them and goes on where it was.
+"""
+
+import os
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from saelib.batch import PARTIAL, cells_digest, failure_report, library_digest, make_command
+from saelib.storage import runs_folder
+
+# notebook: (notebooks whose files it reads, threads). Those that compute take every core that Snakemake has,
+# so that no two of them share the cores; 16 is cut to --cores.
+NOTEBOOKS = {
+    "01_language_model": ([], 16),
+    "02_scratch_saes": ([], 16),
+    "03_layer_transfer": (["02_scratch_saes"], 16),
+    "04_convergence": (["03_layer_transfer"], 1),
+    "05_report": (["01_language_model", "04_convergence"], 1),
+}
+
+PRESET = str(config.get("preset", "tiny"))
+RUN = str(config.get("run", PRESET))
+SEED = config.get("seed", 0)
+if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", RUN):
+    raise WorkflowError(f"run={RUN!r} names a folder: use letters, digits, dots, dashes and underscores")
+if not isinstance(SEED, int):
+    raise WorkflowError(f"seed={SEED!r} must be a whole number")
+
+STARTED = time.time()
+FOLDER = Path(os.path.relpath(runs_folder())) / RUN  # relative: papermill writes paths into the notebooks
+EXECUTED = FOLDER / "notebooks"
+COMMAND = make_command(PRESET, RUN, SEED)
+LIBRARY = library_digest()
+PYTHON = shlex.quote(sys.executable)
+
+
+rule all:
+    input:
+        [EXECUTED / f"{name}.ipynb" for name in NOTEBOOKS],
+        FOLDER / "report.html",
+    default_target: True
+
+
+for number, (name, (sources, cores)) in enumerate(NOTEBOOKS.items()):
+
+    rule:
+        name:
+            name
+        input:
+            [EXECUTED / f"{source}.ipynb" for source in sources],
+            notebook=ancient(f"notebooks/{name}.ipynb"),
+        output:
+            EXECUTED / f"{name}.ipynb",
+        params:
+            partial=EXECUTED / f"{name}{PARTIAL}",
+            cells=cells_digest(Path(f"notebooks/{name}.ipynb")),
+            library=LIBRARY,
+            preset=PRESET,
+            run=RUN,
+            seed=SEED,
+        threads: cores
+        priority: -number
+        message:
+            f"{name}: running"
+        shell:
+            # -r keeps a name such as 2024 a text; what a cell writes to stderr (progress, warnings) is shown.
+            f"SAELIB_BATCH=1 {PYTHON} -m papermill --engine ipc --start-timeout 300 "
+            "--no-progress-bar --log-output --log-level WARNING "
+            "-r preset {params.preset:q} -r run {params.run:q} -p seed {params.seed} "
+            "{input.notebook:q} {params.partial:q} && mv {params.partial:q} {output:q}"
+
+
+rule report:
+    input:
+        EXECUTED / "05_report.ipynb",
+    output:
+        FOLDER / "report.html",
+    params:
+        run=RUN,
+        library=LIBRARY,
+    message:
+        "report.html: writing"
+    shell:
+        f"{PYTHON} -m saelib.report {{params.run:q}}"
+
+
+onsuccess:
+    print(f"Done. The report: {FOLDER / 'report.html'}", file=sys.stderr)
+
+
+onerror:
+    print(f"\n{failure_report(EXECUTED, STARTED, COMMAND)}", file=sys.stderr)

@@ -1,0 +1,127 @@
+"""The paper's sparse autoencoder: what it computes, what it pays for, and the gradient of that.
+
+In: residual-stream vectors of one layer. Out: sparse features, reconstructions, losses and their gradients.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+CPU_TILE = 1024  # tokens whose features stay in cache between the five matrix products of a step
+
+
+class StepLosses(NamedTuple):
+    """Means over the tokens of a batch, left on the device: reading them is what waits for it."""
+
+    mse: Float[Tensor, ""]  # squared error, summed over d_model
+    l1: Float[Tensor, ""]  # sum of the features
+    l0: Float[Tensor, ""]  # active features
+
+    def loss(self, l1_coefficient: float) -> Float[Tensor, ""]:
+        """The training loss, L = mse + lambda * l1."""
+        return self.mse + l1_coefficient * self.l1
+
+
+class SparseAutoencoder(nn.Module):
+    r"""ReLU sparse autoencoder with an L1 penalty, as paper 1 trained it.
+
+    .. math::
+        f &= \mathrm{ReLU}(x W_{enc} + b_{enc}) \\
+        \hat x &= f W_{dec} + b_{dec} \\
+        L &= \frac1N \sum_n \Big( \lVert \hat x_n - x_n \rVert_2^2
+             + \lambda \sum_j f_{nj} \, \lVert W_{dec,j} \rVert_2 \Big)
+
+    with decoder rows of unit norm, so that the penalty is lambda times the sum of the features; the norm's own
+    gradient is kept, as in SAELens 3.14, where it enters the clipping and Adam's second moment. `b_dec` is not
+    subtracted from the input. Another architecture enters as a subclass with its own `encode`, `decode` and
+    `accumulate_gradients`, listed in `ARCHITECTURES` by SAELens's name.
+    """
+
+    architecture = "standard"
+
+    def __init__(self, d_model: int, d_sae: int) -> None:
+        """Zeros of the right shapes; `random_sae` and `load_sae` fill them."""
+        super().__init__()
+        self.W_enc = nn.Parameter(torch.zeros(d_model, d_sae))
+        self.b_enc = nn.Parameter(torch.zeros(d_sae))
+        self.W_dec = nn.Parameter(torch.zeros(d_sae, d_model))
+        self.b_dec = nn.Parameter(torch.zeros(d_model))
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.W_enc.shape[0]
+
+    @property
+    def d_sae(self) -> int:
+        """Number of features."""
+        return self.W_enc.shape[1]
+
+    def encode(self, x: Float[Tensor, "*tokens d_model"]) -> Float[Tensor, "*tokens d_sae"]:
+        """Features of residual-stream vectors."""
+        return torch.relu(x @ self.W_enc + self.b_enc)
+
+    def decode(self, features: Float[Tensor, "*tokens d_sae"]) -> Float[Tensor, "*tokens d_model"]:
+        """Reconstruction from features."""
+        return features @ self.W_dec + self.b_dec
+
+    def forward(self, x: Float[Tensor, "*tokens d_model"]) -> Float[Tensor, "*tokens d_model"]:
+        """Reconstruction of `x`."""
+        return self.decode(self.encode(x))
+
+    @torch.no_grad()
+    def accumulate_gradients(self, x: Float[Tensor, "tokens d_model"], l1_coefficient: float) -> StepLosses:
+        """Add the gradient of the loss on a batch to `.grad`, in closed form.
+
+        Five matrix products, tile by tile: what autograd does too, without its large intermediate tensors, which
+        on a CPU cost more to allocate than to fill. A test holds it against autograd.
+        """
+        mse, l0, feature_sums = x.new_zeros(()), x.new_zeros(()), torch.zeros_like(self.b_enc)
+        for tile in x.split(CPU_TILE if x.device.type == "cpu" else len(x)):
+            features = torch.addmm(self.b_enc, tile, self.W_enc).relu_()
+            error = torch.addmm(self.b_dec, features, self.W_dec).sub_(tile)
+            mse += torch.linalg.vector_norm(error).square()
+            l0 += torch.count_nonzero(features)
+            feature_sums += features.sum(0)
+            error.mul_(2 / len(x))
+            self._grad(self.W_dec).addmm_(features.T, error)
+            self._grad(self.b_dec).add_(error.sum(0))
+            upstream = torch.mm(error, self.W_dec.T).add_(l1_coefficient / len(x))
+            upstream = torch.ops.aten.threshold_backward(upstream, features, 0)  # the gradient of ReLU
+            self._grad(self.W_enc).addmm_(tile.T, upstream)
+            self._grad(self.b_enc).add_(upstream.sum(0))
+        penalty_slope = feature_sums.mul(l1_coefficient / len(x)).unsqueeze(1)  # times the row: d norm / d row
+        self._grad(self.W_dec).addcmul_(penalty_slope, self.W_dec)
+        return StepLosses(mse / len(x), feature_sums.sum() / len(x), l0 / len(x))
+
+    @staticmethod
+    def _grad(parameter: nn.Parameter) -> Tensor:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        return parameter.grad
+
+    @torch.no_grad()
+    def normalize_decoder(self) -> None:
+        """Scale every decoder row to unit norm, so that the L1 penalty cannot be dodged by small features.
+
+        No gradient component is projected away: SAELens 3.14 does so after the optimiser's step, to no effect.
+        """
+        self.W_dec.div_(torch.linalg.vector_norm(self.W_dec, dim=1, keepdim=True).clamp_min(1e-8))
+
+
+ARCHITECTURES: dict[str, type[SparseAutoencoder]] = {SparseAutoencoder.architecture: SparseAutoencoder}
+
+
+def random_sae(d_model: int, d_sae: int, generator: torch.Generator) -> SparseAutoencoder:
+    """A new SAE: independent Kaiming-uniform weights, biases 0, decoder rows of unit norm (PROTOCOL.md, paper 1).
+
+    Args:
+        generator: a CPU generator, so that the same seed gives the same SAE on every device.
+    """
+    sae = SparseAutoencoder(d_model, d_sae)
+    for weight in (sae.W_enc, sae.W_dec):
+        nn.init.kaiming_uniform_(weight, generator=generator)
+    sae.normalize_decoder()
+    return sae

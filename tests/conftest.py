@@ -1,0 +1,43 @@
+"""What every test shares: no network, fixed seeds, one thread, a runs folder of its own, a small random model."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before anything imports the libraries that read them; programs and kernels that a test starts inherit them.
+os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "WANDB_MODE": "disabled"}
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """`$SAELIB_RUNS` of the whole session: runs and cached corpora never touch the working tree."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAELIB_RUNS", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def reproducible() -> None:
+    """The same random numbers in every test, in whatever order the tests run; one thread, so sums keep their order."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (libraries may draw from the global state)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def random_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random GPT-NeoX, 3 layers of width 32, with a tokenizer, as transformers saves them. Read only."""
+    from saelib.embedded.train import Recipe, build_model, train_tokenizer
+
+    folder = tmp_path_factory.mktemp("random_model")
+    recipe = Recipe(vocabulary=320, width=32, layers=3, heads=4, longest_context=128)
+    build_model(recipe).save_pretrained(folder)
+    train_tokenizer(["A small text, so that the tokenizer has pairs to merge."] * 2, 320).save_pretrained(folder)
+    return folder

@@ -1,0 +1,17 @@
+"""A pytest plugin (`-p tests.nbval_ipc`): nbval's kernels talk over Unix sockets, as those of the batch run do.
+
+nbval always takes the first free TCP port, which pytest-socket forbids and a sandbox without loopback lacks.
+"""
+
+import nbval.kernel
+import papermill  # noqa: F401 (it loads saelib.ipc_engine, which cannot be the first of the two)
+from jupyter_client.manager import KernelManager
+
+from saelib.ipc_engine import PrivateSockets
+
+
+class SocketKernelManager(PrivateSockets, KernelManager):
+    """The kernel manager that nbval expects, over ipc."""
+
+
+nbval.kernel.KernelManager = SocketKernelManager
