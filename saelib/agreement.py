@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from saelib.convergence import DIRECTIONS, Interval, final_rows, layer_matched, mean_with_interval
+from saelib.narrative import with_interval
 
 SeedValue = Callable[[pd.DataFrame], float]  # of an evaluation table with the rows of one seed
 
@@ -48,6 +49,17 @@ def agreement_table(published: pd.DataFrame, evaluation: pd.DataFrame) -> pd.Dat
         rows.append({"claim": claim.text, "paper": paper, **ours._asdict(), "rule": RULES[claim.rule],
                      "percent": claim.percent, "agrees": verdict(claim.rule, paper, ours)})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """An agreement table as texts: claim, paper, this run (95% interval over seeds), agrees when, agrees."""
+    lines = []
+    for row in table.to_dict("records"):
+        digits = 1 if row["percent"] else 4
+        paper = f"{row['paper']:.{digits}%}" if row["percent"] else f"{row['paper']:.{digits}f}"
+        lines.append({"claim": row["claim"], "paper": paper, "this run": with_interval(row, digits, row["percent"]),
+                      "agrees when on the": row["rule"], "agrees": row["agrees"]})  # fmt: skip
+    return pd.DataFrame(lines)
 
 
 def mean_of(evaluation: pd.DataFrame, direction: str, arm: str, metric: str = "ce_score") -> float:

@@ -63,6 +63,24 @@ def plain_angular_distance(
     return sum(angles) / len(angles)
 
 
+def plain_loss(model: "LanguageModel", rows: Int[np.ndarray, "rows context"]) -> float:
+    """Mean cross-entropy in nats of the next tokens, as the bridge itself computes it, row by row."""
+    return sum(_bridge_loss(model, row) for row in torch.from_numpy(rows).long().unsqueeze(1).to(model.device)) / len(rows)
+
+
+def gpt_neox_parameters(vocabulary: int, layers: int, d_model: int) -> int:
+    """How many numbers a GPT-NeoX of Pythia's shape holds: MLP of 4 d_model, biases, embedding and unembedding untied.
+
+    A layer has 12 d_model^2 weights (4 for attention, 8 for the MLP), 9 d_model biases and two LayerNorms of 2 d_model.
+    """
+    return 2 * vocabulary * d_model + layers * (12 * d_model**2 + 13 * d_model) + 2 * d_model
+
+
+def shared_rows(first: Int[np.ndarray, "rows context"], second: Int[np.ndarray, "others context"]) -> int:
+    """How many different rows stand in both arrays."""
+    return len({row.tobytes() for row in first} & {row.tobytes() for row in second})
+
+
 def _bridge_residual(model: "LanguageModel", row: Tensor, layer: int) -> Tensor:
     with torch.no_grad():
         return model.bridge.run_with_cache(row, names_filter=hook_name(layer))[1][hook_name(layer)]

@@ -209,10 +209,10 @@ def resolve_config(preset: str = "tiny", run: str | None = None, **overrides: An
         ValueError: an unknown preset or field, or a value that contradicts another.
         TypeError: a value of the wrong type.
     """
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"preset={preset!r} is unknown; choose one of {', '.join(PRESETS)}")
     base = PRESETS[preset]
-    return _override(base, {"run": run or base.run, **overrides})
+    return _override(base, {"run": base.run if run is None else run, **overrides})
 
 
 def _override(base: Config, overrides: Mapping[str, Any]) -> Config:

@@ -147,7 +147,7 @@ def tokens_to_target(evaluation: pd.DataFrame, metric: str = "ce_score") -> pd.D
     table = table.merge(scratch[[*keys, "scratch_tokens_needed"]], on=keys)
     table["reached"] = np.isfinite(table["tokens_needed"])
     saving = 1 - table["tokens_needed"] / table["scratch_tokens_needed"]
-    table["saving"] = saving.where(table["reached"], 0.0)
+    table["saving"] = saving.where(table["reached"] & (table["scratch_tokens_needed"] > 0), 0.0)
     return table
 
 

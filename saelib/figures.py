@@ -15,7 +15,9 @@ import pandas as pd
 import seaborn as sns
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from saelib.storage import write_atomically
 
@@ -131,8 +133,8 @@ def tokens_axis(axis: Axes, last: float) -> None:
     unit, word = (1e6, "millions") if last >= 5e6 else (1e3, "thousands")
     axis.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
     axis.set_xlim(0, last)
-    ticks = np.unique([float(f"{last * share:.1g}") for share in (0.02, 0.08, 0.2, 0.4, 0.7)])
-    ticks = np.array([0.0, *ticks[(ticks > 0) & (ticks < 0.9 * last)], last])
+    ticks = np.unique([float(f"{last * share:.1g}") for share in (0.02, 0.1, 0.25, 0.5)])
+    ticks = np.array([0.0, *ticks[(ticks > 0) & (ticks < 0.75 * last)], last])
     axis.set_xticks(ticks, [f"{tick / unit:,.3g}" for tick in ticks])
     axis.minorticks_off()
     axis.set_xlabel(f"new training tokens ({word})")
@@ -152,11 +154,23 @@ def reference_line(axis: Axes, summary: Mapping[str, float], arm: str = "scratch
         axis.axhspan(summary["low"], summary["high"], color=COLOURS[arm], alpha=0.10, linewidth=0)
 
 
-def figure_legend(figure: Figure, axis: Axes) -> None:
-    """One legend for all panels, above them, in the order of drawing."""
-    handles, labels = axis.get_legend_handles_labels()
-    chosen = dict(zip(labels, handles, strict=True))
-    figure.legend(chosen.values(), chosen.keys(), loc="outside upper center", ncols=min(len(chosen), 5))
+def figure_legend(figure: Figure, panels: np.ndarray) -> None:
+    """One legend beneath all panels, with everything that any of them shows."""
+    found: dict[str, Any] = {}
+    for axis in panels.ravel():
+        handles, labels = axis.get_legend_handles_labels()
+        found = dict(zip(labels, handles, strict=True)) | found
+    order = [label for label in LABELS.values() if label in found]
+    order += [label for label in found if label not in order]
+    figure.legend([found[label] for label in order], order, loc="outside lower center", ncols=min(len(order), 6),
+                  fontsize=9, columnspacing=1.2, handlelength=1.6)  # fmt: skip
+
+
+def log_ticks(axis: Axis) -> None:
+    """Plain numbers at 1, 2 and 5 of every power of ten, on an axis that is logarithmic."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+    axis.set_minor_formatter("")
 
 
 @styled

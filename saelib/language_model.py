@@ -42,6 +42,7 @@ class LanguageModel:
         n_ctx: longest context in tokens; None where the architecture sets no limit.
         vocabulary: tokens that the model gives logits for, which may be more than the tokenizer knows.
         parameters: how many numbers the model holds, embeddings included.
+        block_weights: how many of them are in the weight matrices of one layer.
     """
 
     def __init__(
@@ -55,6 +56,9 @@ class LanguageModel:
         self.n_ctx: int | None = getattr(config, "max_position_embeddings", None)
         self.vocabulary: int = config.vocab_size
         self.parameters: int = sum(weight.numel() for weight in model.parameters())
+        ends = {id(module.weight) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
+        matrices = [weight for weight in model.parameters() if weight.ndim == 2 and id(weight) not in ends]
+        self.block_weights: int = sum(weight.numel() for weight in matrices) // self.n_layers
         self._model = model
         self._is_bare = type(model).__name__ in PARTS
         self._pass: ForwardPass = BarePass(model) if self._is_bare else BridgePass(self.bridge)

@@ -11,7 +11,7 @@ import seaborn as sns
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from saelib.figures import COLOURS, METRIC_LABELS, new_figure, styled, tokens_axis
+from saelib.figures import COLOURS, METRIC_LABELS, figure_legend, log_ticks, new_figure, styled, tokens_axis
 
 
 @styled
@@ -28,7 +28,7 @@ def loss_figure(losses: Float[np.ndarray, " positions"], baselines: Mapping[str,
                       textcoords="offset points", color="#606060")  # fmt: skip
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set(xlabel="position in the context (tokens)", ylabel="held-out loss (nats a token)", ylim=(0, None))
+    axis.set(xlabel="position in the context (tokens)", ylabel="held-out loss (nats a token)", ylim=(0, 1.08 * max([*baselines.values(), losses.max()])))
     return figure
 
 
@@ -62,10 +62,8 @@ def training_figure(training: pd.DataFrame, metrics: Sequence[str] = ("loss", "m
             axis.plot(means.index, means[layer], color=colour, marker="o", markersize=2.5, label=f"layer {layer}")
         tokens_axis(axis, means.index.max())
         axis.set(title=METRIC_LABELS[metric], yscale="log")
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axis.yaxis.set_minor_formatter("")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(layers), 6))
+        log_ticks(axis.yaxis)
+    figure_legend(figure, panels)
     return figure
 
 
@@ -88,6 +86,6 @@ def choice_figure(trials: pd.DataFrame, chosen: float) -> Figure:
                       textcoords="offset points", weight=weight, fontsize=9)  # fmt: skip
     axis.margins(y=0.2)
     axis.set(xlabel=METRIC_LABELS["l0"], ylabel=METRIC_LABELS["ce_score"], xscale="log")
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    log_ticks(axis.xaxis)
     axis.legend()
     return figure

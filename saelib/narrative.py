@@ -1,19 +1,22 @@
 """Sentences and small tables for notebooks: what was seen, written from the numbers themselves.
 
-In: numbers and intervals. Out: Markdown in the notebook's output.
+In: numbers, intervals and tables. Out: Markdown in the notebook's output, which reads the same in JupyterLab, on a
+code host and in the report.
 """
 
 import math
 import platform
+import re
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
 import pandas as pd
 
-from saelib.convergence import Interval
+from saelib.convergence import Interval, mean_with_interval
 
 SHOWN_PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "pandas", "matplotlib")
+MARKDOWN_SIGNS = re.compile(r"([\\|*_`<>\[\]$#~])")
 
 
 def say(text: str) -> None:
@@ -21,6 +24,26 @@ def say(text: str) -> None:
     from IPython.display import Markdown, display
 
     display(Markdown(text))
+
+
+def show_table(table: pd.DataFrame, digits: int = 3) -> None:
+    """Show a table as Markdown, every cell in full; its index is left out.
+
+    Args:
+        digits: behind the point of floating-point numbers.
+    """
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
+    lines += [[_cell(value, digits) for value in row] for row in table.itertuples(index=False, name=None)]
+    say("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def _cell(value: Any, digits: int) -> str:
+    if value is pd.NA or value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.{digits}f}"
+    text = f"{value:,}" if type(value) is int else str(value)
+    return MARKDOWN_SIGNS.sub(r"\\\1", text)
 
 
 def versions() -> str:
@@ -37,6 +60,45 @@ def with_interval(value: Interval | Mapping[str, Any] | pd.Series, digits: int =
     return shown[0] if any(map(math.isnan, numbers[1:])) else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
+def interval_table(summary: pd.DataFrame, digits: int = 3, percent: bool = False) -> pd.DataFrame:
+    """A summary whose columns mean, low, high and count become one column of text, "mean (95% interval)"."""
+    texts = [with_interval(row, digits, percent) for _, row in summary.iterrows()]
+    kept = [name for name in summary if name not in ("mean", "low", "high", "count")]
+    return summary[kept].assign(**{"mean (95% interval)": texts})
+
+
+def metric_table(rows: pd.DataFrame, by: list[str], digits: Mapping[str, int]) -> pd.DataFrame:
+    """Mean and interval over the rows of each group (one row a seed), a column a metric.
+
+    Args:
+        digits: behind the point, by metric; also says which metrics, and in what order.
+    """
+    lines = []
+    for key, group in rows.groupby(by, observed=True):
+        cells = {metric: with_interval(mean_with_interval(group[metric]), places) for metric, places in digits.items()}
+        lines.append(dict(zip(by, key, strict=True)) | cells)
+    return pd.DataFrame(lines)
+
+
+def tokens_table(needed: pd.DataFrame) -> pd.DataFrame:
+    """Tokens to target, a row a layer: means over seeds, or how many seeds arrive where not all do.
+
+    Args:
+        needed: what `convergence.tokens_to_target` gives.
+    """
+    lines = []
+    for (direction, layer), group in needed.groupby(["direction", "act_layer"], observed=True):
+        line: dict[str, Any] = {"direction": direction, "layer": layer}
+        for arm, seeds in group.groupby("arm"):
+            arrived = int(seeds["reached"].sum())
+            everybody = arrived == len(seeds)
+            text = thousands(seeds["tokens_needed"].mean()) if everybody else f"{arrived} of {len(seeds)} arrive"
+            line["transfer" if arm == direction else str(arm)] = text
+        lines.append(line)
+    columns = ["direction", "layer", "transfer", "control", "scratch"]
+    return pd.DataFrame(lines)[columns].sort_values(["direction", "layer"], ascending=[False, True])
+
+
 def thousands(tokens: float) -> str:
     """A token count in words: "62 thousand", "1.5 million", or "not reached" for infinity."""
     if not math.isfinite(tokens):
@@ -47,13 +109,6 @@ def thousands(tokens: float) -> str:
     return f"{tokens:.0f}"
 
 
-def interval_table(summary: pd.DataFrame, digits: int = 3, percent: bool = False) -> pd.DataFrame:
-    """A summary with the columns mean, low, high, count as one column of text, "mean (95% interval)"."""
-    texts = [with_interval(row, digits, percent) for _, row in summary.iterrows()]
-    kept = [name for name in summary if name not in ("mean", "low", "high", "count")]
-    return summary[kept].assign(**{"mean (95% interval)": texts})
-
-
 def check(name: str, ours: float, independent: float, tolerance: float) -> None:
     """Show a number beside an independent one.
 
@@ -62,4 +117,4 @@ def check(name: str, ours: float, independent: float, tolerance: float) -> None:
     """
     difference = abs(ours - independent)
     assert difference <= tolerance, f"{name}: {ours} and {independent} differ by {difference}, more than {tolerance}"
-    say(f"✓ {name}: **{ours:.6g}**, by the independent way {independent:.6g} (allowed difference {tolerance:g})")
+    say(f"✓ {name}: **{ours:.5g}**, by the independent way {independent:.5g} (they may differ by {tolerance:g})")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from saelib.agreement import mean_of
 from saelib.convergence import DIRECTIONS, average_curves, normalised_scores
-from saelib.figures import COLOURS, LABELS, METRIC_LABELS, figure_legend, new_figure, styled
+from saelib.figures import COLOURS, LABELS, METRIC_LABELS, figure_legend, log_ticks, new_figure, styled
 
 LEFT_OVER = "1 - CE-loss score (log scale)"
 
@@ -33,10 +33,9 @@ def averages_figure(evaluations: Mapping[str, pd.DataFrame]) -> Figure:
         panels[-1, column].set_xlabel("new tokens / tokens of the source")
     panels[0, 0].set(ylabel=LEFT_OVER, yscale="log")
     panels[1, 0].set(ylabel=METRIC_LABELS["l0"], yscale="log")
-    for axis, ticks in zip(panels[:, 0], ((0.02, 0.03, 0.05, 0.1, 0.2, 0.3), (20, 50, 100, 200, 500)), strict=True):
-        axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-        axis.minorticks_off()
-    figure_legend(figure, panels[0, 0])
+    for axis in panels[:, 0]:
+        log_ticks(axis.yaxis)
+    figure_legend(figure, panels)
     return figure
 
 
@@ -76,5 +75,5 @@ def normalised_figure(evaluations: Mapping[str, pd.DataFrame], lowest: float = 0
         axis.set(title=title, xlabel="layer")
         axis.set_xticks(sorted(evaluation["act_layer"].unique()))
     panels[0, 0].set_ylabel("normalised CE-loss score\n(0 = untrained source)")
-    figure_legend(figure, panels[0, 0])
+    figure_legend(figure, panels)
     return figure

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RESULTS = PROJECT / "results"
 NEEDED_ARMS = {"training": {"scratch", "control"}, "evaluation": {"scratch", "control", "zero_shot"}}
-CHOICE_COLUMNS = ("l1_coefficient", "learning_rate", "tokens", "ce_score", "zero_shot_ce_score", "l0", "explained_variance")
+CHOICE_COLUMNS = ("l1_coefficient", "learning_rate", "tokens", "ce_score", "zero_shot_ce_score", "l0", "mse")
 
 
 def read_results(experiment: "Experiment", name: str = "evaluation") -> pd.DataFrame:

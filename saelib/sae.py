@@ -82,7 +82,7 @@ class SparseAutoencoder(nn.Module):
         for tile in x.split(CPU_TILE if x.device.type == "cpu" else len(x)):
             features = torch.addmm(self.b_enc, tile, self.W_enc).relu_()
             error = torch.addmm(self.b_dec, features, self.W_dec).sub_(tile)
-            mse += torch.linalg.vector_norm(error).square()
+            mse += torch.dot(error.view(-1), error.view(-1))
             l0 += torch.count_nonzero(features)
             feature_sums += features.sum(0)
             error.mul_(2 / len(x))

@@ -40,17 +40,19 @@ BETTER = {"ce_score": "higher is better", "mse": "lower is better", "l0": "spars
 
 @styled
 def convergence_figure(evaluation: pd.DataFrame) -> Figure:
-    """The main figure: CE-loss score over new tokens, each direction beside the control and the finished scratch SAEs."""
+    """The main figure: CE-loss score over new tokens, each direction, the control, and finished scratch."""
     curves = average_curves(evaluation, ["ce_score"])
     figure, panels = new_figure(9.6, 4.2, ncols=2, sharey=True)
     for axis, direction in zip(panels[0], DIRECTIONS, strict=True):
         chosen = curves[curves["direction"] == direction]
         target = _draw_curves(axis, chosen, direction)
         _mark_crossing(axis, chosen[chosen["arm"] == direction], target["mean"], direction)
+        axis.annotate(f"finished scratch: {thousands(curves['tokens'].max())} tokens", (0.03, target["mean"]),
+                      xycoords=("axes fraction", "data"), xytext=(0, 4), textcoords="offset points")  # fmt: skip
         axis.set_title(ARROWS[direction])
     panels[0, 0].set_ylim(*_focus(evaluation, "ce_score"))
     panels[0, 0].set_ylabel("CE-loss score (1 = nothing lost)")
-    figure_legend_of_both(figure, panels)
+    figure_legend(figure, panels)
     seeds = evaluation["seed"].nunique()
     figure.suptitle(
         f"Held-out CE-loss score over new training tokens, mean over layers and {seeds} seed{'s' * (seeds > 1)}"
@@ -80,7 +82,9 @@ def _mark_crossing(axis: Axes, transfer: pd.DataFrame, target: float, direction:
     crossing = first_crossing(transfer["tokens"].to_list(), transfer["mean"].to_list(), target, "rises")
     if math.isfinite(crossing) and crossing > 0:
         axis.vlines(crossing, 0, target, color=COLOURS[direction], linestyle=":", linewidth=1.5)
-        axis.annotate(f"level with scratch after\n{thousands(crossing)} new tokens", (crossing, 0.05), xytext=(7, 0),
+        right_half = crossing > transfer["tokens"].max() / 4  # the axis is a square root
+        axis.annotate(f"level with scratch after\n{thousands(crossing)} new tokens", (crossing, 0.05),
+                      xytext=(-7 if right_half else 7, 0), ha="right" if right_half else "left",
                       xycoords=("data", "axes fraction"), textcoords="offset points",
                       bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})  # fmt: skip
 
@@ -93,17 +97,6 @@ def _focus(evaluation: pd.DataFrame, metric: str) -> tuple[float, float]:
     means = np.concatenate([kept[["mean", "low", "high"]].to_numpy().ravel(), finals["mean"].to_numpy()])
     low, high = np.nanmin(means), np.nanmax(means)
     return float(low - 0.08 * (high - low)), float(high + 0.08 * (high - low))
-
-
-def figure_legend_of_both(figure: Figure, panels: np.ndarray) -> None:
-    """One legend with the arms of both directions."""
-    pairs = {}
-    for axis in panels.ravel():
-        handles, labels = axis.get_legend_handles_labels()
-        pairs |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in pairs}
-    order = [LABELS[arm] for arm in (*DIRECTIONS, "control", "scratch", "zero_shot") if LABELS[arm] in pairs]
-    figure.legend([pairs[label] for label in order], order, loc="outside lower center", ncols=len(order), fontsize=9,
-                  columnspacing=1.2, handlelength=1.6)  # fmt: skip
 
 
 @styled
@@ -119,7 +112,7 @@ def average_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_sco
         row[0].set_ylabel(ARROWS[direction])
     for axis in panels[0]:
         axis.set_xlabel("")
-    figure_legend_of_both(figure, panels)
+    figure_legend(figure, panels)
     return figure
 
 
@@ -140,7 +133,7 @@ def layer_figure(evaluation: pd.DataFrame, metric: str = "ce_score") -> Figure:
         axis.set_xlabel("")
     for axis in panels[:, 0]:
         axis.set_ylabel(METRIC_LABELS[metric])
-    figure_legend_of_both(figure, panels)
+    figure_legend(figure, panels)
     return figure
 
 
@@ -152,7 +145,8 @@ def _draw_layer(axis: Axes, curves: pd.DataFrame, layer: int) -> None:
     for arm in ("control", *DIRECTIONS):
         if len(curve := curves[curves["arm"] == arm]):
             band(axis, curve, arm, marker="o", markersize=2.5)
-    levels = [*transfers["mean"], target["mean"]]
+    end_of_control = curves[curves["arm"] == "control"].sort_values("tokens")["mean"].tail(1)
+    levels = [*transfers["mean"], target["mean"], *end_of_control]
     axis.set_ylim(min(levels) - 0.1 * np.ptp(levels), max(levels) + 0.15 * np.ptp(levels))
     tokens_axis(axis, curves.loc[curves["arm"] != "scratch", "tokens"].max())
     axis.set_title(f"layer {layer}")
@@ -164,7 +158,7 @@ def final_figure(evaluation: pd.DataFrame) -> Figure:
     final = final_rows(evaluation).assign(lost=lambda rows: 1 - rows["ce_score"])
     arms = ("scratch", *DIRECTIONS, "control")
     layers = sorted(final["act_layer"].unique())
-    figure, panels = new_figure(max(8.0, 0.85 * len(layers)), 5.2, nrows=2, sharex=True)
+    figure, panels = new_figure(max(9.0, 0.85 * len(layers)), 5.2, nrows=2, sharex=True)
     for axis, metric in zip(panels[:, 0], ("lost", "l0"), strict=True):
         summary = summarise(final, ["arm", "act_layer"], metric)
         for position, arm in enumerate(arms):
@@ -178,7 +172,7 @@ def final_figure(evaluation: pd.DataFrame) -> Figure:
     panels[1, 0].set_ylabel(METRIC_LABELS["l0"])
     panels[1, 0].set_xticks(range(len(layers)), [str(layer) for layer in layers])
     panels[1, 0].set_xlabel("layer")
-    figure_legend(figure, panels[0, 0])
+    figure_legend(figure, panels)
     return figure
 
 
@@ -193,11 +187,12 @@ def gains_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score
             band(axis, chosen[chosen["direction"] == direction], direction, marker="o", markersize=3)
         axis.axhline(0, color=COLOURS["control"], linewidth=1)
         tokens_axis(axis, chosen["tokens"].max())
-        size = 10 ** math.floor(math.log10(max(chosen["mean"].abs().min(), 1e-6)))
-        axis.set_yscale("symlog", linthresh=size)
+        smallest = max(chosen["mean"].abs().min(), 1e-6)
+        axis.set_yscale("symlog", linthresh=10 ** math.floor(math.log10(smallest)))
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
         axis.set_title(f"{METRIC_LABELS[metric]}\n{BETTER.get(metric, '')}")
     panels[0, 0].set_ylabel("transfer minus control")
-    figure_legend(figure, panels[0, 0])
+    figure_legend(figure, panels)
     return figure
 
 
@@ -208,15 +203,17 @@ def savings_figure(evaluation: pd.DataFrame) -> Figure:
     targets = {"ce_score": "target: final CE-loss score", "loss": "target: final training loss"}
     figure, panels = new_figure(8, 2.6, ncols=2, sharey=True)
     for axis, (target, title) in zip(panels[0], targets.items(), strict=True):
-        chosen = table[(table["target"] == target) & (table["arm"] == table["direction"])]
-        for place, (_, row) in enumerate(chosen.iloc[::-1].iterrows()):
+        chosen = table[(table["target"] == target) & (table["arm"] == table["direction"])].set_index("direction")
+        for place, direction in enumerate(DIRECTIONS):
+            row = chosen.loc[direction]
             half = np.nan_to_num(row["high"] - row["mean"])
-            axis.barh(place, row["mean"], 0.55, xerr=half, color=COLOURS[row["direction"]],
+            axis.barh(place, row["mean"], 0.55, xerr=half, color=COLOURS[direction],
                       error_kw={"linewidth": 1.5, "capsize": 3})  # fmt: skip
-            axis.annotate(f"{row['mean']:.0%}  ({row['share_reached']:.0%} arrive)", (max(row["mean"] + half, 0), place),
-                          xytext=(6, 0), textcoords="offset points", va="center")  # fmt: skip
-        axis.set_yticks(range(len(chosen)), chosen.iloc[::-1]["direction"])
-        axis.set(title=title, xlim=(min(0.0, float(np.nanmin([*chosen["low"], 0]))), 1.45), xlabel="share of tokens saved")
+            label = f"{row['mean']:.0%}  ({row['share_reached']:.0%} arrive)"
+            axis.annotate(label, (max(row["mean"] + half, 0), place), xytext=(6, 0), textcoords="offset points", va="center")
+        axis.set_yticks(range(len(DIRECTIONS)), DIRECTIONS)
+        axis.set_ylim(len(DIRECTIONS) - 0.5, -0.5)
+        axis.set(title=title, xlim=(min(0.0, np.nanmin([*chosen["low"], 0.0])), 1.45), xlabel="share of tokens saved")
         axis.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0%", "25%", "50%", "75%", "100%"])
         axis.grid(axis="y", visible=False)
     return figure

@@ -169,7 +169,9 @@ def test_bridge_is_folded_and_leaves_the_model_alone(models: dict[str, LanguageM
     assert cache[hook_name(1)].mean(-1).abs().max() < 1e-5
     assert torch.equal(model.logits(tokens), before)
     assert tokenizer_hash(model.tokenizer) == hashed
-    assert model.bridge.to_tokens("ban ted").tolist()[0] == [0, *model.tokenizer("ban ted")["input_ids"]]
+    ids = model.tokenizer("ban ted")["input_ids"]
+    assert model.bridge.to_tokens("ban ted", prepend_bos=False).tolist() == [ids]
+    assert model.bridge.to_tokens("ban ted", prepend_bos=True).tolist() == [[0, *ids]]
 
 
 def test_embedded_model_and_folders_never_reach_for_a_network(

@@ -1,0 +1,67 @@
+# Everything that a newcomer types. A fresh machine needs GNU make and Python 3.11 or newer; the first call makes .venv.
+#   make reproduce PRESET=pythia-160m RUN=first SEED=1 CORES=8
+
+PYTHON ?= python3
+PRESET ?= tiny
+RUN ?= $(PRESET)
+SEED ?= 0
+CORES ?= all
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# sae-lens needs another transformer-lens than the kit: the libraries to compare with have an environment of their own.
+PEERS := .venv-peers
+PEERS_READY := $(PEERS)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup peers reproduce lab notebooks test bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## the environment, .venv (the other targets do this by themselves, once)
+
+peers: $(PEERS_READY) ## the environment of the libraries to compare with, .venv-peers (once)
+
+$(READY): requirements.lock pyproject.toml
+	$(call install,$(VENV),requirements.lock)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(PEERS_READY): benchmarks/requirements-peers.lock
+	$(call install,$(PEERS),$<)
+	@touch $@
+
+# install(environment, lock). torch comes first and by its exact version, so that nothing chooses another build of it.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "saelib needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet "$$(grep '^torch==' $(2))"
+	$(1)/bin/python -m pip install --quiet -r $(2)
+endef
+
+reproduce: $(READY) ## the experiment: executed notebooks, tables, figures and report.html under runs/$(RUN)
+	$(BIN)/python -m snakemake --cores $(CORES) --config preset=$(PRESET) run=$(RUN) seed=$(SEED) \
+	  --rerun-triggers mtime params --rerun-incomplete --nolock --scheduler greedy --quiet host reason
+
+lab: $(READY) ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir notebooks
+
+notebooks: $(READY) ## run the notebooks in place, so that the stored outputs are those of runs/tiny
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=-1 \
+	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+
+test: $(READY) $(PEERS_READY) ## the whole suite: ruff, mypy, pytest, notebooks under papermill and nbval
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: $(READY) $(PEERS_READY) ## timings beside other libraries
+	$(BIN)/python -m benchmarks.compare
+
+clean: ## remove the environments and the caches of tools; results in runs/ stay
+	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+	find . -path ./runs -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

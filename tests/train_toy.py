@@ -1,0 +1,26 @@
+"""A program that trains the toy SAEs, for tests that kill it: `python tests/train_toy.py FOLDER`."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from saelib.training import train
+from saelib.transfer import scratch_plans
+from tests.small_world import ToyModel, toy_config, toy_folders, toy_rows
+
+
+class SlowModel(ToyModel):
+    """Leaves time to be killed in."""
+
+    def residual_streams(self, tokens: torch.Tensor, layers: list[int]) -> torch.Tensor:
+        time.sleep(0.05)
+        return super().residual_streams(tokens, layers)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    config, folders = toy_config(), toy_folders(Path(sys.argv[1]))
+    print("ready", flush=True)
+    train(scratch_plans([0, 1, 2], config), config.scratch, SlowModel(), toy_rows(), config, folders, resume_seconds=0)
