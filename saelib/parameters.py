@@ -1,10 +1,11 @@
 """From a notebook's parameters cell to `open_experiment`, so that no parameter is lost on the way.
 
 In: the notebook's namespace. Out: its parameters by name. papermill only warns of a parameter that a notebook does
-not know; here every literal in the namespace is handed on, and `resolve_config` refuses what it does not know.
+not know; here every one of them is handed on, and `resolve_config` refuses what it does not know.
 """
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 IPYTHON_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
@@ -12,16 +13,21 @@ SCALARS = (str, int, float, bool, type(None))
 
 
 def notebook_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """The literals in a notebook's namespace: `open_experiment(**notebook_parameters(globals()))`.
+    """The parameters in a notebook's namespace: `open_experiment(**notebook_parameters(globals()))`.
 
-    A literal is a text, a number, a truth value, None, or a list, tuple or dict of literals. Private names and
-    IPython's own are left out. Call it right after the parameters cell, before any other literal has a name.
+    These are the names with a literal value (a text, a number, a truth value, None, or a list, tuple or dict of them)
+    that a cell of mere assignments set: the parameters cell, and the one that papermill puts after it. What other
+    cells compute is none, so that this cell may run again later. Outside IPython every literal counts.
     """
-    return {
-        name: value
-        for name, value in namespace.items()
-        if not name.startswith("_") and name not in IPYTHON_NAMES and _is_literal(value)
-    }
+    literals = {name: value for name, value in namespace.items() if _is_public(name) and _is_literal(value)}
+    if "In" not in namespace:
+        return literals
+    assigned = {name for cell in namespace["In"] for name in _mere_assignments(cell)}
+    return {name: value for name, value in literals.items() if name in assigned}
+
+
+def _is_public(name: str) -> bool:
+    return not name.startswith("_") and name not in IPYTHON_NAMES
 
 
 def _is_literal(value: Any) -> bool:
@@ -30,3 +36,19 @@ def _is_literal(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_literal, value))
     return type(value) in SCALARS
+
+
+def _mere_assignments(cell: str) -> Iterable[str]:
+    """Names that a cell sets, if it does nothing but set names to literals (papermill writes float('nan'))."""
+    try:
+        statements = ast.parse(cell).body
+    except SyntaxError:  # a magic, or a cell that failed: not the parameters cell
+        return set()
+    names: set[str] = set()
+    for statement in statements:
+        if not isinstance(statement, ast.Assign):
+            return set()
+        if any(isinstance(node, ast.Name) and node.id != "float" for node in ast.walk(statement.value)):
+            return set()
+        names |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    return names

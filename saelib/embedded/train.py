@@ -24,6 +24,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerF
 from saelib import docstrings
 from saelib.corpus import hash_tokens, split_documents, tokenize
 from saelib.embedded import EMBEDDED_FOLDER
+from saelib.embedded.card import write_card
 from saelib.storage import write_json
 
 END_OF_TEXT = "<|endoftext|>"
@@ -178,6 +179,7 @@ def train(recipe: Recipe, folder: Path, device: str, save_every: int = 250) -> N
         f"{first}-{last - 1}": curve[first:last].mean().item() for first, last in zip(edges, edges[1:], strict=False)
     }
     write_json(folder / "training.json", record)
+    write_card(folder)
     print(json.dumps({key: record[key] for key in ("tokens", "held_out_loss", "held_out_loss_by_position")}, indent=2))
 
 

@@ -1,0 +1,63 @@
+"""How lambda and the learning rate of the `tiny` preset were chosen: `python -m saelib.choice`.
+
+In: the preset, and a few values of each. Out: `results/choice_of_lambda.csv`, one row a trial: how sparse, how good, and
+how far an untransferred neighbour is behind, which is the room that a transfer has to show anything.
+"""
+
+import argparse
+from itertools import product
+
+import pandas as pd
+
+from saelib.config import PRESETS
+from saelib.experiment import Experiment, evaluate_phase, evaluate_zero_shot, open_experiment, train_phase
+from saelib.results import CHOICE_COLUMNS, RESULTS
+from saelib.storage import write_atomically
+
+L1_COEFFICIENTS = (1.0, 3.0, 10.0, 30.0)
+LEARNING_RATES = (1e-3, 3e-3)
+
+
+def open_trial(l1_coefficient: float, learning_rate: float) -> Experiment:
+    """The scratch phase of `tiny` with one SAE a layer, scored at its end only."""
+    scratch = PRESETS["tiny"].scratch
+    return open_experiment(
+        preset="tiny",
+        run=f"choice-{l1_coefficient:g}-{learning_rate:g}",
+        sae_seeds=1,
+        l1_coefficient=l1_coefficient,
+        scratch={"checkpoints": (0, scratch.tokens), "learning_rate": learning_rate},
+    )
+
+
+def trial(l1_coefficient: float, learning_rate: float) -> dict[str, float]:
+    """Train and score one trial: means over layers, and over neighbouring layers for `zero_shot_ce_score`."""
+    experiment = open_trial(l1_coefficient, learning_rate)
+    train_phase(experiment, "scratch")
+    scores = evaluate_phase(experiment, "scratch")
+    final = scores[scores["tokens"] == scores["tokens"].max()]
+    zero_shot = evaluate_zero_shot(experiment)
+    neighbours = zero_shot[(zero_shot["sae_layer"] - zero_shot["act_layer"]).abs() == 1]
+    return {
+        "l1_coefficient": l1_coefficient,
+        "learning_rate": learning_rate,
+        "tokens": experiment.config.scratch.tokens,
+        "zero_shot_ce_score": neighbours["ce_score"].mean(),
+        **final[["ce_score", "l0", "explained_variance", "dead_latents"]].mean().to_dict(),
+    }
+
+
+def main() -> None:
+    """Run all trials (finished ones are read back) and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--l1-coefficients", type=float, nargs="+", default=L1_COEFFICIENTS)
+    parser.add_argument("--learning-rates", type=float, nargs="+", default=LEARNING_RATES)
+    arguments = parser.parse_args()
+    rows = [trial(*values) for values in product(arguments.l1_coefficients, arguments.learning_rates)]
+    table = pd.DataFrame(rows)[[*CHOICE_COLUMNS, "dead_latents"]].round(4)
+    write_atomically(RESULTS / "choice_of_lambda.csv", lambda path: table.to_csv(path, index=False))
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Keep the default run's small tables and figures in `results/`, where README shows them: `python -m saelib.publish`.
+
+In: the finished folder `runs/tiny`. Out: `results/tiny`: the tables that notebooks 04 and 05 fall back on, the values
+that the notebooks recorded, the figures, and `savings.md`, the table that README quotes.
+"""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from saelib.convergence import DIRECTIONS, average_curves, savings
+from saelib.experiment import Experiment, open_experiment
+from saelib.results import RESULTS, read_results
+from saelib.storage import replace_folder
+
+TARGET_NAMES = {"ce_score": "CE-loss score", "loss": "loss (MSE + λ·L1)"}
+
+
+def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
+    """Copy what README and the notebooks show from a finished run.
+
+    Raises:
+        FileNotFoundError: the run is not finished; the message says how to make it.
+    """
+    evaluation = read_results(experiment)
+
+    def fill(temporary: Path) -> None:
+        for name in ("evaluation.parquet", "training.parquet", "config.json"):
+            shutil.copy(experiment.folder / name, temporary / name)
+        shutil.copytree(experiment.folder / "values", temporary / "values")
+        shutil.copytree(experiment.folder / "figures", temporary / "figures", ignore=shutil.ignore_patterns("*.svg"))
+        savings(evaluation).to_csv(temporary / "savings.csv", index=False)
+        (temporary / "savings.md").write_text(savings_markdown(evaluation), encoding="utf-8")
+
+    replace_folder(folder, fill)
+
+
+def savings_markdown(evaluation: pd.DataFrame) -> str:
+    """The main result as a Markdown table: one line for each direction."""
+    saved = savings(evaluation).set_index(["target", "direction", "arm"])
+    curves = average_curves(evaluation, ["ce_score", "l0"]).set_index(["metric", "direction", "arm", "tokens"])
+    last = evaluation.groupby("arm")["tokens"].max()
+    heads = ["direction", *(f"tokens saved, target: {name}" for name in TARGET_NAMES.values()),
+             "CE-loss score: transfer", "control, equal tokens", "scratch, finished", "L0: transfer", "scratch"]  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for way in DIRECTIONS:
+        cells = [_with_interval(saved.loc[(target, way, way)] * 100, 0, "%") for target in TARGET_NAMES]
+        cells += [_with_interval(curves.loc[("ce_score", way, arm, last[arm])], 4) for arm in (way, "control", "scratch")]
+        cells += [f"{curves.loc[('l0', way, arm, last[arm]), 'mean']:.0f}" for arm in (way, "scratch")]
+        lines.append(f"| {way} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _with_interval(row: pd.Series, digits: int, unit: str = "") -> str:
+    return f"{row['mean']:.{digits}f}{unit} ({row['low']:.{digits}f} to {row['high']:.{digits}f})"
+
+
+if __name__ == "__main__":
+    publish(open_experiment(preset="tiny"))
