@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PRESET ?= tiny
 RUN ?= $(PRESET)
-SEED ?= 0
+SEED ?=
 CORES ?= all
 
 VENV := .venv
@@ -15,7 +15,7 @@ PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers reproduce lab notebooks test bench clean
+.PHONY: help setup peers reproduce lab notebooks publish test bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ define install
 endef
 
 reproduce: $(READY) ## the experiment: executed notebooks, tables, figures and report.html under runs/$(RUN)
-	$(BIN)/python -m snakemake --cores $(CORES) --config preset=$(PRESET) run=$(RUN) seed=$(SEED) \
+	$(BIN)/python -m snakemake --cores $(CORES) --config preset=$(PRESET) run=$(RUN) $(if $(SEED),seed=$(SEED)) \
 	  --rerun-triggers mtime params --rerun-incomplete --nolock --scheduler greedy --quiet host reason
 
 lab: $(READY) ## JupyterLab on the notebooks
@@ -52,6 +52,9 @@ lab: $(READY) ## JupyterLab on the notebooks
 notebooks: $(READY) ## run the notebooks in place, so that the stored outputs are those of runs/tiny
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=-1 \
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+
+publish: $(READY) ## keep the small tables and figures of runs/tiny in results/, for README
+	$(BIN)/python -m saelib.publish
 
 test: $(READY) $(PEERS_READY) ## the whole suite: ruff, mypy, pytest, notebooks under papermill and nbval
 	$(BIN)/ruff check

@@ -29,10 +29,10 @@ NOTEBOOKS = {
 
 PRESET = str(config.get("preset", "tiny"))
 RUN = str(config.get("run", PRESET))
-SEED = config.get("seed", 0)
+SEED = config.get("seed")  # None leaves it to the notebooks
 if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", RUN):
     raise WorkflowError(f"run={RUN!r} names a folder: use letters, digits, dots, dashes and underscores")
-if not isinstance(SEED, int):
+if not isinstance(SEED, int | None):
     raise WorkflowError(f"seed={SEED!r} must be a whole number")
 
 STARTED = time.time()
@@ -66,7 +66,7 @@ for number, (name, (sources, cores)) in enumerate(NOTEBOOKS.items()):
             library=LIBRARY,
             preset=PRESET,
             run=RUN,
-            seed=SEED,
+            seed="" if SEED is None else f"-p seed {SEED}",
         threads: cores
         priority: -number
         message:
@@ -75,7 +75,7 @@ for number, (name, (sources, cores)) in enumerate(NOTEBOOKS.items()):
             # -r keeps a name such as 2024 a text; what a cell writes to stderr (progress, warnings) is shown.
             f"SAELIB_BATCH=1 {PYTHON} -m papermill --engine ipc --start-timeout 300 "
             "--no-progress-bar --log-output --log-level WARNING "
-            "-r preset {params.preset:q} -r run {params.run:q} -p seed {params.seed} "
+            "-r preset {params.preset:q} -r run {params.run:q} {params.seed} "
             "{input.notebook:q} {params.partial:q} && mv {params.partial:q} {output:q}"
 
 

@@ -42,6 +42,7 @@ class Competitor:
 
 ONE_PASS = (
     Competitor("this kit", "kit", "one_pass", peer=False),
+    Competitor('this kit, matmul_precision="medium" (not fp32)', "kit", "one_pass_medium", peer=False),
     Competitor("eai-sparsify Trainer", "sparsify_trainer", "one_pass"),
     Competitor("sae-lens MultiSAETrainingRunner, Hugging Face model", "sae_lens_runners", "one_pass_hugging_face"),
     Competitor("sae-lens MultiSAETrainingRunner, HookedTransformer", "sae_lens_runners", "one_pass"),

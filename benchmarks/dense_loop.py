@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.workload import Timing, Workload, report, stopwatch
 
 
-def one_pass(work: Workload, folder: Path) -> Timing:  # noqa: ARG001 - the signature that all competitors share
+def one_pass(work: Workload, folder: Path) -> Timing:
     """ReLU + L1 SAEs, one layer after the other in every step, on random vectors."""
     import torch
     from torch import nn

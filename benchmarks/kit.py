@@ -11,14 +11,17 @@ from benchmarks.workload import MODEL_FOLDER, Timing, Workload, read_rows, repor
 from saelib.config import ExperimentConfig, TrainingPhase, resolve_config
 from saelib.corpus import ShuffledRows
 from saelib.language_model import LanguageModel, load_language_model
-from saelib.training import PhaseFolders, SaePlan, train
+from saelib.trainee import PhaseFolders, SaePlan
+from saelib.training import train
 from saelib.transfer import scratch_plans, transfer_plans
 
 PACKAGES = ("transformer-lens",)
 BATCHES_IN_CHUNK = 2  # 8,192 tokens at the default sizes: what the peers' buffers hold, too
 
 
-def kit_config(work: Workload, folder: Path, scratch_tokens: int, transfer_tokens: int) -> ExperimentConfig:
+def kit_config(
+    work: Workload, folder: Path, scratch_tokens: int, transfer_tokens: int, matmul_precision: str = "highest"
+) -> ExperimentConfig:
     """The comparison's sizes as a config of the kit."""
     return resolve_config(
         "smoke",
@@ -32,6 +35,7 @@ def kit_config(work: Workload, folder: Path, scratch_tokens: int, transfer_token
         chunk_rows=BATCHES_IN_CHUNK * work.batch_tokens // work.context,
         scratch={"checkpoints": (0, scratch_tokens)},
         transfer={"checkpoints": (0, transfer_tokens)},
+        matmul_precision=matmul_precision,
         device=work.device,
     )
 
@@ -51,13 +55,19 @@ def loaded_model(config: ExperimentConfig) -> LanguageModel:
     return load_language_model(config.language_model, device=config.device)
 
 
-def one_pass(work: Workload, folder: Path) -> Timing:
+def one_pass(work: Workload, folder: Path, matmul_precision: str = "highest") -> Timing:
     """All layers from scratch."""
-    config = kit_config(work, folder, work.tokens, work.tokens)
+    config = kit_config(work, folder, work.tokens, work.tokens, matmul_precision)
     plans = scratch_plans(work.layer_indices, config)
     with TemporaryDirectory(dir=folder) as runs:
         seconds = run_phase(plans, config.scratch, config, folder, Path(runs))
-    return Timing(seconds, len(plans) * work.tokens, "train(), one pass; ReLU + L1", PACKAGES)
+    settings = f"train(), one pass; ReLU + L1; matmul_precision={matmul_precision!r}"
+    return Timing(seconds, len(plans) * work.tokens, settings, PACKAGES)
+
+
+def one_pass_medium(work: Workload, folder: Path) -> Timing:
+    """All layers from scratch, products of the SAEs rounded to bfloat16 inside where the hardware can."""
+    return one_pass(work, folder, "medium")
 
 
 def whole_experiment(work: Workload, folder: Path, arms: tuple[str, ...] = ("forward", "backward")) -> Timing:
@@ -74,4 +84,4 @@ def whole_experiment(work: Workload, folder: Path, arms: tuple[str, ...] = ("for
 
 
 if __name__ == "__main__":
-    report({"one_pass": one_pass, "experiment": whole_experiment})
+    report({"one_pass": one_pass, "one_pass_medium": one_pass_medium, "experiment": whole_experiment})

@@ -33,7 +33,7 @@ BORDERS = {"sign": 0.0, "half": 0.5, "nine tenths": 0.9}
 
 
 def verdict(rule: str, paper: float, ours: Interval) -> str:
-    """ "yes" or "no", by the rule; "open" where our interval holds the border (without one: by the mean alone)."""
+    """Say "yes" or "no", by the rule; "open" where our interval holds the border (without one: by the mean alone)."""
     border = BORDERS[rule]
     if math.isfinite(ours.low) and ours.low <= border <= ours.high:
         return "open"
@@ -108,12 +108,13 @@ def _claims() -> list[Claim]:
               lambda rows: mean_of(rows, "backward", "zero_shot") - mean_of(rows, "forward", "zero_shot"), "sign"),
     ]  # fmt: skip
     for direction in DIRECTIONS:
+        name = direction.capitalize()
         claims += [
-            Claim(f"{direction.capitalize()} transfer closes the gap from its untrained source to scratch (share closed)",
+            Claim(f"{name} transfer closes the gap from its untrained source to scratch (share closed)",
                   lambda rows, direction=direction: recovered(rows, direction), "nine tenths", percent=True),
             Claim(f"... and nearly so after a tenth of the source's tokens ({direction})",
-                  lambda rows, direction=direction: recovered(rows, direction, early=True), "nine tenths", percent=True),
-            Claim(f"{direction.capitalize()} transfer ends above finished scratch in CE score (difference)",
+                  lambda rows, direction=direction: recovered(rows, direction, early=True), "nine tenths", True),
+            Claim(f"{name} transfer ends above finished scratch in CE score (difference)",
                   lambda rows, direction=direction: change(rows, direction, "ce_score"), "sign"),
             Claim(f"... and at more than half of the layers ({direction})",
                   lambda rows, direction=direction: share_of_layers_won(rows, direction), "half", percent=True),
@@ -131,9 +132,9 @@ CLAIMS = _claims()
 def unmatched_baseline(evaluation: pd.DataFrame) -> pd.DataFrame:
     """What the paper's dashed line does: scratch over all layers, beside scratch over each direction's own layers."""
     final = final_rows(evaluation)
-    rows = [{"layers": "all (the paper's dashed line)", "scratch": final.loc[final["arm"] == "scratch", "ce_score"].mean()}]
+    everywhere = final.loc[final["arm"] == "scratch", "ce_score"].mean()
+    rows = [{"layers": "all (the paper's dashed line)", "scratch": everywhere}]
     for direction in DIRECTIONS:
         rows.append({"layers": f"those of {direction}", "scratch": mean_of(evaluation, direction, "scratch"),
                      "transfer": mean_of(evaluation, direction, direction)})  # fmt: skip
     return pd.DataFrame(rows)
-

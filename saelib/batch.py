@@ -29,9 +29,9 @@ def library_digest(folder: Path = Path(__file__).parent) -> str:
     return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
 
 
-def make_command(preset: str, run: str, seed: int) -> str:
+def make_command(preset: str, run: str, seed: int | None) -> str:
     """The shortest command that starts this run or goes on with it."""
-    settings = {"PRESET": (preset, "tiny"), "RUN": (run, preset), "SEED": (str(seed), "0")}
+    settings = {"PRESET": (preset, "tiny"), "RUN": (run, preset), "SEED": (str(seed), "None")}
     chosen = [f"{name}={shlex.quote(value)}" for name, (value, default) in settings.items() if value != default]
     return " ".join(["make reproduce", *chosen])
 

@@ -29,6 +29,7 @@ class PlainScores(NamedTuple):
     l0: float
 
 
+@torch.no_grad()
 def plain_scores(
     model: "LanguageModel", sae: SparseAutoencoder, layer: int, rows: Int[np.ndarray, "rows context"]
 ) -> PlainScores:
@@ -65,7 +66,8 @@ def plain_angular_distance(
 
 def plain_loss(model: "LanguageModel", rows: Int[np.ndarray, "rows context"]) -> float:
     """Mean cross-entropy in nats of the next tokens, as the bridge itself computes it, row by row."""
-    return sum(_bridge_loss(model, row) for row in torch.from_numpy(rows).long().unsqueeze(1).to(model.device)) / len(rows)
+    tokens = torch.from_numpy(rows).long().unsqueeze(1).to(model.device)
+    return sum(_bridge_loss(model, row) for row in tokens) / len(rows)
 
 
 def gpt_neox_parameters(vocabulary: int, layers: int, d_model: int) -> int:

@@ -6,10 +6,13 @@ an unknown name, a wrong type or a contradiction is an error before any work is 
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar, get_args, get_type_hints
+
+MATMUL_PRECISIONS = ("highest", "high", "medium")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,9 @@ class ExperimentConfig:
     """Adam's decay rates."""
     gradient_clip: float = 1.0
     """Largest norm of one SAE's gradient."""
+    matmul_precision: str = "highest"
+    """Of the SAEs' matrix products, as in `torch.set_float32_matmul_precision`: "highest" is float32, as in the paper;
+    "high" and "medium" let the hardware round to TF32 or bfloat16 inside a product, which is faster."""
     scratch: TrainingPhase
     """Phase 1: every layer from a random start."""
     transfer: TrainingPhase
@@ -91,11 +97,13 @@ class ExperimentConfig:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be above 0")
-        if self.seed < 0 or self.l1_coefficient < 0:
-            raise ValueError(f"seed={self.seed}, l1_coefficient={self.l1_coefficient}: must not be negative")
+        if self.seed < 0 or not 0 <= self.l1_coefficient < math.inf:
+            raise ValueError(f"seed={self.seed}, l1_coefficient={self.l1_coefficient}: must be finite and not negative")
         for name in ("l1_warm_up_share", "learning_rate_decay_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: is a share of the steps, between 0 and 1")
+        if self.matmul_precision not in MATMUL_PRECISIONS:
+            raise ValueError(f"matmul_precision={self.matmul_precision!r}: choose one of {', '.join(MATMUL_PRECISIONS)}")
         if self.chunk_tokens % self.batch_tokens:
             raise ValueError(
                 f"batch_tokens={self.batch_tokens} does not divide a chunk of chunk_rows={self.chunk_rows} x "

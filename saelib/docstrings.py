@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -61,18 +62,28 @@ def documents() -> list[Document]:
     Two processes parse, about 15 s in all. They are started as commands rather than by multiprocessing, which would
     import the caller's script again and wants it guarded by `if __name__ == "__main__"`.
     """
-    commands = [[sys.executable, "-m", "saelib.docstrings", str(part)] for part in range(PROCESSES)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT) for command in commands]
-    outputs = [process.communicate()[0] for process in running]
-    if failed := [process.args for process in running if process.returncode]:
-        raise RuntimeError(f"reading docstrings failed; its error stands above. The command was {failed[0]}")
+
+    def run(part: int) -> bytes:
+        command = [sys.executable, "-m", "saelib.docstrings", str(part)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, cwd=PROJECT)
+        if done.returncode:
+            raise RuntimeError(f"reading docstrings failed; its error stands above. The command was {command}")
+        return done.stdout
+
+    with ThreadPoolExecutor(PROCESSES) as pool:  # threads, as a process whose output nobody reads would wait
+        outputs = list(pool.map(run, range(PROCESSES)))
+    return unique_documents(Document(*json.loads(line)) for output in outputs for line in output.splitlines())
+
+
+def unique_documents(parsed: Iterable[Document]) -> list[Document]:
+    """Documents sorted by name; a paragraph stays in the first document that has it, and empty ones are dropped."""
     seen: set[str] = set()
     unique = []
-    for name, paragraphs in sorted(json.loads(line) for output in outputs for line in output.splitlines()):
-        fresh = [text for text in dict.fromkeys(paragraphs) if text not in seen]
+    for document in sorted(parsed):
+        fresh = [text for text in dict.fromkeys(document.paragraphs) if text not in seen]
         seen.update(fresh)
         if fresh:
-            unique.append(Document(name, fresh))
+            unique.append(Document(document.name, fresh))
     return unique
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from saelib.corpus import Corpus
     from saelib.language_model import LanguageModel
-    from saelib.training import PhaseFolders, SaePlan
+    from saelib.trainee import PhaseFolders, SaePlan
 
 PHASES = ("scratch", "transfer")
 
@@ -79,7 +79,7 @@ class Experiment:
 
     def phase_folders(self, name: str) -> "PhaseFolders":
         """Where a phase keeps SAEs and resume points."""
-        from saelib.training import PhaseFolders
+        from saelib.trainee import PhaseFolders
 
         return PhaseFolders(self.folder / "saes", self.folder / "checkpoints" / name)
 

@@ -64,8 +64,8 @@ CAPTIONS = {
     "final_by_layer": "CE loss left over and L0 at the end of training, layer by layer",
     "equal_token_gains": "Transfer minus from-scratch control at the same number of new tokens",
     "savings": "Share of the training tokens that a transfer saves until it is as good as scratch",
-    "report_averages": "Averages over layers by share of the source's training tokens, paper and this run",
-    "report_normalised": "Normalised CE-loss score at the end of transfer by relative depth, paper and this run",
+    "report_averages": "Averages over layers, over new tokens as a share of the source's, paper and this run",
+    "report_normalised": "Normalised CE-loss score at the end of transfer by layer, paper and this run",
 }
 
 STYLE = {

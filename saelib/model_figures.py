@@ -4,6 +4,7 @@ In: arrays and tables. Out: figures; `figures.save_figure` keeps them.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def loss_figure(losses: Float[np.ndarray, " positions"], baselines: Mapping[str,
     figure, panels = new_figure(7, 3.4)
     axis = panels[0, 0]
     edges = np.unique(np.geomspace(1, len(losses) + 1, 25).astype(int))
-    windows = [losses[first - 1 : last - 1].mean() for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    windows = [losses[first - 1 : last - 1].mean() for first, last in pairwise(edges)]
     axis.plot(edges[:-1], windows, marker="o", markersize=4, color=COLOURS["forward"])
     for name, loss in baselines.items():
         axis.axhline(loss, color=COLOURS["control"], linestyle="--", linewidth=1.2)
@@ -28,7 +29,8 @@ def loss_figure(losses: Float[np.ndarray, " positions"], baselines: Mapping[str,
                       textcoords="offset points", color="#606060")  # fmt: skip
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set(xlabel="position in the context (tokens)", ylabel="held-out loss (nats a token)", ylim=(0, 1.08 * max([*baselines.values(), losses.max()])))
+    axis.set_ylim(0, 1.08 * max([*baselines.values(), losses.max()]))
+    axis.set(xlabel="position in the context (tokens)", ylabel="held-out loss (nats a token)")
     return figure
 
 

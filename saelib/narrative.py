@@ -7,6 +7,7 @@ code host and in the report.
 import math
 import platform
 import re
+import warnings
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
@@ -46,10 +47,14 @@ def _cell(value: Any, digits: int) -> str:
     return MARKDOWN_SIGNS.sub(r"\\\1", text)
 
 
-def versions() -> str:
-    """Versions of Python and of the packages that decide numbers and figures, on one line."""
+def start_notebook() -> None:
+    """Print versions of Python and of the packages that decide numbers and figures.
+
+    Also silences tqdm, which warns, with this machine's folders, that it draws its bars as text.
+    """
+    warnings.filterwarnings("ignore", message="IProgress not found")
     packages = [f"{name} {metadata.version(name)}" for name in SHOWN_PACKAGES]
-    return ", ".join([f"Python {platform.python_version()}", *packages])
+    print(", ".join([f"Python {platform.python_version()}", *packages]))
 
 
 def with_interval(value: Interval | Mapping[str, Any] | pd.Series, digits: int = 3, percent: bool = False) -> str:

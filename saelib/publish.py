@@ -53,7 +53,8 @@ def savings_markdown(evaluation: pd.DataFrame) -> str:
 
 
 def _with_interval(row: pd.Series, digits: int, unit: str = "") -> str:
-    return f"{row['mean']:.{digits}f}{unit} ({row['low']:.{digits}f} to {row['high']:.{digits}f})"
+    low, high = (f"{row[bound]:.{digits}f}" for bound in ("low", "high"))
+    return f"{row['mean']:.{digits}f}{unit} ({low} to {high})"
 
 
 if __name__ == "__main__":

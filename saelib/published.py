@@ -29,7 +29,7 @@ def published_evaluation() -> pd.DataFrame:
     crossed["source_layer"] = crossed["sae_layer"]
     keys = ["arm", "source_layer", "sae_layer", "act_layer", "seed", "tokens", "source_tokens"]
     table = pd.concat([trained, crossed], ignore_index=True).assign(seed=SEED)[[*keys, *METRICS]]
-    return table.astype({name: "Int64" for name in ("source_layer", "sae_layer", "act_layer")})
+    return table.astype(dict.fromkeys(("source_layer", "sae_layer", "act_layer"), "Int64"))
 
 
 def published_angular_distance() -> Float[np.ndarray, "12 12"]:

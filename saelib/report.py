@@ -41,7 +41,7 @@ def write_report(folder: Path) -> Path:
 
 def _gallery(figures: Path) -> "list[NotebookNode]":
     """Cells with the figures of the other notebooks, in the order of `CAPTIONS`; 05 shows its own."""
-    from nbformat.v4 import new_markdown_cell, new_code_cell, new_output
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
     names = [name for name in CAPTIONS if not name.startswith("report_") and (figures / f"{name}.png").is_file()]
     cells = [new_markdown_cell("## All figures of this run")] if names else []

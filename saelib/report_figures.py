@@ -41,6 +41,7 @@ def averages_figure(evaluations: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _draw_average(axis: Axes, evaluation: pd.DataFrame, direction: str, metric: str) -> None:
     """A direction's mean curve from its untrained source on, and the level of scratch."""
+
     def shown(value: "float | pd.Series") -> "float | pd.Series":
         return 1 - value if metric == "ce_score" else value
 
@@ -49,7 +50,8 @@ def _draw_average(axis: Axes, evaluation: pd.DataFrame, direction: str, metric: 
     tokens = np.concatenate([[0], curve["tokens"] / source_tokens])
     means = [mean_of(evaluation, direction, "zero_shot", metric), *curve["mean"]]
     colour = COLOURS[direction]
-    axis.plot(tokens, [shown(mean) for mean in means], marker="o", markersize=3.5, color=colour, label=LABELS[direction])
+    heights = [shown(mean) for mean in means]
+    axis.plot(tokens, heights, marker="o", markersize=3.5, color=colour, label=LABELS[direction])
     axis.fill_between(tokens[1:], shown(curve["low"]), shown(curve["high"]), color=colour, alpha=0.2, linewidth=0)
     level = shown(mean_of(evaluation, direction, "scratch", metric))
     axis.axhline(level, color=colour, linestyle="--", linewidth=1.2, label=f"scratch at the layers of {direction}")
@@ -57,7 +59,7 @@ def _draw_average(axis: Axes, evaluation: pd.DataFrame, direction: str, metric: 
 
 @styled
 def normalised_figure(evaluations: Mapping[str, pd.DataFrame], lowest: float = 0.0) -> Figure:
-    """Normalised CE-loss score of each layer's finished transfers over relative depth: 1 is the layer's own scratch SAE.
+    """Normalised CE-loss score of finished transfers, layer by layer: 1 is the layer's own scratch SAE.
 
     Args:
         evaluations: by title.

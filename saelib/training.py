@@ -7,100 +7,26 @@ beside it, nor on how often the run was killed: both are tested bit for bit.
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from saelib.activations import batches, chunk_activations, chunk_order
 from saelib.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from saelib.config import ExperimentConfig, TrainingPhase
 from saelib.corpus import TokenRows
 from saelib.progress import progress
-from saelib.sae import SparseAutoencoder, random_sae
-from saelib.sae_folder import CONFIG, load_sae, save_sae
+from saelib.sae_folder import save_sae
+from saelib.trainee import METRICS, PhaseFolders, SaePlan, Trainee, start_sae
 
 if TYPE_CHECKING:
     from saelib.language_model import LanguageModel
 
 RESUME_SECONDS = 120.0  # between resume points; what they hold does not depend on when they are made
-METRICS = ("loss", "mse", "l1", "l0")
-
-
-@dataclass(frozen=True)
-class SaePlan:
-    """One SAE to train: where, from which start, how fast."""
-
-    arm: str
-    """"scratch", "forward", "backward" or "control"."""
-    sae_layer: int
-    """Layer whose residual stream it learns."""
-    seed: int
-    """Of the random start; a transfer carries the seed of its source."""
-    learning_rate: float
-    source_layer: int | None = None
-    """Layer of the finished scratch SAE that it copies; None for a random start."""
-    source_tokens: int = 0
-    """Tokens that the source was trained on."""
-
-    @property
-    def name(self) -> str:
-        """How messages name it."""
-        return f"{self.arm} L{self.sae_layer} seed {self.seed}"
-
-
-class PhaseFolders(NamedTuple):
-    """Where one phase of a run reads and writes."""
-
-    saes: Path
-    resume: Path
-
-    def sae(self, arm: str, layer: int, seed: int, tokens: int) -> Path:
-        """Folder of one SAE at one token count."""
-        return self.saes / arm / f"L{layer}" / f"seed{seed}" / str(tokens)
-
-
-class Trainee:
-    """An SAE in training: its plan, weights, optimiser, and sums since the last checkpoint of the grid."""
-
-    def __init__(self, plan: SaePlan, sae: SparseAutoencoder, config: ExperimentConfig) -> None:
-        self.plan, self.sae = plan, sae
-        self.optimiser = torch.optim.Adam(
-            sae.parameters(), lr=plan.learning_rate, betas=config.adam_betas, fused=True
-        )
-
-    def step(self, x: Tensor, l1_coefficient: float, rate_factor: float, gradient_clip: float) -> Tensor:
-        """One step on a batch [tokens, d_model]; returns loss, mse, l1, l0 and the gradient's norm before clipping."""
-        for parameter in self.sae.parameters():
-            if parameter.grad is not None:
-                parameter.grad.zero_()
-        losses = self.sae.accumulate_gradients(x, l1_coefficient)
-        norm = nn.utils.clip_grad_norm_(self.sae.parameters(), gradient_clip)
-        self.optimiser.param_groups[0]["lr"] = self.plan.learning_rate * rate_factor
-        self.optimiser.step()
-        self.sae.normalize_decoder()
-        return torch.stack([losses.loss(l1_coefficient), losses.mse, losses.l1, losses.l0, norm])
-
-    def state(self) -> dict[str, Tensor]:
-        """Weights and Adam's moments by name."""
-        state = {}
-        for name, parameter in self.sae.named_parameters():
-            state[name] = parameter
-            state |= {f"{name}.{moment}": value for moment, value in self.optimiser.state[parameter].items()}
-        return state
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over what `state` gave."""
-        for name, parameter in self.sae.named_parameters():
-            parameter.data.copy_(state[name])
-            self.optimiser.state[parameter] = {
-                moment: state[f"{name}.{moment}"].to("cpu" if moment == "step" else parameter.device)
-                for moment in ("step", "exp_avg", "exp_avg_sq")
-            }
 
 
 def train(
@@ -125,7 +51,7 @@ def train(
     """
     fingerprint = json.dumps([config.sha256(), asdict(phase), [asdict(plan) for plan in plans]], sort_keys=True)
     checkpoint = load_checkpoint(folders.resume)
-    trainees = [Trainee(plan, _start(plan, model, config, folders), config) for plan in plans]
+    trainees = [Trainee(plan, start_sae(plan, model, config, folders), config) for plan in plans]
     run = _Run(trainees, phase, model, config, folders, fingerprint)
     if checkpoint:
         run.restore(checkpoint)
@@ -171,14 +97,12 @@ class _Run:
         """All steps of one chunk; what they measured is read once, at its end."""
         first_step = self.tokens // self.config.batch_tokens
         measured = []
-        for step, batch in enumerate(batches(activations, order, self.config.batch_tokens), start=first_step):
-            l1_coefficient, rate_factor = self.schedule(step)
-            measured += [
-                trainee.step(
-                    batch[layers.index(trainee.plan.sae_layer)], l1_coefficient, rate_factor, self.config.gradient_clip
-                )
-                for trainee in self.trainees
-            ]
+        with _matmul_precision(self.config.matmul_precision):
+            for step, batch in enumerate(batches(activations, order, self.config.batch_tokens), start=first_step):
+                l1_coefficient, rate_factor = self.schedule(step)
+                for trainee in self.trainees:
+                    x = batch[layers.index(trainee.plan.sae_layer)]
+                    measured.append(trainee.step(x, l1_coefficient, rate_factor, self.config.gradient_clip))
         steps = torch.stack(measured).unflatten(0, (-1, len(self.trainees))).cpu()
         self._refuse_non_finite(steps, first_step)
         self.sums += steps[:, :, : len(METRICS)].double().sum(0)
@@ -255,13 +179,12 @@ class _Run:
         self.summed_steps, self.log = checkpoint.progress["summed_steps"], checkpoint.progress["log"]
 
 
-def _start(plan: SaePlan, model: "LanguageModel", config: ExperimentConfig, folders: PhaseFolders) -> SparseAutoencoder:
-    """The SAE at token 0: a copy of its source, or random weights that depend on the seed and the layer alone."""
-    if plan.source_layer is None:
-        seed = int(np.random.SeedSequence([plan.seed, plan.sae_layer]).generate_state(1)[0])
-        generator = torch.Generator().manual_seed(seed)
-        return random_sae(model.d_model, config.expansion_factor * model.d_model, generator).to(model.device)
-    source = folders.sae("scratch", plan.source_layer, plan.seed, plan.source_tokens)
-    if not (source / CONFIG).is_file():
-        raise FileNotFoundError(f"{plan.name} starts from {source}, which is missing; train the scratch SAEs first")
-    return load_sae(source, model.device)
+@contextmanager
+def _matmul_precision(precision: str) -> Iterator[None]:
+    """PyTorch's setting for float32 matrix products, for a while."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -7,7 +7,7 @@ the layer after, in the list of layers; the source is always a finished scratch 
 from collections.abc import Sequence
 
 from saelib.config import ExperimentConfig
-from saelib.training import SaePlan
+from saelib.trainee import SaePlan
 
 NEIGHBOUR = {"forward": -1, "backward": +1}  # where the source stands in the list of layers
 

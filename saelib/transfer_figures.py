@@ -210,7 +210,8 @@ def savings_figure(evaluation: pd.DataFrame) -> Figure:
             axis.barh(place, row["mean"], 0.55, xerr=half, color=COLOURS[direction],
                       error_kw={"linewidth": 1.5, "capsize": 3})  # fmt: skip
             label = f"{row['mean']:.0%}  ({row['share_reached']:.0%} arrive)"
-            axis.annotate(label, (max(row["mean"] + half, 0), place), xytext=(6, 0), textcoords="offset points", va="center")
+            end = (max(row["mean"] + half, 0), place)
+            axis.annotate(label, end, xytext=(6, 0), textcoords="offset points", va="center")
         axis.set_yticks(range(len(DIRECTIONS)), DIRECTIONS)
         axis.set_ylim(len(DIRECTIONS) - 0.5, -0.5)
         axis.set(title=title, xlim=(min(0.0, np.nanmin([*chosen["low"], 0.0])), 1.45), xlabel="share of tokens saved")

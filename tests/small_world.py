@@ -9,7 +9,7 @@ import torch
 
 from saelib.config import PRESETS, ExperimentConfig, TrainingPhase
 from saelib.corpus import ShuffledRows
-from saelib.training import PhaseFolders
+from saelib.trainee import PhaseFolders
 
 
 class ToyModel:

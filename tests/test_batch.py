@@ -221,8 +221,8 @@ def test_the_report_after_a_failure_leaves_out_older_ones(tmp_path: Path) -> Non
 
 
 def test_the_command_to_continue_names_what_differs_from_the_defaults() -> None:
-    assert make_command("tiny", "tiny", 0) == "make reproduce"
-    assert make_command("smoke", "smoke", 0) == "make reproduce PRESET=smoke"
+    assert make_command("tiny", "tiny", None) == "make reproduce"
+    assert make_command("smoke", "smoke", None) == "make reproduce PRESET=smoke"
     assert make_command("tiny", "second try", 1) == "make reproduce RUN='second try' SEED=1"
 
 

@@ -43,6 +43,7 @@ def test_grid_doubles_then_goes_evenly():
         ({"run": "../else"}, ValueError, "run='../else'"),
         ({"batch_tokens": 1000}, ValueError, "batch_tokens=1000 does not divide"),
         ({"sae_seeds": 0}, ValueError, "sae_seeds=0: must be above 0"),
+        ({"matmul_precision": "low"}, ValueError, "matmul_precision='low': choose one of highest, high, medium"),
         ({"l1_warm_up_share": 2.0}, ValueError, "l1_warm_up_share=2.0"),
         ({"scratch": {"checkpoints": [0, 100]}}, ValueError, "no multiples of a chunk's 16384 tokens"),
         ({"scratch": {"checkpoints": [16384]}}, ValueError, "start at 0 and rise"),

@@ -15,9 +15,9 @@ from saelib.storage import PROJECT
 from tests.batch_project import NOTEBOOKS, BatchProject
 
 STORED = sorted((PROJECT / "notebooks").glob("*.ipynb"))
-# Stored notebooks that need no trained SAEs, so that they run on a fresh clone in a test's time. Their cells that
+# Stored notebooks that train nothing, so that they run on a fresh clone in a test's time. Their cells that
 # are marked `# NBVAL_CHECK_OUTPUT` must print again what is stored.
-NEED_NO_RUN = ["01_language_model"]
+NEED_NO_RUN = ["01_language_model", "04_convergence", "05_report"]
 LARGEST = 700_000  # bytes
 HOME_FOLDERS = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt|tmp)/\w|[A-Z]:\\\\Users")
 NBVAL = [
@@ -63,7 +63,8 @@ class TestStored:
             assert isinstance(statement, ast.Assign), ast.unparse(statement)
             (name,) = statement.targets
             values[ast.unparse(name)] = ast.literal_eval(statement.value)
-        assert values.items() >= {"preset": "tiny", "run": "tiny", "seed": 0}.items()
+        assert values["preset"] == "tiny"  # the cheap run
+        assert {"run", "seed"} <= values.keys()
 
     def test_defines_nothing(self, path: Path) -> None:
         for cell in code_cells(nbformat.read(path, as_version=4)):

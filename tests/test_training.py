@@ -15,7 +15,8 @@ from saelib.config import TrainingPhase
 from saelib.sae import random_sae
 from saelib.sae_folder import load_sae
 from saelib.storage import PROJECT, read_json
-from saelib.training import SaePlan, Trainee, _Run, train
+from saelib.trainee import SaePlan, Trainee
+from saelib.training import _Run, train
 from saelib.transfer import scratch_plans, transfer_plans
 from tests.small_world import ToyModel, files_below, toy_config, toy_folders, toy_rows
 
