@@ -13,7 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from saelib.forward_pass import hook_name
-from saelib.sae import SparseAutoencoder
+from saelib.sae import SparseAutoencoder, random_sae
 
 if TYPE_CHECKING:
     from saelib.language_model import LanguageModel
@@ -76,6 +76,16 @@ def gpt_neox_parameters(vocabulary: int, layers: int, d_model: int) -> int:
     A layer has 12 d_model^2 weights (4 for attention, 8 for the MLP), 9 d_model biases and two LayerNorms of 2 d_model.
     """
     return 2 * vocabulary * d_model + layers * (12 * d_model**2 + 13 * d_model) + 2 * d_model
+
+
+def counted_sae_flops(d_model: int, d_sae: int, tokens: int = 64) -> float:
+    """FLOPs of one training step for each token, as PyTorch's counter sees them pass."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    sae = random_sae(d_model, d_sae, torch.Generator().manual_seed(0))
+    with FlopCounterMode(display=False) as counter:
+        sae.accumulate_gradients(torch.ones(tokens, d_model), l1_coefficient=1.0)
+    return counter.get_total_flops() / tokens
 
 
 def shared_rows(first: Int[np.ndarray, "rows context"], second: Int[np.ndarray, "others context"]) -> int:

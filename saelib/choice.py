@@ -14,7 +14,7 @@ from saelib.experiment import Experiment, evaluate_phase, evaluate_zero_shot, op
 from saelib.results import CHOICE_COLUMNS, RESULTS
 from saelib.storage import write_atomically
 
-L1_COEFFICIENTS = (1.0, 3.0, 10.0, 30.0)
+L1_COEFFICIENTS = (3.0, 10.0, 30.0)
 LEARNING_RATES = (1e-3, 3e-3)
 
 
@@ -43,7 +43,7 @@ def trial(l1_coefficient: float, learning_rate: float) -> dict[str, float]:
         "learning_rate": learning_rate,
         "tokens": experiment.config.scratch.tokens,
         "zero_shot_ce_score": neighbours["ce_score"].mean(),
-        **final[["ce_score", "l0", "explained_variance", "dead_latents"]].mean().to_dict(),
+        **final[["ce_score", "mse", "l0", "explained_variance", "dead_latents"]].mean().to_dict(),
     }
 
 

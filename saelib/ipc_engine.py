@@ -12,12 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager, KernelManager
 from papermill.engines import NBClientEngine
 
 
-class PrivateSockets:
-    """Mixed into a kernel manager, has it talk to its kernel through Unix sockets in a folder of its own.
+class IpcKernelManager(KernelManager):
+    """Talks to its kernel through Unix sockets in a folder of its own.
 
     Kernels that start at the same moment can pick the same TCP port (jupyter_client looks for a free one, lets it go,
     and the kernel binds it later); socket files in a private folder cannot collide, and need no network at all.
@@ -29,8 +29,8 @@ class PrivateSockets:
         super().__init__(transport="ipc", connection_file=connection_file, **options)
 
 
-class IpcKernelManager(PrivateSockets, AsyncKernelManager):
-    """The kernel manager that nbclient expects, over ipc."""
+class AsyncIpcKernelManager(IpcKernelManager, AsyncKernelManager):
+    """The same for nbclient, which awaits its kernel manager."""
 
 
 class IpcEngine(NBClientEngine):
@@ -40,7 +40,7 @@ class IpcEngine(NBClientEngine):
     def execute_notebook(cls, nb: Any, kernel_name: str, output_path: str | None = None, **options: Any) -> Any:
         """Execute `nb`, after any other process that writes to `output_path`."""
         with _alone(output_path):
-            options.setdefault("kernel_manager_class", IpcKernelManager)
+            options.setdefault("kernel_manager_class", AsyncIpcKernelManager)
             return super().execute_notebook(nb, kernel_name, output_path, **options)
 
 

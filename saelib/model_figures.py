@@ -12,6 +12,7 @@ import seaborn as sns
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from saelib.config import ExperimentConfig
 from saelib.figures import COLOURS, METRIC_LABELS, figure_legend, log_ticks, new_figure, styled, tokens_axis
 
 
@@ -70,24 +71,28 @@ def training_figure(training: pd.DataFrame, metrics: Sequence[str] = ("loss", "m
 
 
 @styled
-def choice_figure(trials: pd.DataFrame, chosen: float) -> Figure:
+def choice_figure(trials: pd.DataFrame, config: ExperimentConfig) -> Figure:
     """CE-loss score of finished SAEs and of their untrained neighbours against L0, one point a lambda.
 
     Args:
-        trials: columns l1_coefficient, ce_score, zero_shot_ce_score, l0; several rows a lambda are averaged.
-        chosen: the preset's lambda, which is marked.
+        trials: columns l1_coefficient, learning_rate, ce_score, zero_shot_ce_score, l0. A line a learning rate,
+            the config's solid and in front.
+        config: its lambda is marked.
     """
     figure, panels = new_figure(7, 3.6)
     axis = panels[0, 0]
-    means = trials.groupby("l1_coefficient")[["l0", "ce_score", "zero_shot_ce_score"]].mean().sort_values("l0")
-    axis.plot(means["l0"], means["ce_score"], marker="o", color=COLOURS["scratch"], label="at its own layer")
-    axis.plot(means["l0"], means["zero_shot_ce_score"], marker="o", color=COLOURS["forward"], label="at a neighbour")
-    for coefficient, row in means.iterrows():
-        weight = "bold" if np.isclose(float(str(coefficient)), chosen) else "normal"
-        axis.annotate(f"λ = {coefficient:g}", (row["l0"], row["ce_score"]), xytext=(0, 7), ha="center",
-                      textcoords="offset points", weight=weight, fontsize=9)  # fmt: skip
+    kinds = {"ce_score": ("scratch", "at its own layer"), "zero_shot_ce_score": ("forward", "untrained at a neighbour")}
+    for rate, rows in trials.sort_values("l0").groupby("learning_rate"):
+        used = np.isclose(float(str(rate)), config.scratch.learning_rate)
+        for metric, (arm, place) in kinds.items():
+            axis.plot(rows["l0"], rows[metric], marker="o", color=COLOURS[arm], linestyle="-" if used else ":",
+                      alpha=1.0 if used else 0.5, label=f"{place}, learning rate {rate:g}")  # fmt: skip
+        for row in rows.to_dict("records") if used else []:
+            chosen = np.isclose(row["l1_coefficient"], config.l1_coefficient)
+            axis.annotate(f"λ = {row['l1_coefficient']:g}", (row["l0"], row["ce_score"]), xytext=(0, 7), ha="center",
+                          textcoords="offset points", weight="bold" if chosen else "normal", fontsize=9)  # fmt: skip
     axis.margins(y=0.2)
     axis.set(xlabel=METRIC_LABELS["l0"], ylabel=METRIC_LABELS["ce_score"], xscale="log")
     log_ticks(axis.xaxis)
-    axis.legend()
+    axis.legend(fontsize=8.5)
     return figure

@@ -65,9 +65,17 @@ def with_interval(value: Interval | Mapping[str, Any] | pd.Series, digits: int =
     return shown[0] if any(map(math.isnan, numbers[1:])) else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
-def interval_table(summary: pd.DataFrame, digits: int = 3, percent: bool = False) -> pd.DataFrame:
-    """A summary whose columns mean, low, high and count become one column of text, "mean (95% interval)"."""
-    texts = [with_interval(row, digits, percent) for _, row in summary.iterrows()]
+def interval_table(
+    summary: pd.DataFrame, digits: int | Mapping[str, int] = 3, percent: bool = False
+) -> pd.DataFrame:
+    """A summary whose columns mean, low, high and count become one column of text, "mean (95% interval)".
+
+    Args:
+        digits: behind the point; by the value of the column `metric` where metrics differ.
+    """
+    lines = summary.to_dict("records")
+    places = [digits if isinstance(digits, int) else digits[line["metric"]] for line in lines]
+    texts = [with_interval(line, place, percent) for line, place in zip(lines, places, strict=True)]
     kept = [name for name in summary if name not in ("mean", "low", "high", "count")]
     return summary[kept].assign(**{"mean (95% interval)": texts})
 

@@ -5,13 +5,7 @@ nbval always takes the first free TCP port, which pytest-socket forbids and a sa
 
 import nbval.kernel
 import papermill  # noqa: F401 (it loads saelib.ipc_engine, which cannot be the first of the two)
-from jupyter_client.manager import KernelManager
 
-from saelib.ipc_engine import PrivateSockets
+from saelib.ipc_engine import IpcKernelManager
 
-
-class SocketKernelManager(PrivateSockets, KernelManager):
-    """The kernel manager that nbval expects, over ipc."""
-
-
-nbval.kernel.KernelManager = SocketKernelManager
+nbval.kernel.KernelManager = IpcKernelManager

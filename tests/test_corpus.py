@@ -27,7 +27,7 @@ DOCUMENTS = 60
 
 
 @pytest.fixture(autouse=True)
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
 
@@ -94,12 +94,12 @@ def test_second_load_is_equal_and_parses_nothing(text: Path, no_parsing: Callabl
 
 
 def test_changed_text_or_tokenizer_is_tokenised_afresh(
-    text: Path, runs: Path, no_parsing: Callable[[], None]
+    text: Path, own_runs: Path, no_parsing: Callable[[], None]
 ) -> None:
     first = load_corpus(str(text), TOKENIZER, CONTEXT, 10, seed=0)
     text.write_text(text.read_text() + "\n\nOne more paragraph at the end of it all.")
     assert load_corpus(str(text), TOKENIZER, CONTEXT, 10, seed=0).sha256 != first.sha256
-    assert len(list((runs / "cache").iterdir())) == 2
+    assert len(list((own_runs / "cache").iterdir())) == 2
     other = small_tokenizer()
     other.add_tokens(["stands"])
     assert tokenizer_hash(other) != tokenizer_hash(TOKENIZER) == tokenizer_hash(small_tokenizer())

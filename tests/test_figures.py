@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from saelib import model_figures, report_figures, transfer_figures
 from saelib.agreement import agreement_table, unmatched_baseline, verdict
+from saelib.config import resolve_config
 from saelib.convergence import Interval, average_curves, first_crossing
 from saelib.experiment import Experiment, open_experiment
 from saelib.figures import CAPTIONS, heat_maps, save_figure
@@ -54,8 +55,9 @@ def synthetic_training() -> pd.DataFrame:
 
 def choice() -> Figure:
     trials = pd.DataFrame({"l1_coefficient": [0.3, 1.0, 3.0], "l0": [200.0, 90, 30], "ce_score": [0.99, 0.97, 0.9],
-                           "zero_shot_ce_score": [0.97, 0.93, 0.8]})  # fmt: skip
-    return model_figures.choice_figure(trials, chosen=1.0)
+                           "zero_shot_ce_score": [0.97, 0.93, 0.8], "learning_rate": 2e-3})  # fmt: skip
+    other = trials.assign(learning_rate=1e-3, ce_score=trials["ce_score"] - 0.02)
+    return model_figures.choice_figure(pd.concat([trials, other]), resolve_config("smoke"))
 
 
 def both() -> dict[str, pd.DataFrame]:

@@ -19,7 +19,9 @@ LOCK_LINES = [
     for line in (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     if not line.startswith("#")
 ]
-LOCK = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in LOCK_LINES)}
+LOCK: dict[str, str] = {
+    canonicalize_name(name): version for name, _, version in (line.partition("==") for line in LOCK_LINES)
+}
 REQUIREMENTS = [Requirement(text) for text in (*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"]["test"])]
 
 
