@@ -5,6 +5,7 @@ In: the published scores and a run's evaluation table, both in the form of `eval
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pandas as pd
@@ -102,27 +103,37 @@ def share_of_layers_won(evaluation: pd.DataFrame, direction: str) -> float:
     return float((final[direction] > final["scratch"])[final[direction].notna()].mean())
 
 
+def _zero_shot_lead(evaluation: pd.DataFrame) -> float:
+    return mean_of(evaluation, "backward", "zero_shot") - mean_of(evaluation, "forward", "zero_shot")
+
+
 def _claims() -> list[Claim]:
     claims = [
-        Claim("Untrained, the layer after explains a layer better than the layer before (CE score, backward - forward)",
-              lambda rows: mean_of(rows, "backward", "zero_shot") - mean_of(rows, "forward", "zero_shot"), "sign"),
-    ]  # fmt: skip
-    for direction in DIRECTIONS:
-        name = direction.capitalize()
+        Claim(
+            "Untrained neighbours: CE score of the layer after minus that of the layer before", _zero_shot_lead, "sign"
+        )
+    ]
+    for way in DIRECTIONS:
+        closed, early = partial(recovered, direction=way), partial(recovered, direction=way, early=True)
+        gap = "share of the gap from the untrained source to scratch that is closed"
         claims += [
-            Claim(f"{name} transfer closes the gap from its untrained source to scratch (share closed)",
-                  lambda rows, direction=direction: recovered(rows, direction), "nine tenths", percent=True),
-            Claim(f"... and nearly so after a tenth of the source's tokens ({direction})",
-                  lambda rows, direction=direction: recovered(rows, direction, early=True), "nine tenths", True),
-            Claim(f"{name} transfer ends above finished scratch in CE score (difference)",
-                  lambda rows, direction=direction: change(rows, direction, "ce_score"), "sign"),
-            Claim(f"... and at more than half of the layers ({direction})",
-                  lambda rows, direction=direction: share_of_layers_won(rows, direction), "half", percent=True),
-            Claim(f"... with more active features (L0 against scratch, {direction})",
-                  lambda rows, direction=direction: change(rows, direction, "l0"), "sign", percent=True),
-            Claim(f"... with more squared error (MSE against scratch, {direction})",
-                  lambda rows, direction=direction: change(rows, direction, "mse"), "sign", percent=True),
-        ]  # fmt: skip
+            Claim(f"{way}: {gap} at the end", closed, "nine tenths", percent=True),
+            Claim(f"{way}: {gap} after a tenth of the source's tokens", early, "nine tenths", percent=True),
+            Claim(
+                f"{way}: CE score at the end minus that of finished scratch",
+                partial(change, direction=way, metric="ce_score"),
+                "sign",
+            ),
+            Claim(
+                f"{way}: share of layers that end above finished scratch in CE score",
+                partial(share_of_layers_won, direction=way),
+                "half",
+                percent=True,
+            ),
+        ]
+        for metric, label in (("l0", "L0"), ("mse", "squared error")):
+            relative = partial(change, direction=way, metric=metric)
+            claims.append(Claim(f"{way}: {label} at the end against finished scratch", relative, "sign", percent=True))
     return claims
 
 

@@ -79,12 +79,12 @@ def gpt_neox_parameters(vocabulary: int, layers: int, d_model: int) -> int:
 
 
 def counted_sae_flops(d_model: int, d_sae: int, tokens: int = 64) -> float:
-    """FLOPs of one training step for each token, as PyTorch's counter sees them pass."""
+    """FLOPs for each token of a forward and backward pass by autograd, as PyTorch's own counter sees them pass."""
     from torch.utils.flop_counter import FlopCounterMode
 
     sae = random_sae(d_model, d_sae, torch.Generator().manual_seed(0))
     with FlopCounterMode(display=False) as counter:
-        sae.accumulate_gradients(torch.ones(tokens, d_model), l1_coefficient=1.0)
+        sae(torch.ones(tokens, d_model)).square().sum().backward()
     return counter.get_total_flops() / tokens
 
 

@@ -1,7 +1,7 @@
 """How lambda and the learning rate of the `tiny` preset were chosen: `python -m saelib.choice`.
 
-In: the preset, and a few values of each. Out: `results/choice_of_lambda.csv`, one row a trial: how sparse, how good, and
-how far an untransferred neighbour is behind, which is the room that a transfer has to show anything.
+In: the preset, and a few values of each. Out: `results/choice_of_lambda.csv`, one row a trial: how sparse, how good,
+and how far an untransferred neighbour is behind, which is the room that a transfer has to show anything.
 """
 
 import argparse

@@ -103,7 +103,9 @@ class ExperimentConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: is a share of the steps, between 0 and 1")
         if self.matmul_precision not in MATMUL_PRECISIONS:
-            raise ValueError(f"matmul_precision={self.matmul_precision!r}: choose one of {', '.join(MATMUL_PRECISIONS)}")
+            raise ValueError(
+                f"matmul_precision={self.matmul_precision!r}: choose one of {', '.join(MATMUL_PRECISIONS)}"
+            )
         if self.chunk_tokens % self.batch_tokens:
             raise ValueError(
                 f"batch_tokens={self.batch_tokens} does not divide a chunk of chunk_rows={self.chunk_rows} x "
@@ -139,7 +141,7 @@ class ExperimentConfig:
 
 
 def checkpoint_grid(chunk_tokens: int, first: int, even: int, steps: int) -> tuple[int, ...]:
-    """Token counts 0, then doubling from `first` chunks up to `even` chunks, then every `even` chunks, `steps` times."""
+    """Token counts: 0, doubling from `first` chunks up to `even`, then every `even` chunks, `steps` times."""
     doubling = [first * 2**power for power in range(20) if first * 2**power < even]
     return tuple(chunk_tokens * chunks for chunks in [0, *doubling, *(even * step for step in range(1, steps + 1))])
 

@@ -41,7 +41,8 @@ def summarise(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """Mean over layers within each seed, then mean and interval over seeds, for every group of `by`."""
     seeds = table.groupby([*by, "seed"], observed=True)[value].mean().reset_index()
     rows = [
-        dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True)) | mean_with_interval(group[value])._asdict()
+        dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
+        | mean_with_interval(group[value])._asdict()
         for key, group in seeds.groupby(by, observed=True, sort=False)
     ]
     return pd.DataFrame(rows)
@@ -152,7 +153,7 @@ def tokens_to_target(evaluation: pd.DataFrame, metric: str = "ce_score") -> pd.D
 
 
 def savings(evaluation: pd.DataFrame) -> pd.DataFrame:
-    """Mean saving of each direction and of the control, for both targets: mean, low, high, and the share that arrived."""
+    """Mean saving of each direction and of the control, for both targets: mean, low, high, and who arrived."""
     parts = []
     for metric in TARGETS:
         table = tokens_to_target(evaluation, metric)

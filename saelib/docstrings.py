@@ -64,7 +64,7 @@ def documents() -> list[Document]:
     """
 
     def run(part: int) -> bytes:
-        command = [sys.executable, "-m", "saelib.docstrings", str(part)]
+        command = [sys.executable, "-m", "saelib.docstrings", str(part), str(PROCESSES)]
         done = subprocess.run(command, stdout=subprocess.PIPE, cwd=PROJECT)
         if done.returncode:
             raise RuntimeError(f"reading docstrings failed; its error stands above. The command was {command}")
@@ -132,6 +132,7 @@ def prose_paragraphs(docstring: str) -> Iterator[str]:
             yield text
 
 
-if __name__ == "__main__":  # one of `PROCESSES` parts of the source files, a JSON line for each document
-    for source in _source_files()[int(sys.argv[1]) :: PROCESSES]:
+if __name__ == "__main__":  # the given part of so many parts of the source files, a JSON line for each document
+    this, parts = map(int, sys.argv[1:])
+    for source in _source_files()[this::parts]:
         print(json.dumps(_parse(source)))

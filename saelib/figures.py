@@ -6,7 +6,8 @@ again. Figures are made without pyplot, so that none stays behind in memory.
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import matplotlib as mpl
@@ -82,6 +83,7 @@ STYLE = {
     "svg.hashsalt": "saelib",  # element ids would be random
 }
 DPI = 100
+COLOURS_KEPT = 256  # of a PNG; more than a figure's lines, bands and their blends need
 
 
 def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
@@ -113,18 +115,31 @@ def save_figure(experiment: "Experiment", name: str, figure: Figure) -> "Image":
 
     folder = experiment.folder / "figures"
     contents = {
-        "png": _rendered(figure, "png", {"Software": None}),
+        "png": _fewer_colours(_rendered(figure, "png", {"Software": None})),
         "svg": _rendered(figure, "svg", {"Date": None, "Creator": None}),
     }
     for suffix, content in contents.items():
-        write_atomically(folder / f"{name}.{suffix}", lambda path, content=content: path.write_bytes(content))
+        write_atomically(folder / f"{name}.{suffix}", partial(_write, content))
     return Image(data=contents["png"], alt=CAPTIONS[name])
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _rendered(figure: Figure, suffix: str, metadata: Mapping[str, None]) -> bytes:
     stream = io.BytesIO()
     with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
         figure.savefig(stream, format=suffix, dpi=DPI, metadata=dict(metadata))
+    return stream.getvalue()
+
+
+def _fewer_colours(png: bytes) -> bytes:
+    """A PNG with a palette, a third of the size: notebooks hold these, and nobody sees the difference."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS_KEPT).save(stream, format="png", optimize=True)
     return stream.getvalue()
 
 

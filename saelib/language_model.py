@@ -141,6 +141,8 @@ def choose_device(device: str = "auto") -> torch.device:
 def load_language_model(name: str, device: str = "auto", revision: str | None = None) -> LanguageModel:
     """Load a causal language model and its tokenizer.
 
+    A cached hub model needs no network either; with HF_HUB_OFFLINE=1 nothing is tried and no time lost in trying.
+
     Args:
         name: "embedded", a folder with a saved Hugging Face model, or a model's name on the Hugging Face Hub.
         device: "auto", or what `choose_device` takes.

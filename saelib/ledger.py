@@ -40,8 +40,9 @@ def compute_ledger(experiment: "Experiment") -> pd.DataFrame:
     harvested alone up to its own layer, as the authors' one-run-an-SAE scripts do.
 
     Returns:
-        arm, saes, tokens (each), sae_flops, lm_flops_shared, lm_flops_alone, source_flops (training of the scratch
-        SAEs that the arm's transfers start from, each counted once), total_flops, total_with_source.
+        arm, saes, tokens (each), sae_flops, lm_flops_shared, lm_flops_alone, source_flops (what it cost to train the
+        scratch SAEs that the arm's transfers start from, each counted once, with their share of the shared pass),
+        total_flops, total_with_source.
     """
     config, model = experiment.config, experiment.model
     per_sae_token = sae_flops_per_token(model.d_model, config.expansion_factor * model.d_model)
@@ -64,9 +65,10 @@ def compute_ledger(experiment: "Experiment") -> pd.DataFrame:
                 "sae_flops": tokens * per_sae_token * len(layers),
                 "lm_flops_shared": tokens * language_model(deepest) * len(layers) // len(plans),
                 "lm_flops_alone": tokens * sum(language_model(layer) for layer in layers),
-                "source_flops": config.scratch.tokens * per_sae_token * sources,
             }
-            rows.append(row | {"total_flops": row["sae_flops"] + row["lm_flops_shared"]})
+            row["total_flops"] = row["sae_flops"] + row["lm_flops_shared"]
+            rows.append(row)
+            row["source_flops"] = sources * rows[0]["total_flops"] // rows[0]["saes"]  # rows[0] is scratch
     table = pd.DataFrame(rows)
     return table.assign(total_with_source=table["total_flops"] + table["source_flops"])
 

@@ -65,9 +65,7 @@ def with_interval(value: Interval | Mapping[str, Any] | pd.Series, digits: int =
     return shown[0] if any(map(math.isnan, numbers[1:])) else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
-def interval_table(
-    summary: pd.DataFrame, digits: int | Mapping[str, int] = 3, percent: bool = False
-) -> pd.DataFrame:
+def interval_table(summary: pd.DataFrame, digits: int | Mapping[str, int] = 3, percent: bool = False) -> pd.DataFrame:
     """A summary whose columns mean, low, high and count become one column of text, "mean (95% interval)".
 
     Args:

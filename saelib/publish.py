@@ -41,12 +41,13 @@ def savings_markdown(evaluation: pd.DataFrame) -> str:
     saved = savings(evaluation).set_index(["target", "direction", "arm"])
     curves = average_curves(evaluation, ["ce_score", "l0"]).set_index(["metric", "direction", "arm", "tokens"])
     last = evaluation.groupby("arm")["tokens"].max()
-    heads = ["direction", *(f"tokens saved, target: {name}" for name in TARGET_NAMES.values()),
-             "CE-loss score: transfer", "control, equal tokens", "scratch, finished", "L0: transfer", "scratch"]  # fmt: skip
+    heads = ["direction", *(f"tokens saved, target: {name}" for name in TARGET_NAMES.values())]
+    heads += ["CE-loss score: transfer", "control, equal tokens", "scratch, finished", "L0: transfer", "scratch"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for way in DIRECTIONS:
         cells = [_with_interval(saved.loc[(target, way, way)] * 100, 0, "%") for target in TARGET_NAMES]
-        cells += [_with_interval(curves.loc[("ce_score", way, arm, last[arm])], 4) for arm in (way, "control", "scratch")]
+        for arm in (way, "control", "scratch"):
+            cells.append(_with_interval(curves.loc[("ce_score", way, arm, last[arm])], 4))
         cells += [f"{curves.loc[('l0', way, arm, last[arm]), 'mean']:.0f}" for arm in (way, "scratch")]
         lines.append(f"| {way} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

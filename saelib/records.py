@@ -23,6 +23,7 @@ CLEAN_LOSS_TOLERANCE = 1e-9  # nats; the clean pass is the same computation in e
 
 def commit() -> str:
     """The project's git commit, with "+changes" where the work tree differs; "unknown" outside a checkout."""
+
     def git(*arguments: str) -> str:
         run = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=True)
         return run.stdout.strip()

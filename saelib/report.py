@@ -8,6 +8,7 @@ nothing beside it and no network.
 
 import argparse
 import base64
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ def write_report(folder: Path) -> Path:
         raise FileNotFoundError(f"{path} is not there; run `make reproduce RUN={folder.name}` first")
     notebook = nbformat.read(path, as_version=4)
     notebook.cells += _gallery(folder / "figures")
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        _describe_image(output)
     page = _as_html(notebook, f"Layer-wise transfer of sparse autoencoders: run {folder.name}")
     report = folder / "report.html"
     write_atomically(report, lambda temporary: temporary.write_text(page, encoding="utf-8"))
@@ -51,6 +54,14 @@ def _gallery(figures: Path) -> "list[NotebookNode]":
         cells += [new_markdown_cell(f"**{CAPTIONS[name]}** (`figures/{name}.png`, `.svg`)")]
         cells += [new_code_cell(outputs=[output])]
     return cells
+
+
+def _describe_image(output: "NotebookNode") -> None:
+    """Turn an image with a description into HTML that has it, which nbconvert's own template leaves out."""
+    alt = output.get("metadata", {}).get("image/png", {}).get("alt")
+    if alt:
+        source = f"data:image/png;base64,{output.data['image/png'].strip()}"
+        output.data = {"text/html": f'<img alt="{html.escape(alt)}" src="{source}">'}
 
 
 def _as_html(notebook: "NotebookNode", title: str) -> str:

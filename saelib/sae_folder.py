@@ -83,7 +83,8 @@ def load_sae(folder: Path | str, device: str | torch.device = "cpu") -> SparseAu
 def _architecture(config: dict[str, Any], weights: dict[str, Tensor], folder: Path) -> type[SparseAutoencoder]:
     """The class that computes what the folder holds; drops an all-zero threshold from `weights`."""
     name = config.get("architecture")
-    if name == "jumprelu" and not weights["threshold"].any():
+    threshold = weights.get("threshold")
+    if name == "jumprelu" and threshold is not None and not threshold.any():
         del weights["threshold"]
         name = "standard"
     if name not in ARCHITECTURES:

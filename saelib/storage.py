@@ -74,7 +74,10 @@ def sha256_of_file(path: Path) -> str:
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], Any]) -> None:
-    """Have `fill` make a folder beside `folder`, flush every file in it, and rename it into place."""
+    """Have `fill` make a folder beside `folder`, flush every file in it, and rename it into place.
+
+    Where two processes make the same folder at the same moment, the first one's stays: both made the same.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -83,8 +86,12 @@ def replace_folder(folder: Path, fill: Callable[[Path], Any]) -> None:
         for path in temporary.rglob("*"):
             flush_to_disk(path)
         if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
         flush_to_disk(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -61,9 +61,7 @@ class Trainee:
 
     def __init__(self, plan: SaePlan, sae: SparseAutoencoder, config: ExperimentConfig) -> None:
         self.plan, self.sae = plan, sae
-        self.optimiser = torch.optim.Adam(
-            sae.parameters(), lr=plan.learning_rate, betas=config.adam_betas, fused=True
-        )
+        self.optimiser = torch.optim.Adam(sae.parameters(), lr=plan.learning_rate, betas=config.adam_betas, fused=True)
 
     def step(
         self, x: Float[Tensor, "tokens d_model"], l1_coefficient: float, rate_factor: float, gradient_clip: float
@@ -97,7 +95,9 @@ class Trainee:
             }
 
 
-def start_sae(plan: SaePlan, model: "LanguageModel", config: ExperimentConfig, folders: PhaseFolders) -> SparseAutoencoder:
+def start_sae(
+    plan: SaePlan, model: "LanguageModel", config: ExperimentConfig, folders: PhaseFolders
+) -> SparseAutoencoder:
     """The SAE at token 0: a copy of its source, or random weights that depend on the seed and the layer alone."""
     if plan.source_layer is None:
         seed = int(np.random.SeedSequence([plan.seed, plan.sae_layer]).generate_state(1)[0])

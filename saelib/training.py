@@ -154,7 +154,9 @@ class _Run:
 
     def save(self) -> None:
         """Make a resume point, and note the wall time since the last one."""
-        tensors = {f"{i}.{name}": value for i, trainee in enumerate(self.trainees) for name, value in trainee.state().items()}
+        tensors = {
+            f"{i}.{name}": value for i, trainee in enumerate(self.trainees) for name, value in trainee.state().items()
+        }
         values = {"tokens": self.tokens, "log": self.log, "fingerprint": self.fingerprint}
         tensors["sums"] = self.sums
         save_checkpoint(self.folders.resume, self.tokens, tensors, values | {"summed_steps": self.summed_steps})

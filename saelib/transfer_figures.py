@@ -187,13 +187,23 @@ def gains_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score
             band(axis, chosen[chosen["direction"] == direction], direction, marker="o", markersize=3)
         axis.axhline(0, color=COLOURS["control"], linewidth=1)
         tokens_axis(axis, chosen["tokens"].max())
-        smallest = max(chosen["mean"].abs().min(), 1e-6)
-        axis.set_yscale("symlog", linthresh=10 ** math.floor(math.log10(smallest)))
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+        _signed_log(axis, chosen["mean"].to_numpy())
         axis.set_title(f"{METRIC_LABELS[metric]}\n{BETTER.get(metric, '')}")
     panels[0, 0].set_ylabel("transfer minus control")
     figure_legend(figure, panels)
     return figure
+
+
+def _signed_log(axis: Axes, values: np.ndarray) -> None:
+    """A scale that is logarithmic on both sides of 0, with a tick at each power of ten that the values reach."""
+    sizes = np.abs(values)
+    lowest = max(sizes.min(), sizes.max() / 1000, 1e-9)
+    powers = np.arange(math.floor(math.log10(lowest)), math.ceil(math.log10(max(sizes.max(), lowest))) + 1)
+    low, high = axis.get_ylim()
+    decades = [sign * 10.0**power for power in powers for sign in (-1, 1) if low <= sign * 10.0**power <= high]
+    axis.set_yscale("symlog", linthresh=10.0 ** powers[0])
+    axis.set_yticks([0.0, *decades], [f"{tick:,.10g}" for tick in (0.0, *decades)])
+    axis.set_ylim(low, high)
 
 
 @styled

@@ -31,11 +31,23 @@ def two_layer_run(seeds=(0, 1)) -> pd.DataFrame:
     rows = []
     for seed in seeds:
         for layer in (0, 1):
-            rows += [row("scratch", layer, tokens, score, seed=seed) for tokens, score in [(0, 0.0), (50, 0.8), (100, 0.9)]]
-            rows += [row("control", layer, tokens, score, seed=seed) for tokens, score in [(0, 0.0), (20, 0.4), (40, 0.6)]]
-        rows += [row("forward", 1, tokens, score, seed=seed, source=0) for tokens, score in [(0, 0.7), (20, 0.9), (40, 0.95)]]
-        rows += [row("backward", 0, tokens, score, seed=seed, source=1) for tokens, score in [(0, 0.7), (20, 0.75), (40, 0.8)]]
-        rows += [row("zero_shot", 1, 0, 0.7, seed=seed, source=0, sae_layer=0), row("zero_shot", 0, 0, 0.7, seed=seed, source=1, sae_layer=1)]
+            rows += [
+                row("scratch", layer, tokens, score, seed=seed) for tokens, score in [(0, 0.0), (50, 0.8), (100, 0.9)]
+            ]
+            rows += [
+                row("control", layer, tokens, score, seed=seed) for tokens, score in [(0, 0.0), (20, 0.4), (40, 0.6)]
+            ]
+        rows += [
+            row("forward", 1, tokens, score, seed=seed, source=0) for tokens, score in [(0, 0.7), (20, 0.9), (40, 0.95)]
+        ]
+        rows += [
+            row("backward", 0, tokens, score, seed=seed, source=1)
+            for tokens, score in [(0, 0.7), (20, 0.75), (40, 0.8)]
+        ]
+        rows += [
+            row("zero_shot", 1, 0, 0.7, seed=seed, source=0, sae_layer=0),
+            row("zero_shot", 0, 0, 0.7, seed=seed, source=1, sae_layer=1),
+        ]
     return pd.DataFrame(rows)
 
 
@@ -79,7 +91,11 @@ def test_directions_are_compared_at_their_own_layers():
 def test_tokens_to_target_and_saving():
     table = tokens_to_target(two_layer_run()).set_index(["direction", "arm", "seed"])
     forward = table.loc["forward", "forward", 0]
-    assert (forward["tokens_needed"], forward["scratch_tokens_needed"], forward["saving"]) == (20, 100, pytest.approx(0.8))
+    assert (forward["tokens_needed"], forward["scratch_tokens_needed"], forward["saving"]) == (
+        20,
+        100,
+        pytest.approx(0.8),
+    )
     backward = table.loc["backward", "backward", 0]
     assert (backward["reached"], backward["saving"]) == (False, 0.0)
     assert math.isinf(backward["tokens_needed"])

@@ -1,14 +1,37 @@
 """Which paragraphs of a docstring count as prose, and that documents come in one order, each paragraph once."""
 
+import json
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from saelib import docstrings
-from saelib.docstrings import _parse, _source_files, documents, package_versions, prose_paragraphs, unique_documents
+from saelib.docstrings import (
+    Document,
+    _parse,
+    _source_files,
+    documents,
+    package_versions,
+    prose_paragraphs,
+    unique_documents,
+)
+from saelib.storage import PROJECT
 
 PROSE = "This sentence has more than enough words to count."
+NESTED = f'''
+class Outer:
+    """{PROSE}"""
+
+    def method(self):
+        """The method says something of its own here."""
+        if True:
+            def hidden():
+                """This one stands in a block that is not entered."""
+'''
 
 
 @pytest.mark.parametrize(
@@ -22,7 +45,7 @@ PROSE = "This sentence has more than enough words to count."
          ["The heading of this paragraph does not belong to it."]),
         ("The functions :func:`~package.solve`, ``first`` and `second` are **all** marked up here.",
          ["The functions package.solve, first and second are all marked up here."]),
-        ("See :ref:`the user guide <guide>` for what there is to say.", ["See the user guide for what there is to say."]),
+        ("See :ref:`the guide <guide>` for what there is to say.", ["See the guide for what there is to say."]),
     ],
 )  # fmt: skip
 def test_prose_is_kept_unwrapped_and_without_markup(docstring: str, expected: list[str]) -> None:
@@ -48,19 +71,17 @@ def test_code_tables_and_fragments_are_dropped(docstring: str) -> None:
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A standard library and a site folder of our own in place of the real ones."""
     standard, site = tmp_path / "stdlib", tmp_path / "site"
-    for path, text in {
+    files: dict[Path, str | bytes] = {
         standard / "zebra.py": f'"""{PROSE}"""\nraise SystemExit("a source was run")\n',
         standard / "apes.py": f'"""{PROSE}\n\nApes say this in one place, and nobody else does."""\n',
         standard / "broken.py": f'"""{PROSE}"""\ndef (:\n',
         standard / "latin.py": b'"""Caf\xe9 sources in another encoding are read as well as can be."""\n',
         standard / "test" / "tests.py": '"""Sentences in a folder of tests are never read at all."""\n',
         standard / "site-packages" / "other.py": '"""Packages that are not named are never read at all."""\n',
-        site / "known" / "inner" / "deep.py": (
-            f'class Outer:\n    """{PROSE}"""\n\n    def method(self):\n        """The method says something of its own here."""\n'
-            '        if True:\n            def hidden():\n                """This one stands in a block that is not entered."""\n'
-        ),
+        site / "known" / "inner" / "deep.py": NESTED,
         site / "unknown" / "module.py": '"""Packages that are not named are never read at all."""\n',
-    }.items():
+    }
+    for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
@@ -70,8 +91,8 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             return site / path
 
     monkeypatch.setattr(docstrings, "PACKAGES", {"Known-Distribution": "known"})
-    monkeypatch.setattr(docstrings.sysconfig, "get_paths", lambda: {"stdlib": str(standard)})
-    monkeypatch.setattr(docstrings.metadata, "distribution", lambda name: Installed)
+    monkeypatch.setattr("saelib.docstrings.sysconfig.get_paths", lambda: {"stdlib": str(standard)})
+    monkeypatch.setattr("saelib.docstrings.metadata.distribution", lambda name: Installed)
     return tmp_path
 
 
@@ -97,15 +118,28 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         package_versions()
 
 
-def test_documents_of_this_environment() -> None:
-    """The whole extraction, in processes of its own, against some files parsed here."""
+def test_real_sources_are_there_and_a_process_of_their_own_parses_them() -> None:
     sources = _source_files()
     names = [name for name, _ in sources]
     assert names == sorted(names) and len(set(names)) == len(names) > 3000
+    assert {"argparse.py", "numpy/linalg/_linalg.py", "torch/nn/functional.py"} <= set(names)
     assert not any("/tests/" in name or name.startswith("test/") for name in names)
-    found = {document.name: document.paragraphs for document in documents()}
-    assert list(found) == sorted(found)
-    assert {"argparse.py", "numpy/linalg/_linalg.py", "torch/nn/functional.py"} <= set(found)
-    assert sum(len(text.split()) for paragraphs in found.values() for text in paragraphs) > 1_000_000
-    for source in sources[::100]:
-        assert set(found.get(source[0], [])) <= set(_parse(source).paragraphs)
+    command = [sys.executable, "-m", "saelib.docstrings", "7", "200"]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, cwd=PROJECT, check=True).stdout.splitlines()
+    assert [Document(*json.loads(line)) for line in lines] == list(map(_parse, sources[7::200]))
+    assert sum(len(json.loads(line)[1]) for line in lines) > 20
+
+
+def test_parts_are_put_together_and_a_failed_one_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {"0": [["b.py", [PROSE]], ["d.py", []]], "1": [["a.py", ["An earlier module says something else here."]]]}
+    failing: set[str] = set()
+
+    def run(command: list[str], **options: object) -> SimpleNamespace:
+        part = command[-2]
+        return SimpleNamespace(returncode=part in failing, stdout="\n".join(map(json.dumps, parts[part])).encode())
+
+    monkeypatch.setattr("saelib.docstrings.subprocess.run", run)
+    assert [document.name for document in documents()] == ["a.py", "b.py"]
+    failing.add("1")
+    with pytest.raises(RuntimeError, match=r"reading docstrings failed.*saelib\.docstrings', '1', '2'"):
+        documents()

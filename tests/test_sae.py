@@ -121,7 +121,9 @@ def test_a_subtracted_decoder_bias_is_folded_away(tmp_path, setting):
 def add_threshold(folder, threshold):
     from safetensors.torch import load_file, save_file
 
-    save_file(load_file(folder / "sae_weights.safetensors") | {"threshold": threshold}, folder / "sae_weights.safetensors")
+    save_file(
+        load_file(folder / "sae_weights.safetensors") | {"threshold": threshold}, folder / "sae_weights.safetensors"
+    )
     edit_config(folder, architecture="jumprelu")
 
 

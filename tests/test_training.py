@@ -56,7 +56,9 @@ def test_training_learns(finished):
 
 def test_log_holds_means_over_the_interval(finished):
     _, log = finished
-    values = {row["metric"]: row["value"] for row in log if (row["sae_layer"], row["seed"], row["tokens"]) == (2, 1, 256)}
+    values = {
+        row["metric"]: row["value"] for row in log if (row["sae_layer"], row["seed"], row["tokens"]) == (2, 1, 256)
+    }
     assert set(values) == {"loss", "mse", "l1", "l0"}
     assert values["loss"] == pytest.approx(values["mse"] + 0.1 * values["l1"], rel=1e-5)  # lambda is warm by then
 
@@ -100,7 +102,9 @@ def test_killed_runs_resume_byte_identical(finished, tmp_path, seed):
         process.communicate()
     assert train_toy(tmp_path) == log
     assert files_below(tmp_path / "saes") == files_below(base / "saes")
-    assert files_below(tmp_path / "checkpoints" / "scratch" / "256") == files_below(base / "checkpoints" / "scratch" / "256")
+    assert files_below(tmp_path / "checkpoints" / "scratch" / "256") == files_below(
+        base / "checkpoints" / "scratch" / "256"
+    )
 
 
 class StopsAfter(ToyModel):
@@ -140,8 +144,14 @@ def test_a_transfer_starts_as_its_source_and_the_control_as_scratch_did(finished
     (tmp_path / "saes").symlink_to(base / "saes")
     config = toy_config()
     plans = transfer_plans(LAYERS, config)
-    assert [(plan.source_layer, plan.sae_layer) for plan in plans if plan.arm == "forward" and plan.seed == 0] == [(0, 1), (1, 2)]
-    assert [(plan.source_layer, plan.sae_layer) for plan in plans if plan.arm == "backward" and plan.seed == 0] == [(1, 0), (2, 1)]
+    assert [(plan.source_layer, plan.sae_layer) for plan in plans if plan.arm == "forward" and plan.seed == 0] == [
+        (0, 1),
+        (1, 2),
+    ]
+    assert [(plan.source_layer, plan.sae_layer) for plan in plans if plan.arm == "backward" and plan.seed == 0] == [
+        (1, 0),
+        (2, 1),
+    ]
     train_toy(tmp_path, plans, config, phase="transfer")
     saes = tmp_path / "saes"
 
@@ -168,7 +178,9 @@ def test_a_diverging_sae_is_named_with_its_step_and_the_last_good_checkpoint(tmp
             streams = ToyModel.residual_streams(self, tokens, layers)
             return streams * float("nan") if self.left < 0 else streams
 
-    with pytest.raises(FloatingPointError, match="scratch L0 seed 0 is not finite at step 4; last good checkpoint: .*128"):
+    with pytest.raises(
+        FloatingPointError, match="scratch L0 seed 0 is not finite at step 4; last good checkpoint: .*128"
+    ):
         train_toy(tmp_path, model=Poisoned(2))
 
 

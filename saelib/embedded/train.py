@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ def train(recipe: Recipe, folder: Path, device: str, save_every: int = 250) -> N
     record["held_out_loss"] = curve.mean().item()
     edges = [0, *(2**power for power in range(3, 12))]
     record["held_out_loss_by_position"] = {
-        f"{first}-{last - 1}": curve[first:last].mean().item() for first, last in zip(edges, edges[1:], strict=False)
+        f"{first}-{last - 1}": curve[first:last].mean().item() for first, last in pairwise(edges)
     }
     write_json(folder / "training.json", record)
     write_card(folder)
