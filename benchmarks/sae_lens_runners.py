@@ -29,7 +29,7 @@ def hooked_transformer(folder: Path, device: str = "cpu") -> "HookedTransformer"
     `HookedTransformer.from_pretrained` knows hub names only; these are its own steps.
     """
     from transformer_lens import HookedTransformer, loading_from_pretrained
-    from transformer_lens.config import HookedTransformerConfig  # type: ignore[attr-defined]  # gone from 4.0 on
+    from transformer_lens.config import HookedTransformerConfig  # gone from 4.0 on
     from transformers import AutoModelForCausalLM
 
     details = loading_from_pretrained.convert_hf_model_config(str(folder)) | {"tokenizer_name": None}

@@ -22,7 +22,7 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's own method of that name is not needed
 
 
 def mean_with_interval(values: Sequence[float]) -> Interval:

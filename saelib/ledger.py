@@ -57,19 +57,20 @@ def compute_ledger(experiment: "Experiment") -> pd.DataFrame:
         deepest = max(plan.sae_layer for plan in plans)
         for arm in dict.fromkeys(plan.arm for plan in plans):
             layers = [plan.sae_layer for plan in plans if plan.arm == arm]
-            sources = len(layers) if arm in DIRECTIONS else 0
-            row = {
-                "arm": arm,
-                "saes": len(layers),
-                "tokens": tokens,
-                "sae_flops": tokens * per_sae_token * len(layers),
-                "lm_flops_shared": tokens * language_model(deepest) * len(layers) // len(plans),
-                "lm_flops_alone": tokens * sum(language_model(layer) for layer in layers),
-            }
-            row["total_flops"] = row["sae_flops"] + row["lm_flops_shared"]
-            rows.append(row)
-            row["source_flops"] = sources * rows[0]["total_flops"] // rows[0]["saes"]  # rows[0] is scratch
+            rows.append(
+                {
+                    "arm": arm,
+                    "saes": len(layers),
+                    "tokens": tokens,
+                    "sae_flops": tokens * per_sae_token * len(layers),
+                    "lm_flops_shared": tokens * language_model(deepest) * len(layers) // len(plans),
+                    "lm_flops_alone": tokens * sum(language_model(layer) for layer in layers),
+                }
+            )
     table = pd.DataFrame(rows)
+    table["total_flops"] = table["sae_flops"] + table["lm_flops_shared"]
+    a_scratch_sae = table["total_flops"].iloc[0] // table["saes"].iloc[0]
+    table["source_flops"] = a_scratch_sae * table["saes"].where(table["arm"].isin(DIRECTIONS), 0)
     return table.assign(total_with_source=table["total_flops"] + table["source_flops"])
 
 

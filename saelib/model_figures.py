@@ -79,7 +79,7 @@ def choice_figure(trials: pd.DataFrame, config: ExperimentConfig) -> Figure:
             the config's solid and in front.
         config: its lambda is marked.
     """
-    figure, panels = new_figure(7, 3.6)
+    figure, panels = new_figure(9.6, 3.6)
     axis = panels[0, 0]
     kinds = {"ce_score": ("scratch", "at its own layer"), "zero_shot_ce_score": ("forward", "untrained at a neighbour")}
     for rate, rows in trials.sort_values("l0").groupby("learning_rate"):
@@ -94,5 +94,5 @@ def choice_figure(trials: pd.DataFrame, config: ExperimentConfig) -> Figure:
     axis.margins(y=0.2)
     axis.set(xlabel=METRIC_LABELS["l0"], ylabel=METRIC_LABELS["ce_score"], xscale="log")
     log_ticks(axis.xaxis)
-    axis.legend(fontsize=8.5)
+    axis.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -17,13 +17,12 @@ def notebook_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:
 
     These are the names with a literal value (a text, a number, a truth value, None, or a list, tuple or dict of them)
     that a cell of mere assignments set: the parameters cell, and the one that papermill puts after it. What other
-    cells compute is none, so that this cell may run again later. Outside IPython every literal counts.
+    cells compute is none, so that this cell may run again later. Where IPython keeps no history of cells (under nbval),
+    or outside it, every literal counts that is not an imported CONSTANT.
     """
     literals = {name: value for name, value in namespace.items() if _is_public(name) and _is_literal(value)}
-    if "In" not in namespace:
-        return literals
-    assigned = {name for cell in namespace["In"] for name in _mere_assignments(cell)}
-    return {name: value for name, value in literals.items() if name in assigned}
+    assigned = {name for cell in namespace.get("In", []) for name in _mere_assignments(cell)}
+    return {name: value for name, value in literals.items() if (name in assigned if assigned else not name.isupper())}
 
 
 def _is_public(name: str) -> bool:

@@ -6,18 +6,14 @@ In: how much there is to do, in a unit. Out: text on standard error only, never 
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any
 
 QUIET_SECONDS = 60  # between lines in batch
 
 
-class Progress(Protocol):
-    """What the work is given: call it with the amount done since the last call."""
-
-    def __call__(self, amount: int) -> None:
-        """Count `amount` more units as done."""
+Progress = Callable[[int], Any]  # what the work is given: call it with the amount done since the last call
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def load_sae(folder: Path | str, device: str | torch.device = "cpu") -> SparseAu
         raise ValueError(f"{folder}: the weights do not fit cfg.json ({error})") from error
     if config.get("apply_b_dec_to_input", True):  # SAELens's default where the key is absent
         with torch.no_grad():
-            sae.b_enc -= sae.b_dec @ sae.W_enc
+            sae.b_enc.sub_(sae.b_dec @ sae.W_enc)
     return sae.to(device)
 
 

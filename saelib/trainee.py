@@ -79,7 +79,7 @@ class Trainee:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and Adam's moments by name."""
-        state = {}
+        state: dict[str, Tensor] = {}
         for name, parameter in self.sae.named_parameters():
             state[name] = parameter
             state |= {f"{name}.{moment}": value for moment, value in self.optimiser.state[parameter].items()}

@@ -1,5 +1,6 @@
 """A language model, rows and a config small enough that a whole training phase takes a moment."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,20 @@ import torch
 
 from saelib.config import PRESETS, ExperimentConfig, TrainingPhase
 from saelib.corpus import ShuffledRows
+from saelib.language_model import LanguageModel
 from saelib.trainee import PhaseFolders
 
 
-class ToyModel:
+class ToyModel(LanguageModel):
     """Three layers that add a fixed function of the token and its neighbour to the stream: cheap, and not linear."""
 
-    n_layers, d_model, name = 3, 8, "toy"
-    device = torch.device("cpu")
-
     def __init__(self) -> None:
+        self.n_layers, self.d_model, self.name, self.device = 3, 8, "toy", torch.device("cpu")
         generator = torch.Generator().manual_seed(7)
         self.table = torch.randn(50, self.d_model, generator=generator)
         self.mixing = torch.randn(self.n_layers, self.d_model, self.d_model, generator=generator)
 
-    def residual_streams(self, tokens: torch.Tensor, layers: list[int]) -> torch.Tensor:
+    def residual_streams(self, tokens: torch.Tensor, layers: Sequence[int]) -> torch.Tensor:
         stream, streams = self.table[tokens], []
         for layer in range(self.n_layers):
             stream = stream + torch.tanh(stream @ self.mixing[layer]) + stream.roll(1, 1) / 4

@@ -60,6 +60,11 @@ def test_what_later_cells_compute_is_no_parameter() -> None:
     assert notebook_parameters(namespace) == {"preset": "smoke", "run": None, "seed": 0}
 
 
+def test_without_a_history_of_cells_every_literal_counts() -> None:
+    namespace = notebook("from saelib.published import MODEL", PARAMETERS) | {"In": [""]}  # as nbval runs cells
+    assert notebook_parameters(namespace) == {"preset": "smoke", "run": None, "seed": 0}
+
+
 def test_outside_ipython_every_literal_counts() -> None:
     namespace = {"preset": "tiny", "np": np, "array": np.ones(2), "_private": 1, "layers": (0, 1), "f": print}
     assert notebook_parameters(namespace) == {"preset": "tiny", "layers": (0, 1)}

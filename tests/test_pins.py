@@ -39,7 +39,9 @@ def test_the_lock_holds_exact_versions_and_nothing_of_one_machine() -> None:
 
 def test_the_lock_is_complete() -> None:
     """Every requirement of every pinned package, on this platform, is pinned too, and satisfied."""
-    installed = {canonicalize_name(found.name): found.version.partition("+")[0] for found in metadata.distributions()}
+    installed: dict[str, str] = {
+        canonicalize_name(found.name): found.version.partition("+")[0] for found in metadata.distributions()
+    }
     if others := [name for name, version in LOCK.items() if installed.get(name) != version]:
         pytest.skip(
             f"{', '.join(others)}: other versions are installed than the lock has, so it cannot be checked here"

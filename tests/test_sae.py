@@ -28,6 +28,10 @@ def autograd_loss(sae: SparseAutoencoder, x: torch.Tensor, l1_coefficient: float
     return (squared_error + l1_coefficient * penalty).mean()
 
 
+def gradients(sae: SparseAutoencoder) -> dict[str, torch.Tensor]:
+    return {name: parameter.grad.clone() for name, parameter in sae.named_parameters() if parameter.grad is not None}
+
+
 def test_forward_by_hand():
     sae = SparseAutoencoder(2, 3)
     with torch.no_grad():
@@ -51,7 +55,7 @@ def test_closed_form_gradients_equal_autograd(monkeypatch, tile):
     sae, x = small_sae().double(), torch.randn(32, 6, dtype=torch.float64)
     sae.normalize_decoder()  # the closed form counts on unit norm, to double precision here
     losses = sae.accumulate_gradients(x, 0.3)
-    ours = {name: parameter.grad.clone() for name, parameter in sae.named_parameters()}
+    ours = gradients(sae)
     sae.zero_grad()
     loss = autograd_loss(sae, x, 0.3)
     loss.backward()
@@ -63,7 +67,7 @@ def test_closed_form_gradients_equal_autograd(monkeypatch, tile):
 def test_gradients_accumulate():
     sae, x = small_sae().double(), torch.randn(8, 6, dtype=torch.float64)
     sae.accumulate_gradients(x, 0.3)
-    once = sae.W_enc.grad.clone()
+    once = gradients(sae)["W_enc"]
     sae.accumulate_gradients(x, 0.3)
     torch.testing.assert_close(sae.W_enc.grad, 2 * once)
 

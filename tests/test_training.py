@@ -96,6 +96,7 @@ def test_killed_runs_resume_byte_identical(finished, tmp_path, seed):
     for _ in range(3):
         command = [sys.executable, "-m", "tests.train_toy", str(tmp_path)]
         process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE)
+        assert process.stdout
         process.stdout.readline()
         time.sleep(draw.uniform(0.02, 0.35))
         process.send_signal(signal.SIGKILL)

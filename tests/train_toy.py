@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from tests.small_world import ToyModel, toy_config, toy_folders, toy_rows
 class SlowModel(ToyModel):
     """Leaves time to be killed in."""
 
-    def residual_streams(self, tokens: torch.Tensor, layers: list[int]) -> torch.Tensor:
+    def residual_streams(self, tokens: torch.Tensor, layers: Sequence[int]) -> torch.Tensor:
         time.sleep(0.05)
         return super().residual_streams(tokens, layers)
 

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,9 @@ def test_fastest_run_counts() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"tokens": 1000}, {"experiment_tokens": 0}, {"d_sae": 100}, {"batch_tokens": 100}])
-def test_impossible_sizes_are_refused(wrong: dict[str, int]) -> None:
+def test_impossible_sizes_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Workload(**(SMALL | wrong))
+        Workload(**{**SMALL, **wrong})
 
 
 def test_failing_competitor_is_named(tmp_path: Path) -> None:
