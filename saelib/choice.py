@@ -4,9 +4,6 @@ In: the preset, and a few values of each. Out: `results/choice_of_lambda.csv`, o
 and how far an untransferred neighbour is behind, which is the room that a transfer has to show anything.
 """
 
-import argparse
-from itertools import product
-
 import pandas as pd
 
 from saelib.config import PRESETS
@@ -14,8 +11,7 @@ from saelib.experiment import Experiment, evaluate_phase, evaluate_zero_shot, op
 from saelib.results import CHOICE_COLUMNS, RESULTS
 from saelib.storage import write_atomically
 
-L1_COEFFICIENTS = (3.0, 10.0, 30.0)
-LEARNING_RATES = (1e-3, 3e-3)
+TRIALS = ((3.0, 3e-3), (10.0, 3e-3), (30.0, 3e-3), (10.0, 1e-3))  # lambda and learning rate
 
 
 def open_trial(l1_coefficient: float, learning_rate: float) -> Experiment:
@@ -49,12 +45,7 @@ def trial(l1_coefficient: float, learning_rate: float) -> dict[str, float]:
 
 def main() -> None:
     """Run all trials (finished ones are read back) and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--l1-coefficients", type=float, nargs="+", default=L1_COEFFICIENTS)
-    parser.add_argument("--learning-rates", type=float, nargs="+", default=LEARNING_RATES)
-    arguments = parser.parse_args()
-    rows = [trial(*values) for values in product(arguments.l1_coefficients, arguments.learning_rates)]
-    table = pd.DataFrame(rows)[[*CHOICE_COLUMNS, "dead_latents"]].round(4)
+    table = pd.DataFrame([trial(*values) for values in TRIALS])[[*CHOICE_COLUMNS, "dead_latents"]].round(4)
     write_atomically(RESULTS / "choice_of_lambda.csv", lambda path: table.to_csv(path, index=False))
     print(table.to_string(index=False))
 

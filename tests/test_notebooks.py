@@ -1,6 +1,7 @@
 """The notebooks: how they are stored, that they run in order under papermill, and that a second run says the same."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -100,7 +101,8 @@ def test_all_notebooks_run_with_the_smoke_preset(smoke: Path) -> None:
 
 def run_nbval(*arguments: str | Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", *NBVAL, *map(str, arguments)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}  # the kernel's folder is the notebook's
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
