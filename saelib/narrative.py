@@ -60,7 +60,8 @@ def start_notebook() -> None:
 def with_interval(value: Interval | Mapping[str, Any] | pd.Series, digits: int = 3, percent: bool = False) -> str:
     """A mean with its 95% interval: "0.959 (0.957 to 0.961)"; without bounds where there is one seed only."""
     fields = value._asdict() if isinstance(value, Interval) else value
-    numbers = [float(fields[name]) for name in ("mean", "low", "high")]
+    places = digits + 2 if percent else digits
+    numbers = [round(float(fields[name]), places) + 0.0 for name in ("mean", "low", "high")]  # + 0.0: no "-0"
     shown = [f"{number:.{digits}%}" if percent else f"{number:,.{digits}f}" for number in numbers]
     return shown[0] if any(map(math.isnan, numbers[1:])) else f"{shown[0]} ({shown[1]} to {shown[2]})"
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from saelib.convergence import DIRECTIONS, average_curves, savings
 from saelib.experiment import Experiment, open_experiment
+from saelib.narrative import with_interval
 from saelib.results import RESULTS, read_results
 from saelib.storage import replace_folder
 
@@ -45,17 +46,12 @@ def savings_markdown(evaluation: pd.DataFrame) -> str:
     heads += ["CE-loss score: transfer", "control, equal tokens", "scratch, finished", "L0: transfer", "scratch"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for way in DIRECTIONS:
-        cells = [_with_interval(saved.loc[(target, way, way)] * 100, 0, "%") for target in TARGET_NAMES]
+        cells = [with_interval(saved.loc[(target, way, way)], 0, percent=True) for target in TARGET_NAMES]
         for arm in (way, "control", "scratch"):
-            cells.append(_with_interval(curves.loc[("ce_score", way, arm, last[arm])], 4))
+            cells.append(with_interval(curves.loc[("ce_score", way, arm, last[arm])], 4))
         cells += [f"{curves.loc[('l0', way, arm, last[arm]), 'mean']:.0f}" for arm in (way, "scratch")]
         lines.append(f"| {way} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _with_interval(row: pd.Series, digits: int, unit: str = "") -> str:
-    low, high = (f"{row[bound]:.{digits}f}" for bound in ("low", "high"))
-    return f"{row['mean']:.{digits}f}{unit} ({low} to {high})"
 
 
 if __name__ == "__main__":
