@@ -90,3 +90,11 @@ def test_the_path_finder_sees_trees_links_and_code() -> None:
         "Makefile",
         "saelib/gone.py",
     ]
+
+
+@pytest.mark.parametrize("table", ["results/tiny/savings.md", "results/benchmark.md"])
+def test_tables_in_readme_are_those_of_the_results(table: str) -> None:
+    """README quotes the result files; its numbers are not typed by hand."""
+    rows = [line for line in (PROJECT / table).read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert rows
+    assert not [row for row in rows if row not in readme().splitlines()]
