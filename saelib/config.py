@@ -208,11 +208,14 @@ PRESETS: dict[str, ExperimentConfig] = {
 Config = TypeVar("Config", ExperimentConfig, TrainingPhase)
 
 
-def resolve_config(preset: str = "tiny", run: str | None = None, **overrides: Any) -> ExperimentConfig:
+def resolve_config(
+    preset: str = "tiny", run: str | None = None, seed: int | None = None, **overrides: Any
+) -> ExperimentConfig:
     """A preset with overrides, checked.
 
     Args:
         run: folder name of the run; None takes the preset's name.
+        seed: of the data order and the first SAE; None takes the preset's.
         overrides: any fields of `ExperimentConfig`; `scratch` and `transfer` as mappings of `TrainingPhase`'s fields.
 
     Raises:
@@ -222,7 +225,8 @@ def resolve_config(preset: str = "tiny", run: str | None = None, **overrides: An
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"preset={preset!r} is unknown; choose one of {', '.join(PRESETS)}")
     base = PRESETS[preset]
-    return _override(base, {"run": base.run if run is None else run, **overrides})
+    named = {"run": base.run if run is None else run, "seed": base.seed if seed is None else seed}
+    return _override(base, named | overrides)
 
 
 def _override(base: Config, overrides: Mapping[str, Any]) -> Config:

@@ -9,6 +9,7 @@ from pathlib import Path
 from saelib.storage import PROJECT
 
 NOTEBOOKS = ("01_language_model", "02_scratch_saes", "03_layer_transfer", "04_convergence", "05_report")
+FROM_AN_OUTER_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
 
 
 class BatchProject:
@@ -22,8 +23,13 @@ class BatchProject:
 
     def command(self, *settings: str, snakemake: str = "") -> str:
         """The very shell command of `make reproduce`, with more options for Snakemake behind it."""
-        make = ["make", "--dry-run", "-o", ".venv/.ready", f"BIN={Path(sys.executable).parent}", "reproduce", *settings]
-        printed = subprocess.run(make, cwd=self.folder, capture_output=True, text=True, check=True).stdout
+        make = ["make", "--no-print-directory", "--dry-run", "-o", ".venv/.ready", "reproduce", *settings]
+        make.append(f"BIN={Path(sys.executable).parent}")
+        # `make test` runs this test: what that make tells a make inside it is not for this one.
+        environment = {name: value for name, value in os.environ.items() if name not in FROM_AN_OUTER_MAKE}
+        printed = subprocess.run(
+            make, cwd=self.folder, env=environment, capture_output=True, text=True, check=True
+        ).stdout
         return f"{printed.strip()} {snakemake}"
 
     def start(self, *settings: str, snakemake: str = "") -> subprocess.Popen[str]:
