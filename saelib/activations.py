@@ -18,7 +18,7 @@ from saelib.corpus import TokenRows
 if TYPE_CHECKING:
     from saelib.language_model import LanguageModel
 
-HARVEST_TOKENS = 8192  # in one forward pass; larger ones gain nothing on a CPU and need more memory everywhere
+HARVEST_TOKENS = 8192  # in one forward pass, which bounds the memory of its intermediate tensors
 
 
 def chunk_activations(
