@@ -31,7 +31,8 @@ class LanguageModel:
 
     GPT-NeoX, GPT-2 and Llama models run as bare Hugging Face models, whose raw weights are then the only ones held;
     `bridge` makes a second, folded copy when it is first asked for. Every other architecture runs through its bridge,
-    which then holds the only copy. No method records gradients; use `bridge` where gradients are wanted.
+    which takes over the only copy when the first pass is made; `hugging_face` is the model before that. No method
+    records gradients; use `bridge` where gradients are wanted.
 
     Attributes:
         name: what the model was asked for by.
@@ -61,7 +62,21 @@ class LanguageModel:
         self.block_weights: int = sum(weight.numel() for weight in matrices) // self.n_layers
         self._model = model
         self._is_bare = type(model).__name__ in PARTS
-        self._pass: ForwardPass = BarePass(model) if self._is_bare else BridgePass(self.bridge)
+
+    @cached_property
+    def _pass(self) -> ForwardPass:
+        return BarePass(self._model) if self._is_bare else BridgePass(self.bridge)
+
+    @property
+    def hugging_face(self) -> "PreTrainedModel":
+        """The model as transformers loads it, weights raw: for generation, key-value caches and fine-tuning.
+
+        Raises:
+            RuntimeError: a bridge has folded its weights in place; load the model again for this use.
+        """
+        if not self._is_bare and "bridge" in self.__dict__:
+            raise RuntimeError(f"the only copy of {self.name} is inside its bridge; load it again for this use")
+        return self._model
 
     @cached_property
     def bridge(self) -> "TransformerBridge":

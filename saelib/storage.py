@@ -8,9 +8,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Parsed = TypeVar("Parsed")
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -56,6 +58,29 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON ({error}); delete it and run again") from error
+
+
+def write_json_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write one JSON value a line, atomically; NaN and infinity are refused."""
+    lines = [json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values]
+    write_atomically(path, lambda temporary: temporary.write_text("".join(lines), encoding="utf-8"))
+
+
+def read_json_lines(path: Path, parse: Callable[[Any], Parsed]) -> list[Parsed]:
+    """What `parse` makes of the JSON value of each line.
+
+    Raises:
+        ValueError: a line is not JSON, or not what `parse` wants; the message names file and line.
+    """
+    parsed = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                parsed.append(parse(json.loads(line)))
+            except (ValueError, TypeError, KeyError) as error:
+                problem = f"{path}, line {number}, cannot be read ({type(error).__name__}: {error})"
+                raise ValueError(f"{problem}; mend it, or delete the file to have it made again") from error
+    return parsed
 
 
 def flush_to_disk(path: Path) -> None:
