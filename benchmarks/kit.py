@@ -24,7 +24,7 @@ def kit_config(
 ) -> ExperimentConfig:
     """The comparison's sizes as a config of the kit."""
     return resolve_config(
-        "smoke",
+        preset="smoke",
         run="benchmark",
         seed=work.seed,
         sae_seeds=1,

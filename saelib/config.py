@@ -1,16 +1,13 @@
 """One frozen, validated config for a whole experiment, and the presets that fill it.
 
-In: a preset's name and a few overrides, as a notebook's parameters give them. Out: an `ExperimentConfig`;
-an unknown name, a wrong type or a contradiction is an error before any work is done.
+In: a preset's name and a few overrides, as a notebook's parameters give them. Out: an `ExperimentConfig`.
 """
 
-import hashlib
-import json
 import math
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, TypeVar, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Any
+
+from saelib.run_config import RunConfig, resolve
 
 MATMUL_PRECISIONS = ("highest", "high", "medium")
 
@@ -31,15 +28,12 @@ class TrainingPhase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentConfig:
-    """Everything that decides the numbers of a run. Defaults are the paper's where it names a value."""
+class ExperimentConfig(RunConfig):
+    """Everything that decides the numbers of a run. Defaults are the paper's where it names a value.
 
-    preset: str
-    """Name of the preset that this config started from."""
-    run: str
-    """Folder name under `runs/`."""
-    seed: int
-    """Seed of the data order and of the first SAE; further SAE seeds count up from it."""
+    The seed is that of the data order and of the first SAE; further SAE seeds count up from it.
+    """
+
     language_model: str
     """ "embedded", a folder, or a Hugging Face name."""
     revision: str | None = None
@@ -90,15 +84,14 @@ class ExperimentConfig:
         Raises:
             ValueError: with the field, its value and what would be right.
         """
-        if not re.fullmatch(r"[\w.-]+", self.run) or self.run.startswith("."):
-            raise ValueError(f"run={self.run!r}: use letters, digits, '.', '_' and '-'; it becomes a folder's name")
+        super().__post_init__()
         positive = ("context_length", "expansion_factor", "sae_seeds", "batch_tokens", "chunk_rows", "held_out_rows",
                     "evaluation_batch_rows", "gradient_clip")  # fmt: skip
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must be above 0")
-        if self.seed < 0 or not 0 <= self.l1_coefficient < math.inf:
-            raise ValueError(f"seed={self.seed}, l1_coefficient={self.l1_coefficient}: must be finite and not negative")
+        if not 0 <= self.l1_coefficient < math.inf:
+            raise ValueError(f"l1_coefficient={self.l1_coefficient}: must be finite and not negative")
         for name in ("l1_warm_up_share", "learning_rate_decay_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: is a share of the steps, between 0 and 1")
@@ -129,15 +122,6 @@ class ExperimentConfig:
     def seeds(self) -> tuple[int, ...]:
         """The SAE seeds."""
         return tuple(range(self.seed, self.seed + self.sae_seeds))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The config as JSON holds it (tuples become lists)."""
-        return dict(json.loads(json.dumps(asdict(self))))
-
-    def sha256(self) -> str:
-        """Hash of everything that decides the numbers: all fields but the run's name and the device."""
-        deciding = {key: value for key, value in self.as_dict().items() if key not in ("run", "device")}
-        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 def checkpoint_grid(chunk_tokens: int, first: int, even: int, steps: int) -> tuple[int, ...]:
@@ -205,53 +189,6 @@ PRESETS: dict[str, ExperimentConfig] = {
 }
 
 
-Config = TypeVar("Config", ExperimentConfig, TrainingPhase)
-
-
-def resolve_config(
-    preset: str = "tiny", run: str | None = None, seed: int | None = None, **overrides: Any
-) -> ExperimentConfig:
-    """A preset with overrides, checked.
-
-    Args:
-        run: folder name of the run; None takes the preset's name.
-        seed: of the data order and the first SAE; None takes the preset's.
-        overrides: any fields of `ExperimentConfig`; `scratch` and `transfer` as mappings of `TrainingPhase`'s fields.
-
-    Raises:
-        ValueError: an unknown preset or field, or a value that contradicts another.
-        TypeError: a value of the wrong type.
-    """
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise ValueError(f"preset={preset!r} is unknown; choose one of {', '.join(PRESETS)}")
-    base = PRESETS[preset]
-    named = {"run": base.run if run is None else run, "seed": base.seed if seed is None else seed}
-    return _override(base, named | overrides)
-
-
-def _override(base: Config, overrides: Mapping[str, Any]) -> Config:
-    hints = get_type_hints(type(base))
-    checked: dict[str, Any] = {}
-    for name, value in overrides.items():
-        if name not in hints:
-            known = ", ".join(field.name for field in fields(base))
-            raise ValueError(f"parameter {name!r} is unknown; the known ones are {known}")
-        if hints[name] is TrainingPhase and isinstance(value, Mapping):
-            checked[name] = _override(getattr(base, name), value)
-        else:
-            checked[name] = _typed(name, value, hints[name])
-    return replace(base, **checked)
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """`value` if it is of the field's type; lists become tuples and whole numbers floats where the field wants them."""
-    text = getattr(hint, "__name__", str(hint)) if not get_args(hint) else str(hint)
-    if isinstance(value, list | tuple) and "tuple" in text:
-        item = float if "float" in text else int
-        if all(type(entry) in (int, item) for entry in value):
-            return tuple(item(entry) for entry in value)
-    elif hint is float and type(value) in (int, float):
-        return float(value)
-    elif type(value) in (get_args(hint) or (hint,)) and type(value) is not tuple:
-        return value
-    raise TypeError(f"parameter {name}={value!r} is a {type(value).__name__}; it must be {text}")
+def resolve_config(**parameters: Any) -> ExperimentConfig:
+    """A preset of `PRESETS` with overrides, checked by `run_config.resolve`, whose arguments and errors these are."""
+    return resolve(PRESETS, **parameters)

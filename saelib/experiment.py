@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saelib.config import ExperimentConfig, TrainingPhase, resolve_config
-from saelib.storage import read_json, runs_folder, write_json
+from saelib.run_config import claim_config
+from saelib.storage import runs_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,15 +99,7 @@ def open_experiment(**parameters: Any) -> Experiment:
         FileExistsError: the folder holds a run with another config; the message names the fields.
     """
     experiment = Experiment(resolve_config(**parameters))
-    path, wanted = experiment.folder / "config.json", experiment.config.as_dict()
-    if path.is_file():
-        found = read_json(path)
-        differing = [name for name in wanted if name != "device" and found.get(name) != wanted[name]]
-        if differing:
-            changes = "; ".join(f"{name} was {found.get(name)!r}, is {wanted[name]!r}" for name in differing)
-            raise FileExistsError(f"{experiment.folder} holds a run with another config ({changes}); name another run")
-    else:
-        write_json(path, wanted)
+    claim_config(experiment.folder / "config.json", experiment.config)
     return experiment
 
 

@@ -25,7 +25,7 @@ from saelib.storage import write_atomically
 if TYPE_CHECKING:
     from IPython.display import Image
 
-    from saelib.experiment import Experiment
+    from saelib.run_config import Run
 
 Parameters = ParamSpec("Parameters")
 
@@ -103,7 +103,7 @@ def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, np.nda
     return figure, figure.subplots(squeeze=False, **grid)
 
 
-def save_figure(experiment: "Experiment", name: str, figure: Figure) -> "Image":
+def save_figure(run: "Run", name: str, figure: Figure) -> "Image":
     """Keep a figure as `figures/<name>.png` and `.svg` of the run; returns what a notebook shows.
 
     Raises:
@@ -113,7 +113,7 @@ def save_figure(experiment: "Experiment", name: str, figure: Figure) -> "Image":
         raise ValueError(f"figure {name!r} has no caption in CAPTIONS; the known ones are {', '.join(CAPTIONS)}")
     from IPython.display import Image
 
-    folder = experiment.folder / "figures"
+    folder = run.folder / "figures"
     contents = {
         "png": _fewer_colours(_rendered(figure, "png", {"Software": None})),
         "svg": _rendered(figure, "svg", {"Date": None, "Creator": None}),

@@ -15,7 +15,7 @@ import pandas as pd
 from saelib.storage import PROJECT, write_atomically
 
 if TYPE_CHECKING:
-    from saelib.config import ExperimentConfig
+    from saelib.run_config import RunConfig
 
 NUMBERED_PACKAGES = ("torch", "transformers", "transformer-lens", "numpy")  # those that decide numbers
 CLEAN_LOSS_TOLERANCE = 1e-9  # nats; the clean pass is the same computation in every part of an evaluation
@@ -34,7 +34,7 @@ def commit() -> str:
         return "unknown"
 
 
-def provenance(config: "ExperimentConfig") -> dict[str, str]:
+def provenance(config: "RunConfig") -> dict[str, str]:
     """Columns that every row of results carries."""
     versions = {name: metadata.version(name) for name in NUMBERED_PACKAGES}
     return {"config_sha256": config.sha256(), "commit": commit(), "versions": json.dumps(versions, sort_keys=True)}

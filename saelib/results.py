@@ -16,6 +16,7 @@ from saelib.storage import PROJECT, read_json, write_json
 
 if TYPE_CHECKING:
     from saelib.experiment import Experiment
+    from saelib.run_config import Run
 
 RESULTS = PROJECT / "results"
 NEEDED_ARMS = {"training": {"scratch", "control"}, "evaluation": {"scratch", "control", "zero_shot"}}
@@ -40,27 +41,27 @@ def read_results(experiment: "Experiment", name: str = "evaluation") -> pd.DataF
     raise _missing(experiment, f"{name}.parquet with both phases")
 
 
-def record_values(experiment: "Experiment", notebook: str, values: dict[str, Any]) -> None:
+def record_values(run: "Run", notebook: str, values: dict[str, Any]) -> None:
     """Keep a notebook's named values in `runs/<run>/values/<notebook>.json`; tests and the report read them.
 
     Infinity and NaN, which JSON lacks, become None.
     """
-    content = {"config_sha256": experiment.config.sha256(), "values": _plain(values)}
-    write_json(experiment.folder / "values" / f"{notebook}.json", content)
+    content = {"config_sha256": run.config.sha256(), "values": _plain(values)}
+    write_json(run.folder / "values" / f"{notebook}.json", content)
 
 
-def read_values(experiment: "Experiment", notebook: str) -> dict[str, Any]:
+def read_values(run: "Run", notebook: str) -> dict[str, Any]:
     """What a notebook recorded, from the same places as `read_results`.
 
     Raises:
         FileNotFoundError: the notebook has not run; the message says how to run it.
     """
-    for path in _places(experiment, f"values/{notebook}.json"):
+    for path in _places(run, f"values/{notebook}.json"):
         if path.is_file():
             content = read_json(path)
-            if content["config_sha256"] == experiment.config.sha256():
+            if content["config_sha256"] == run.config.sha256():
                 return dict(content["values"])
-    raise _missing(experiment, f"values/{notebook}.json")
+    raise _missing(run, f"values/{notebook}.json")
 
 
 def choice_of_lambda() -> pd.DataFrame:
@@ -78,15 +79,15 @@ def phase_state(experiment: "Experiment", name: str) -> str:
     return f"Phase {name}: {size} are trained now."
 
 
-def _places(experiment: "Experiment", name: str) -> list[Path]:
-    stored = [RESULTS / "tiny" / name] if experiment.config.preset == "tiny" else []
-    return [experiment.folder / name, *stored]
+def _places(run: "Run", name: str) -> list[Path]:
+    stored = [RESULTS / "tiny" / name] if run.config.preset == "tiny" else []
+    return [run.folder / name, *stored]
 
 
-def _missing(experiment: "Experiment", what: str) -> FileNotFoundError:
-    config = experiment.config
+def _missing(run: "Run", what: str) -> FileNotFoundError:
+    config = run.config
     command = make_command(config.preset, config.run, config.seed)
-    return FileNotFoundError(f"{experiment.folder} has no {what}; make it with `{command}`")
+    return FileNotFoundError(f"{run.folder} has no {what}; make it with `{command}`")
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from saelib.config import PRESETS, checkpoint_grid, resolve_config
 def test_every_preset_is_valid_and_can_be_written():
     for name, config in PRESETS.items():
         assert config.preset == name
-        assert resolve_config(name) == config
+        assert resolve_config(preset=name) == config
         assert config.as_dict()["scratch"]["checkpoints"][-1] == config.scratch.tokens
 
 
@@ -56,12 +56,12 @@ def test_mistakes_are_named(parameters, error, message):
 
 
 def test_json_lists_and_whole_numbers_fit():
-    config = resolve_config("tiny", layers=[0, 2], l1_coefficient=1, adam_betas=[0, 0.99])
+    config = resolve_config(preset="tiny", layers=[0, 2], l1_coefficient=1, adam_betas=[0, 0.99])
     assert config.layers == (0, 2)
     assert config.adam_betas == (0.0, 0.99)
 
 
 def test_hash_tells_what_decides_the_numbers():
-    base = resolve_config("tiny")
-    assert base.sha256() == resolve_config("tiny", run="other", device="cpu").sha256()
-    assert base.sha256() != resolve_config("tiny", seed=1).sha256()
+    base = resolve_config(preset="tiny")
+    assert base.sha256() == resolve_config(preset="tiny", run="other", device="cpu").sha256()
+    assert base.sha256() != resolve_config(preset="tiny", seed=1).sha256()

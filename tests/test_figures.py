@@ -57,7 +57,7 @@ def choice() -> Figure:
     trials = pd.DataFrame({"l1_coefficient": [0.3, 1.0, 3.0], "l0": [200.0, 90, 30], "ce_score": [0.99, 0.97, 0.9],
                            "zero_shot_ce_score": [0.97, 0.93, 0.8], "learning_rate": 2e-3})  # fmt: skip
     other = trials.assign(learning_rate=1e-3, ce_score=trials["ce_score"] - 0.02)
-    return model_figures.choice_figure(pd.concat([trials, other]), resolve_config("smoke"))
+    return model_figures.choice_figure(pd.concat([trials, other]), resolve_config(preset="smoke"))
 
 
 def both() -> dict[str, pd.DataFrame]:

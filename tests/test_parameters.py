@@ -23,7 +23,7 @@ def notebook(*cells: str) -> dict[str, Any]:
 def test_the_cells_own_parameters_make_the_presets_config() -> None:
     parameters = notebook_parameters(notebook("import numpy as np", PARAMETERS))
     assert parameters == {"preset": "smoke", "run": None, "seed": 0}
-    assert resolve_config(**parameters) == resolve_config("smoke")
+    assert resolve_config(**parameters) == resolve_config(preset="smoke")
 
 
 @pytest.mark.parametrize(
