@@ -24,7 +24,10 @@ NOTEBOOKS = {
     "02_scratch_saes": ([], 16),
     "03_layer_transfer": (["02_scratch_saes"], 16),
     "04_convergence": (["03_layer_transfer"], 1),
-    "05_report": (["01_language_model", "04_convergence"], 1),
+    "06_htest_items": ([], 1),
+    "07_htest_accuracy": (["06_htest_items"], 16),
+    "08_htest_ablations": (["07_htest_accuracy"], 16),
+    "09_report": (["01_language_model", "04_convergence", "08_htest_ablations"], 1),
 }
 
 PRESET = str(config.get("preset", "tiny"))
@@ -81,7 +84,7 @@ for number, (name, (sources, cores)) in enumerate(NOTEBOOKS.items()):
 
 rule report:
     input:
-        EXECUTED / "05_report.ipynb",
+        EXECUTED / "09_report.ipynb",
     output:
         FOLDER / "report.html",
     params:

@@ -1,8 +1,8 @@
-"""`report.html`: the executed notebook 05 without its code, and every figure of the run, in one file.
+"""`report.html`: the executed notebook 09 without its code, and every figure of the run, in one file.
 
     python -m saelib.report RUN
 
-In: `runs/<run>/notebooks/05_report.ipynb` and `runs/<run>/figures`. Out: `runs/<run>/report.html`, which needs
+In: `runs/<run>/notebooks/09_report.ipynb` and `runs/<run>/figures`. Out: `runs/<run>/report.html`, which needs
 nothing beside it and no network.
 """
 
@@ -18,14 +18,14 @@ from saelib.storage import runs_folder, write_atomically
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-NOTEBOOK = "05_report.ipynb"
+NOTEBOOK = "09_report.ipynb"
 
 
 def write_report(folder: Path) -> Path:
     """Make `report.html` in the folder of a run.
 
     Raises:
-        FileNotFoundError: notebook 05 has not run there.
+        FileNotFoundError: notebook 09 has not run there.
     """
     import nbformat
 

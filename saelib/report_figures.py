@@ -1,4 +1,4 @@
-"""Figures that put the paper's Pythia-160M beside a run (notebook 05).
+"""Figures that put the paper's Pythia-160M beside a run (notebook 09).
 
 In: the published scores and a run's evaluation table, in the same form. Out: figures with one panel for each.
 """

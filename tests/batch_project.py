@@ -8,7 +8,16 @@ from pathlib import Path
 
 from saelib.storage import PROJECT
 
-NOTEBOOKS = ("01_language_model", "02_scratch_saes", "03_layer_transfer", "04_convergence", "05_report")
+NOTEBOOKS = (
+    "01_language_model",
+    "02_scratch_saes",
+    "03_layer_transfer",
+    "04_convergence",
+    "06_htest_items",
+    "07_htest_accuracy",
+    "08_htest_ablations",
+    "09_report",
+)
 FROM_AN_OUTER_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
 
 

@@ -87,7 +87,7 @@ def test_a_changed_cell_runs_its_notebook_and_those_that_build_on_it(project: Ba
     write_notebook(path, BODY + "\nprint(1)")
     rules = planned(project, *SETTINGS)
     path.write_text(before)
-    assert rules == {"03_layer_transfer", "04_convergence", "05_report", "report", "all"}
+    assert rules == {"03_layer_transfer", "04_convergence", "09_report", "report", "all"}
 
 
 def test_another_seed_runs_every_notebook_again(project: BatchProject) -> None:
@@ -101,9 +101,12 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
     assert {edge for edge in edges if edge[1] != "all"} == {
         ("02_scratch_saes", "03_layer_transfer"),
         ("03_layer_transfer", "04_convergence"),
-        ("01_language_model", "05_report"),
-        ("04_convergence", "05_report"),
-        ("05_report", "report"),
+        ("01_language_model", "09_report"),
+        ("04_convergence", "09_report"),
+        ("06_htest_items", "07_htest_accuracy"),
+        ("07_htest_accuracy", "08_htest_ablations"),
+        ("08_htest_ablations", "09_report"),
+        ("09_report", "report"),
     }
 
 
@@ -115,19 +118,19 @@ def test_a_bad_setting_is_named_before_anything_runs(project: BatchProject, sett
 
 
 def test_a_failed_notebook_is_named_with_the_command_that_continues(project: BatchProject, runs: Path) -> None:
-    path = project.folder / "notebooks" / "05_report.ipynb"
+    path = project.folder / "notebooks" / "09_report.ipynb"
     before = path.read_text()
     write_notebook(path, BODY + "\nraise ValueError('loss is nan at step 7')")
     code, printed = project.run(*SETTINGS)
     assert code != 0
-    assert "05_report.ipynb failed at In [3]: ValueError: loss is nan at step 7" in printed
+    assert "09_report.ipynb failed at In [3]: ValueError: loss is nan at step 7" in printed
     assert "To continue: make reproduce PRESET=smoke RUN=2024 SEED=3" in printed
-    partial = runs / "2024" / "notebooks" / "05_report.partial.ipynb"
+    partial = runs / "2024" / "notebooks" / "09_report.partial.ipynb"
     assert str(partial.relative_to(runs)) in printed
     assert partial.exists()
 
     path.write_text(before)
-    assert planned(project, *SETTINGS) == {"05_report", "report", "all"}
+    assert planned(project, *SETTINGS) == {"09_report", "report", "all"}
     code, printed = project.run(*SETTINGS)
     assert code == 0, printed
     assert not partial.exists()

@@ -179,12 +179,12 @@ def test_the_report_holds_the_notebook_without_code_and_every_figure(experiment:
     from nbformat import write
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-    with pytest.raises(FileNotFoundError, match="05_report"):
+    with pytest.raises(FileNotFoundError, match="09_report"):
         write_report(experiment.folder)
     save_figure(experiment, "residual_norms", DRAWINGS["residual_norms"]())
     notebook = new_notebook(cells=[new_markdown_cell("# Findings"), new_code_cell("secret_call()")])
     (experiment.folder / "notebooks").mkdir()
-    write(notebook, experiment.folder / "notebooks" / "05_report.ipynb")
+    write(notebook, experiment.folder / "notebooks" / "09_report.ipynb")
     page = write_report(experiment.folder).read_text(encoding="utf-8")
     assert "Findings" in page and "secret_call" not in page
     assert f'alt="{CAPTIONS["residual_norms"]}"' in page and "data:image/png;base64," in page

@@ -34,8 +34,8 @@ class Condition:
     """None: shots in the released order, A and B in turn. A number draws and shuffles them."""
     temperature: float = 0.0
     """0 takes the likeliest token."""
-    max_tokens: int = 5
-    """Longest reply; 0 asks a local model for log-probabilities only."""
+    max_tokens: int | None = 5
+    """Longest reply; 0 asks a local model for log-probabilities only; None leaves the length to an API."""
     seed: int = 0
     """Of the sampling where the temperature is above 0, and of the coin."""
 
