@@ -67,6 +67,14 @@ CAPTIONS = {
     "savings": "Share of the training tokens that a transfer saves until it is as good as scratch",
     "report_averages": "Averages over layers, over new tokens as a share of the source's, paper and this run",
     "report_normalised": "Normalised CE-loss score at the end of transfer by layer, paper and this run",
+    "htest_accuracy_heat_map": "H-Test accuracy by task and model, with controls and the mean of the tasks",
+    "htest_shots": "H-Test accuracy over the number of shots, each task and their mean with its 95% interval",
+    "htest_letter_bias": "Log-probability of A minus that of B for items with label A and with label B, by task",
+    "htest_ranking": "H-Test accuracy beside the accuracy at the median margin and the AUROC of the margin, by task",
+    "htest_family": "Mean H-Test accuracy of each model of a family with its 95% interval",
+    "htest_fine_tuning": "H-Test accuracy over training items seen in fine-tuning, by task and probe",
+    "htest_shortcuts": "Accuracy of the best one-threshold shortcut by task, on official and fresh items",
+    "htest_letter_geometry": "Accuracy on letter geometry by model, against guessing one of four options",
 }
 
 STYLE = {

@@ -138,10 +138,18 @@ def tokenise(
     """
     encoded = []
     texts = [prompt.text for prompt in prompts]
-    for prompt, ids in zip(prompts, _encode(texts, tokenizer), strict=True):
-        wholes = _encode([prompt.text + answer for answer in prompt.answers], tokenizer)
-        answers = [whole[len(ids) :] for whole in wholes]
-        _check(prompt, ids, wholes, context, room)
+    ends = [text[text.rfind("\n") + 1 :] for text in texts]
+    for prompt, ids, end, end_ids in zip(
+        prompts, _encode(texts, tokenizer), ends, _encode(ends, tokenizer), strict=True
+    ):
+        # An answer changes no token before the last line, so that line is enough to see its tokens in.
+        alone = bool(end_ids) and ids[-len(end_ids) :] == end_ids
+        stem, stem_ids = (end, end_ids) if alone else (prompt.text, ids)
+        wholes = _encode([stem + answer for answer in prompt.answers], tokenizer)
+        answers = [
+            _continuation(prompt, answer, stem_ids, whole) for answer, whole in zip(prompt.answers, wholes, strict=True)
+        ]
+        _check_length(ids, answers, context, room)
         encoded.append((ids, answers))
     return encoded
 
@@ -150,21 +158,25 @@ def _encode(texts: list[str], tokenizer: "PreTrainedTokenizerBase") -> list[list
     return list(tokenizer(texts, add_special_tokens=False)["input_ids"])
 
 
-def _check(prompt: Prompt, ids: list[int], wholes: list[list[int]], context: int | None, room: int) -> None:
-    end = repr(prompt.text[-40:])
-    for answer, whole in zip(prompt.answers, wholes, strict=True):
-        if whole[: len(ids)] != ids:
-            raise ValueError(
-                f"the tokenizer joins the end of the prompt ({end}) to the answer {answer!r}: use another form"
-            )
-        if answer.strip() in LETTERS and len(prompt.answers) == len(LETTERS) and len(whole) != len(ids) + 1:
-            raise ValueError(
-                f"the answer {answer!r} is {len(whole) - len(ids)} tokens after the prompt's end ({end}), so its "
-                "probability would not be that of one letter: use another form"
-            )
-    longest = max(len(ids) + room, *map(len, wholes))
-    if context is not None and longest > context:
+def _continuation(prompt: Prompt, answer: str, stem: list[int], whole: list[int]) -> list[int]:
+    """Tokens of an answer after the stem, which is the prompt or its last line."""
+    end, tokens = repr(prompt.text[-40:]), whole[len(stem) :]
+    if whole[: len(stem)] != stem:
         raise ValueError(
-            f"a prompt of {len(ids)} tokens with up to {longest - len(ids)} for the answer exceeds the model's context "
-            f"of {context}: take a smaller k, or a model with a longer context"
+            f"the tokenizer joins the end of the prompt ({end}) to the answer {answer!r}: use another form"
+        )
+    if answer.strip() in LETTERS and len(prompt.answers) == len(LETTERS) and len(tokens) != 1:
+        raise ValueError(
+            f"the answer {answer!r} is {len(tokens)} tokens after the prompt's end ({end}), so its probability would "
+            "not be that of one letter: use another form"
+        )
+    return tokens
+
+
+def _check_length(ids: list[int], answers: list[list[int]], context: int | None, room: int) -> None:
+    longest = max(room, *map(len, answers))
+    if context is not None and len(ids) + longest > context:
+        raise ValueError(
+            f"a prompt of {len(ids)} tokens with up to {longest} for the answer exceeds the model's context of "
+            f"{context}: take a smaller k, or a model with a longer context"
         )

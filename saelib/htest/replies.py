@@ -8,7 +8,7 @@ task; it is there when all items are answered.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +55,8 @@ class Answer(NamedTuple):
     """By option, in nats, normalised over the whole vocabulary; None where the engine cannot tell."""
     usage: dict[str, int] = {}  # noqa: RUF012 (a tuple's default; nobody writes to it)
     """Tokens: "input_tokens", "output_tokens"."""
+    revision: str = ""
+    """What an API says its model is; empty where the condition knows it."""
 
 
 Engine = Callable[[Sequence[Item], Sequence[Prompt], Condition], list[Answer]]
@@ -82,7 +84,14 @@ def make_replies(
 ) -> list[Reply]:
     """Replies from what an engine answered."""
     return [
-        Reply(item=item, condition=condition, prompt=prompt.text, **answer._asdict())
+        Reply(
+            item=item,
+            condition=replace(condition, revision=answer.revision or condition.revision),
+            prompt=prompt.text,
+            reply=answer.reply,
+            log_probabilities=answer.log_probabilities,
+            usage=answer.usage,
+        )
         for item, prompt, answer in zip(items, prompts, answers, strict=True)
     ]
 

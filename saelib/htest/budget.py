@@ -1,0 +1,63 @@
+"""What asking the API models would cost, before anything is sent: the dry run.
+
+In: a study and the numbers of shots. Out: requests and tokens that are still missing, and which models may be asked
+within the config's `api_requests`. Prices differ by provider and day: multiply the tokens by today's.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from saelib.htest.config import API, expand
+from saelib.htest.items import select
+from saelib.htest.prompts import choose_shots, render
+from saelib.htest.study import Study, condition_of, stored_count
+from saelib.htest.tasks import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ["model", "k", "requests", "input_tokens", "output_tokens"]
+
+
+def api_cost(study: Study, models: Sequence[str], shots: Sequence[int]) -> "pd.DataFrame":
+    """Requests that have no stored reply yet, by model and number of shots; without rows where no API is asked.
+
+    Columns: model, k, requests, input_tokens (estimated from the characters), output_tokens (at most).
+    """
+    import pandas as pd
+
+    rows = [_row(study, model, k) for model in expand(tuple(models)) if model.startswith(API) for k in shots]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tuple[list[str], list[str]]:
+    """Models that may be asked, in their order, and those left out because `api_requests` does not allow them.
+
+    Models on this machine always may. API models may while the sum of their requests stays within the budget.
+
+    Args:
+        cost: what `api_cost` gave for these models.
+    """
+    asked: list[str] = []
+    left_out: list[str] = []
+    left = study.config.api_requests
+    for model in expand(tuple(models)):
+        requests = int(cost.loc[cost["model"] == model, "requests"].sum())
+        (asked if requests <= left else left_out).append(model)
+        left -= requests if requests <= left else 0
+    return asked, left_out
+
+
+def _row(study: Study, model: str, k: int) -> dict[str, object]:
+    from saelib.htest.api_engine import estimate_cost
+
+    respondent = study.respondent(model)
+    condition = condition_of(study, respondent, respondent.form, k)
+    prompts = []
+    for version in study.versions:
+        for task in TASKS:
+            items = select(study.items, task, "test", version)[: study.config.test_items]
+            shots = choose_shots(select(study.items, task, "dev", version), k)
+            prompts += render(items, shots, condition.form)[stored_count(study, condition, version, task) :]
+    cost = estimate_cost(prompts, condition)
+    return dict(zip(COLUMNS, (model, k, cost.requests, cost.input_tokens, cost.output_tokens), strict=True))

@@ -1,0 +1,72 @@
+"""Checks that notebook 07 shows: accuracies that are known beforehand, and a prompt that is read all alone.
+
+In: a study and its scores. Out: lines in the notebook, or an AssertionError.
+"""
+
+from typing import TYPE_CHECKING
+
+from saelib.htest.config import API, CONTROL, UNTRAINED
+from saelib.htest.prompts import Prompt, as_seen, tokenise
+from saelib.htest.replies import Reply
+from saelib.htest.study import Study, stored_replies
+from saelib.htest.tasks import LETTERS, TASKS
+from saelib.narrative import check, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOLERANCE = 1e-4  # nats
+
+
+def check_known_accuracies(accuracies: "pd.DataFrame", versions: tuple[str, ...]) -> None:
+    """Constant A is right on exactly half of the items; on fresh items the oracle is right on all of them.
+
+    Args:
+        accuracies: of the run, controls included.
+        versions: sets of items, the fresh one last.
+
+    Raises:
+        AssertionError: one is not.
+    """
+    strict = accuracies[(accuracies["reader"] == "strict") & accuracies["task"].isin(TASKS)]
+    for version in versions:
+        rows = strict[(strict["model"] == f"{CONTROL}constant_a") & (strict["version"] == version)]
+        for extreme in (rows["accuracy"].min(), rows["accuracy"].max()):
+            check(f"constant A, {version}, all tasks; independent: half of the items are A", extreme, 0.5, 0)
+    oracle = strict[(strict["model"] == f"{CONTROL}oracle") & (strict["version"] == versions[-1])]
+    check(
+        f"oracle, {versions[-1]}, its worst task; independent: the generator's labels", oracle["accuracy"].min(), 1, 0
+    )
+
+
+def check_one_prompt_alone(study: Study, models: list[str]) -> None:
+    """The longest prompt of each local model, read alone and without a cache, gives the stored log-probabilities.
+
+    Raises:
+        AssertionError: they differ by more than `TOLERANCE`.
+    """
+    local = [model for model in models if not model.startswith((API, CONTROL, UNTRAINED))]
+    for model in local:
+        mine = [reply for reply in stored_replies(study) if reply.condition.model == model and reply.log_probabilities]
+        longest = max(mine, key=lambda reply: len(reply.prompt))
+        stored = longest.log_probabilities or {}
+        alone = log_probabilities_alone(longest, study.config.device)
+        for letter in LETTERS:
+            name = f"{model}, {longest.item.key}, {longest.condition.k} shots, log p({letter}); independent: read alone"
+            check(name, stored[letter], alone[letter], TOLERANCE)
+    if not local:
+        say("No model on this machine was asked: nothing to read alone.")
+
+
+def log_probabilities_alone(reply: Reply, device: str = "auto") -> dict[str, float]:
+    """Log-probabilities of A and B after a stored prompt, in nats, from one ordinary pass of `LanguageModel`."""
+    import torch
+
+    from saelib.language_model import load_language_model
+
+    model = load_language_model(reply.condition.model, device)
+    before = " " if reply.condition.form == "completion" else ""
+    prompt = Prompt(reply.prompt, tuple(before + letter for letter in LETTERS))
+    ((ids, answers),) = tokenise([as_seen(prompt, reply.condition.form, model.tokenizer)], model.tokenizer, model.n_ctx)
+    chances = model.logits(torch.tensor([ids]))[0, -1].log_softmax(-1)
+    return {letter: float(chances[answer[0]]) for letter, answer in zip(LETTERS, answers, strict=True)}

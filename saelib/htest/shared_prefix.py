@@ -1,0 +1,119 @@
+"""A prefix that many prompts share, read once: its key-value cache, and packs of tails that go on from it.
+
+In: a Hugging Face model, the token ids of the prefix, then packs of runs of tokens. Out: log-probabilities of the next
+token. All tails of a pack stand one after the other in a single sequence, and a mask keeps each from seeing the
+others, so the prefix's keys and values are held once and never copied for every prompt:
+
+    column      prefix prefix prefix | tail 0 tail 0 | tail 1 tail 1 tail 1 | tail 0, a reply's next token
+    position    0      1      2      | 3      4      | 3      4      5      | 5
+
+Positions are given beside the tokens, so this is right only where a model knows of places by the positions that it is
+given, and where any token may look at any earlier one: see `can_share`. There it is the same sum as reading every
+prompt alone, in another order.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Tested beside reading every prompt alone. Others may be as right, but one that is not gives no error.
+SHARING = frozenset(
+    f"{name}ForCausalLM" for name in ("GPTNeoX", "Llama", "Mistral", "Qwen2", "Qwen3", "Olmo2", "Phi", "StableLm")
+) | {"GPT2LMHeadModel"}
+_LENGTH_DEPENDENT = ("dynamic", "longrope")  # rotations that change with the length of what is read
+_PREFIX = -1
+
+
+class Run(NamedTuple):
+    """Tokens that go on from the prefix, or from earlier runs of the same tail."""
+
+    tail: int
+    branch: int
+    """0 for what all branches of the tail go on from; a branch sees itself and branch 0."""
+    start: int
+    """Position of the first token, counted from the first token of the prompt."""
+    ids: list[int]
+    kept: int
+    """How many of the run's last positions are wanted."""
+
+
+class SharedPrefix:
+    """A model that has read a prefix; `extend` reads on, `forget` goes back to the prefix.
+
+    Records no gradients; call it under `torch.inference_mode` or `torch.no_grad`.
+    """
+
+    def __init__(self, model: "PreTrainedModel", prefix: Sequence[int]) -> None:
+        from transformers import DynamicCache
+
+        self._model, self._prefix, self._cache = model, len(prefix), DynamicCache()
+        if prefix:
+            tokens = torch.tensor([list(prefix)], device=model.device)
+            model(input_ids=tokens, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+        self._columns = torch.tensor([(_PREFIX, 0)] * self._prefix, device=model.device).reshape(-1, 2)
+
+    def extend(self, runs: Sequence[Run]) -> Float[Tensor, "kept vocabulary"]:
+        """Read the runs; log-probabilities of the next token at their kept positions, one run after the other."""
+        device = self._model.device
+        new = torch.tensor([(run.tail, run.branch) for run in runs for _ in run.ids], device=device)
+        self._columns = torch.cat([self._columns, new])
+        ends = torch.tensor([len(run.ids) for run in runs]).cumsum(0).tolist()
+        kept = [end - place for run, end in zip(runs, ends, strict=True) for place in range(run.kept, 0, -1)]
+        positions = [position for run in runs for position in range(run.start, run.start + len(run.ids))]
+        output = self._model(
+            input_ids=torch.tensor([[token for run in runs for token in run.ids]], device=device),
+            position_ids=torch.tensor([positions], device=device),
+            attention_mask=self._mask(len(new)),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=torch.tensor(kept, device=device),
+        )
+        return output.logits[0].float().log_softmax(-1)
+
+    def forget(self) -> None:
+        """Leave nothing but the prefix."""
+        self._cache.crop(self._prefix - len(self._columns))
+        self._columns = self._columns[: self._prefix]
+
+    def _mask(self, new: int) -> Float[Tensor, "1 1 new columns"]:
+        """What the last `new` columns may not see is masked by the least number, which every attention can add."""
+        dtype = self._model.dtype
+        seen = visible(self._columns, new)
+        mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
+        return mask[None, None]
+
+
+def visible(columns: Int[Tensor, "columns 2"], new: int) -> Bool[Tensor, "new columns"]:
+    """Which columns each of the last `new` ones may see.
+
+    Args:
+        columns: tail and branch of every column.
+    """
+    tails, branches = columns.T
+    own_branch = (branches == 0) | (branches == branches[-new:, None])
+    own_tail = (tails == _PREFIX) | (tails == tails[-new:, None])
+    earlier = torch.ones(new, len(columns), dtype=torch.bool, device=columns.device).tril(len(columns) - new)
+    return own_tail & own_branch & earlier
+
+
+def can_share(model: "PreTrainedModel") -> bool:
+    """Whether packing is right for a model: a tested architecture, no sliding window, rotations of one kind."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    rope = getattr(config, "rope_parameters", None) or {}
+    slides = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
+    fixed = rope.get("rope_type", "default") not in _LENGTH_DEPENDENT
+    return type(model).__name__ in SHARING and kinds == {"full_attention"} and not slides and fixed
+
+
+def common_prefix(rows: Sequence[list[int]]) -> int:
+    """How many first tokens all rows share; at least one token of each is left over."""
+    first, last = min(rows), max(rows)  # whatever the two ends of the sorted rows share, all between them share
+    longest = min(map(len, rows)) - 1
+    return next((place for place in range(longest) if first[place] != last[place]), longest)
