@@ -1,10 +1,12 @@
 # Everything that a newcomer types. A fresh machine needs GNU make and Python 3.11 or newer; the first call makes .venv.
 #   make reproduce PRESET=pythia-160m RUN=first SEED=1 CORES=8
+#   make reproduce RUN=gpt HTEST='{models: [embedded, "api:openai/gpt-4o-mini"], api_requests: 16000}'
 
 PYTHON ?= python3
 PRESET ?= tiny
 RUN ?= $(PRESET)
 SEED ?=
+HTEST ?=
 CORES ?= all
 
 VENV := .venv
@@ -43,14 +45,14 @@ define install
 endef
 
 reproduce: $(READY) ## the experiment: executed notebooks, tables, figures and report.html under runs/$(RUN)
-	$(BIN)/python -m snakemake --cores $(CORES) --config preset=$(PRESET) run=$(RUN) $(if $(SEED),seed=$(SEED)) \
+	HTEST='$(HTEST)' $(BIN)/python -m snakemake --cores $(CORES) --config preset=$(PRESET) run=$(RUN) $(if $(SEED),seed=$(SEED)) \
 	  --rerun-triggers mtime params --rerun-incomplete --nolock --scheduler greedy --quiet host reason
 
 lab: $(READY) ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 notebooks: $(READY) ## run the notebooks in place, so that the stored outputs are those of runs/tiny
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=-1 \
+	SAELIB_BATCH=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=-1 \
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 publish: $(READY) ## keep the small tables and figures of runs/tiny in results/, for README
@@ -64,6 +66,7 @@ test: $(READY) $(PEERS_READY) ## the whole suite: ruff, mypy, pytest, notebooks 
 
 bench: $(READY) $(PEERS_READY) ## timings beside other libraries
 	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.htest
 
 clean: ## remove the environments and the caches of tools; results in runs/ stay
 	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache *.egg-info build

@@ -7,12 +7,15 @@ outputs look like and when files were checked out does not matter. Checkpoints a
 the outputs of a failed job): a notebook that is started again finds them and goes on where it was.
 """
 
+import json
 import os
 import re
 import shlex
 import sys
 import time
 from pathlib import Path
+
+import yaml
 
 from saelib.batch import PARTIAL, cells_digest, failure_report, library_digest, make_command
 from saelib.storage import runs_folder
@@ -33,15 +36,20 @@ NOTEBOOKS = {
 PRESET = str(config.get("preset", "tiny"))
 RUN = str(config.get("run", PRESET))
 SEED = config.get("seed")  # None leaves it to the notebooks
+# Fields of saelib.htest.config.HTestConfig, for the notebooks from 06 on. Snakemake's own config would make the
+# numbers inside a list texts.
+HTEST = yaml.safe_load(os.environ.get("HTEST") or "{}")
 if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", RUN):
     raise WorkflowError(f"run={RUN!r} names a folder: use letters, digits, dots, dashes and underscores")
 if not isinstance(SEED, int | None):
     raise WorkflowError(f"seed={SEED!r} must be a whole number")
+if not isinstance(HTEST, dict):
+    raise WorkflowError(f"htest={HTEST!r} must name fields and their values: HTEST='{{models: [embedded]}}'")
 
 STARTED = time.time()
 FOLDER = Path(os.path.relpath(runs_folder())) / RUN  # relative: papermill writes paths into the notebooks
 EXECUTED = FOLDER / "notebooks"
-COMMAND = make_command(PRESET, RUN, SEED)
+COMMAND = make_command(PRESET, RUN, SEED, HTEST)
 LIBRARY = library_digest()
 PYTHON = shlex.quote(sys.executable)
 
@@ -70,6 +78,7 @@ for number, (name, (sources, cores)) in enumerate(NOTEBOOKS.items()):
             preset=PRESET,
             run=RUN,
             seed="" if SEED is None else f"-p seed {SEED}",
+            htest=f"-y {shlex.quote(json.dumps(HTEST))}" if HTEST and name >= "06" else "",
         threads: cores
         priority: -number
         message:
@@ -78,7 +87,7 @@ for number, (name, (sources, cores)) in enumerate(NOTEBOOKS.items()):
             # -r keeps a name such as 2024 a text; what a cell writes to stderr (progress, warnings) is shown.
             f"SAELIB_BATCH=1 {PYTHON} -m papermill --engine ipc --start-timeout 300 "
             "--no-progress-bar --log-output --log-level WARNING "
-            "-r preset {params.preset:q} -r run {params.run:q} {params.seed} "
+            "-r preset {params.preset:q} -r run {params.run:q} {params.seed} {params.htest} "
             "{input.notebook:q} {params.partial:q} && mv {params.partial:q} {output:q}"
 
 

@@ -6,7 +6,9 @@ In: the notebooks, the library's files, and what papermill left in `runs/<run>/n
 import hashlib
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from saelib.storage import sha256_of_file
 
@@ -29,9 +31,14 @@ def library_digest(folder: Path = Path(__file__).parent) -> str:
     return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
 
 
-def make_command(preset: str, run: str, seed: int | None) -> str:
-    """The shortest command that starts this run or goes on with it."""
-    settings = {"PRESET": (preset, "tiny"), "RUN": (run, preset), "SEED": (str(seed), "None")}
+def make_command(preset: str, run: str, seed: int | None, htest: Mapping[str, Any] | None = None) -> str:
+    """The shortest command that starts this run or goes on with it.
+
+    Args:
+        htest: overrides of the H-Test config.
+    """
+    settings = {"PRESET": (preset, "tiny"), "RUN": (run, preset), "SEED": (str(seed), "None"),
+                "HTEST": (json.dumps(htest or {}), "{}")}  # fmt: skip
     chosen = [f"{name}={shlex.quote(value)}" for name, (value, default) in settings.items() if value != default]
     return " ".join(["make reproduce", *chosen])
 

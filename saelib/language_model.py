@@ -220,7 +220,7 @@ def _read(
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-        with _no_progress_bar():
+        with no_progress_bar():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source,
                 dtype=torch.float32,
@@ -239,7 +239,7 @@ def _read(
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
     """Loading a model takes a moment; its bar would only fill the outputs of notebooks."""
     from transformers.utils import logging
 

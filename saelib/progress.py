@@ -20,6 +20,8 @@ Progress = Callable[[int], Any]  # what the work is given: call it with the amou
 def progress(title: str, total: int, done: int = 0, unit: str = "token") -> Iterator[Progress]:
     """A bar with rate and time left; a line a minute where `SAELIB_BATCH` is set (the Snakefile sets it).
 
+    In batch, work of less than a minute says nothing.
+
     Args:
         total: units of all the work.
         done: units that an earlier, interrupted run has done already.
@@ -41,7 +43,7 @@ def _lines(title: str, total: int, done: int, unit: str) -> Progress:
         nonlocal done, last
         done += amount
         now = time.monotonic()
-        if now - last >= QUIET_SECONDS or done == total:
+        if now - last >= QUIET_SECONDS or (done == total and last > started):
             rate = (done - first) / max(now - started, 1e-9)
             left = (total - done) / rate / 60
             print(f"{title}: {done:,} of {total:,} {unit}s, {rate:,.0f} a second, {left:.0f} min left", file=sys.stderr)

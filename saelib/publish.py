@@ -1,7 +1,7 @@
 """Keep the default run's small tables and figures in `results/`, where README shows them: `python -m saelib.publish`.
 
-In: the finished folder `runs/tiny`. Out: `results/tiny`: the tables that notebooks 04 and 05 fall back on, the values
-that the notebooks recorded, the figures, and `savings.md`, the table that README quotes.
+In: the finished folder `runs/tiny`. Out: `results/tiny`: the tables and recorded values that notebooks 04 and 09 fall
+back on, the figures, and the tables that README quotes: `savings.md` and those of H-Test in `tables/`.
 """
 
 import shutil
@@ -11,10 +11,13 @@ import pandas as pd
 
 from saelib.convergence import DIRECTIONS, average_curves, savings
 from saelib.experiment import Experiment, open_experiment
+from saelib.htest.official import VERSION as OFFICIAL
+from saelib.htest.study import open_study
 from saelib.narrative import with_interval
-from saelib.results import RESULTS, read_results
+from saelib.results import RESULTS, read_results, read_values
 from saelib.storage import replace_folder
 
+HTEST_NOTEBOOKS = ("06_htest_items", "07_htest_accuracy", "08_htest_ablations")
 TARGET_NAMES = {"ce_score": "CE-loss score", "loss": "loss (MSE + λ·L1)"}
 
 
@@ -25,11 +28,16 @@ def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
         FileNotFoundError: the run is not finished; the message says how to make it.
     """
     evaluation = read_results(experiment)
+    study = open_study(preset=experiment.config.preset)
+    htest = [read_values(study, name) for name in HTEST_NOTEBOOKS]  # an error here if one of them has not run
+    if not htest[0]["items_sha256"].keys() >= {OFFICIAL}:
+        raise FileNotFoundError(f"{study.folder} has no official H-Test items, which README shows; run with a network")
 
     def fill(temporary: Path) -> None:
-        for name in ("evaluation.parquet", "training.parquet", "config.json"):
+        for name in ("evaluation.parquet", "training.parquet", "config.json", "htest.parquet"):
             shutil.copy(experiment.folder / name, temporary / name)
-        shutil.copytree(experiment.folder / "values", temporary / "values")
+        for name in ("values", "tables"):
+            shutil.copytree(experiment.folder / name, temporary / name)
         shutil.copytree(experiment.folder / "figures", temporary / "figures", ignore=shutil.ignore_patterns("*.svg"))
         savings(evaluation).to_csv(temporary / "savings.csv", index=False)
         (temporary / "savings.md").write_text(savings_markdown(evaluation), encoding="utf-8")

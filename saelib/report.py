@@ -36,7 +36,7 @@ def write_report(folder: Path) -> Path:
     notebook.cells += _gallery(folder / "figures")
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         _describe_image(output)
-    page = _as_html(notebook, f"Layer-wise transfer of sparse autoencoders: run {folder.name}")
+    page = _as_html(notebook, f"Layer transfer of sparse autoencoders, and H-Test: run {folder.name}")
     report = folder / "report.html"
     write_atomically(report, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return report

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "WANDB_
 import numpy as np
 import pytest
 import torch
+
+from saelib.storage import PROJECT
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +32,19 @@ def reproducible() -> None:
     np.random.seed(0)  # noqa: NPY002 (libraries may draw from the global state)
     torch.manual_seed(0)
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def official_items_cached(runs: Path) -> Path:
+    """The released H-Test items in the cache, as a fetch would leave them: they are no part of this project."""
+    released = PROJECT.parent / "shared" / "htest_official"
+    if not released.is_dir():
+        pytest.skip(f"{released} with the released H-Test items is not there")
+    folder = runs / "cache" / "htest_official"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in released.glob("*/*.jsonl"):
+        shutil.copy(path, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

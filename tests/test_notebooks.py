@@ -18,7 +18,7 @@ from tests.batch_project import NOTEBOOKS, BatchProject
 STORED = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 # Stored notebooks that train nothing, so that they run on a fresh clone in a test's time. Their cells that
 # are marked `# NBVAL_CHECK_OUTPUT` must print again what is stored.
-NEED_NO_RUN = ["01_language_model", "04_convergence", "09_report"]
+NEED_NO_RUN = ["01_language_model", "04_convergence", "06_htest_items", "09_report"]
 LARGEST = 700_000  # bytes
 HOME_FOLDERS = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt|tmp)/\w|[A-Z]:\\\\Users")
 NBVAL = [
@@ -116,5 +116,7 @@ def test_a_second_run_says_the_same(smoke: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEED_NO_RUN)
-def test_a_stored_notebook_that_needs_no_run_says_what_is_stored(name: str) -> None:
+def test_a_stored_notebook_that_needs_no_run_says_what_is_stored(name: str, request: pytest.FixtureRequest) -> None:
+    if name == "06_htest_items":
+        request.getfixturevalue("official_items_cached")
     run_nbval("--nbval-lax", PROJECT / "notebooks" / f"{name}.ipynb")

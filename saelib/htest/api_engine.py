@@ -72,10 +72,13 @@ class ApiEngine:
     """Its name in Inspect AI."""
     log_folder: Path
     """Where Inspect's logs are kept."""
+    log_probabilities: bool = False
+    """Ask for those of the first token."""
 
     def __call__(self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
         """Answers by `ask_api`, whose errors these are."""
-        replies = ask_api(items, prompts, replace(condition, model=API + self.model), self.log_folder)
+        condition = replace(condition, model=API + self.model)
+        replies = ask_api(items, prompts, condition, self.log_folder, self.log_probabilities)
         return [
             Answer(reply.reply, reply.log_probabilities, reply.usage, reply.condition.revision) for reply in replies
         ]

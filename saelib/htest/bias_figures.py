@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saelib.figures import COLOURS, figure_legend, new_figure, styled
-from saelib.htest.figures import MEAN, as_percent, chance_line, chosen_rows, shown_model, shown_task
+from saelib.htest.figures import as_percent, chance_line, chosen_rows, shown_model, shown_task
 from saelib.htest.scoring import BOUNDS, accuracy_table, check_distinct, in_order, mean_over_tasks
+from saelib.htest.tables import MEAN
 from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
 
 LETTER_COLOURS = dict(zip(LETTERS, (COLOURS["forward"], COLOURS["backward"]), strict=True))

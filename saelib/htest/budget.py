@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 COLUMNS = ["model", "k", "requests", "input_tokens", "output_tokens"]
 
 
-def api_cost(study: Study, models: Sequence[str], shots: Sequence[int]) -> "pd.DataFrame":
+def api_cost(
+    study: Study, models: Sequence[str], shots: Sequence[int], versions: Sequence[str] | None = None
+) -> "pd.DataFrame":
     """Requests that have no stored reply yet, by model and number of shots; without rows where no API is asked.
 
     Columns: model, k, requests, input_tokens (estimated from the characters), output_tokens (at most).
+
+    Args:
+        versions: sets of items; all that the run has if not given.
     """
     import pandas as pd
 
-    rows = [_row(study, model, k) for model in expand(tuple(models)) if model.startswith(API) for k in shots]
+    sets = versions or study.versions
+    rows = [_row(study, model, k, sets) for model in expand(tuple(models)) if model.startswith(API) for k in shots]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -40,7 +46,7 @@ def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tup
     """
     asked: list[str] = []
     left_out: list[str] = []
-    left = study.config.api_requests
+    left = study.requests_left
     for model in expand(tuple(models)):
         requests = int(cost.loc[cost["model"] == model, "requests"].sum())
         (asked if requests <= left else left_out).append(model)
@@ -48,13 +54,13 @@ def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tup
     return asked, left_out
 
 
-def _row(study: Study, model: str, k: int) -> dict[str, object]:
+def _row(study: Study, model: str, k: int, versions: Sequence[str]) -> dict[str, object]:
     from saelib.htest.api_engine import estimate_cost
 
     respondent = study.respondent(model)
     condition = condition_of(study, respondent, respondent.form, k)
     prompts = []
-    for version in study.versions:
+    for version in versions:
         for task in TASKS:
             items = select(study.items, task, "test", version)[: study.config.test_items]
             shots = choose_shots(select(study.items, task, "dev", version), k)

@@ -6,6 +6,7 @@ model (gpt-3.5-turbo at the time); "parser" is none: the parsers then read the r
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from saelib.htest.config import PARSER
 from saelib.htest.judge import JUDGE_TEMPERATURE, JUDGE_TOKENS, judge_prompt
@@ -24,7 +25,7 @@ def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent 
         judge: None leaves the reading to the parsers.
 
     Raises:
-        ValueError: a prompt with its reply does not fit the model's context.
+        ValueError: a prompt with its reply does not fit the model's context, or stored verdicts are on other replies.
     """
     config = study.config
     replies = ask(
@@ -56,7 +57,9 @@ def _judged(study: Study, replies: Sequence[Reply], judge: Respondent) -> list[R
     )
     path = study.replies_folder / replies[0].condition.name() / f"judged-by-{condition.name()}.jsonl"
     judged = read_replies(path) if path.is_file() else []
+    _check_same(path, judged, replies)
     if missing := replies[len(judged) :]:
+        study.pay(judge, len(missing))
         prompts = [Prompt(judge_prompt(reply.reply or ""), LETTERS) for reply in missing]
         verdicts = judge.engine([reply.item for reply in missing], prompts, condition)
         judged += [
@@ -65,3 +68,9 @@ def _judged(study: Study, replies: Sequence[Reply], judge: Respondent) -> list[R
         ]
         write_replies(path, judged)
     return judged[: len(replies)]
+
+
+def _check_same(path: Path, judged: Sequence[Reply], replies: Sequence[Reply]) -> None:
+    for old, new in zip(judged, replies, strict=False):
+        if (old.item, old.reply) != (new.item, new.reply):
+            raise ValueError(f"{path} holds verdicts on other replies than the run has now; delete it to judge anew")

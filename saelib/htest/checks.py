@@ -1,16 +1,16 @@
 """Checks that notebook 07 shows: accuracies that are known beforehand, and a prompt that is read all alone.
 
-In: a study and its scores. Out: lines in the notebook, or an AssertionError.
+In: replies and their scores. Out: lines in the notebook, or an AssertionError.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from saelib.htest.config import API, CONTROL, UNTRAINED
 from saelib.htest.prompts import Prompt, as_seen, tokenise
 from saelib.htest.replies import Reply
-from saelib.htest.study import Study, stored_replies
 from saelib.htest.tasks import LETTERS, TASKS
-from saelib.narrative import check, say
+from saelib.narrative import check
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,23 +39,24 @@ def check_known_accuracies(accuracies: "pd.DataFrame", versions: tuple[str, ...]
     )
 
 
-def check_one_prompt_alone(study: Study, models: list[str]) -> None:
+def check_one_prompt_alone(replies: Sequence[Reply], device: str = "auto") -> None:
     """The longest prompt of each local model, read alone and without a cache, gives the stored log-probabilities.
 
     Raises:
         AssertionError: they differ by more than `TOLERANCE`.
     """
-    local = [model for model in models if not model.startswith((API, CONTROL, UNTRAINED))]
-    for model in local:
-        mine = [reply for reply in stored_replies(study) if reply.condition.model == model and reply.log_probabilities]
-        longest = max(mine, key=lambda reply: len(reply.prompt))
-        stored = longest.log_probabilities or {}
-        alone = log_probabilities_alone(longest, study.config.device)
-        for letter in LETTERS:
+    scored = [reply for reply in replies if reply.log_probabilities]
+    elsewhere = (API, CONTROL, UNTRAINED)
+    for model in dict.fromkeys(reply.condition.model for reply in scored):
+        if model.startswith(elsewhere):
+            continue
+        longest = max(
+            (reply for reply in scored if reply.condition.model == model), key=lambda reply: len(reply.prompt)
+        )
+        alone = log_probabilities_alone(longest, device)
+        for letter, stored in (longest.log_probabilities or {}).items():
             name = f"{model}, {longest.item.key}, {longest.condition.k} shots, log p({letter}); independent: read alone"
-            check(name, stored[letter], alone[letter], TOLERANCE)
-    if not local:
-        say("No model on this machine was asked: nothing to read alone.")
+            check(name, stored, alone[letter], TOLERANCE)
 
 
 def log_probabilities_alone(reply: Reply, device: str = "auto") -> dict[str, float]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from saelib.convergence import CONFIDENCE
 from saelib.htest.intervals import mean_with_bounds
-from saelib.htest.scoring import ITEM_COLUMNS, READERS, check_distinct
+from saelib.htest.scoring import CHOICE, ITEM_COLUMNS, READERS, check_distinct, reader_of
 
 
 def compare(judged: pd.DataFrame, first: Mapping[str, Any], second: Mapping[str, Any], reader: str) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def compare(judged: pd.DataFrame, first: Mapping[str, Any], second: Mapping[str,
     Args:
         judged: may hold other conditions too.
         first: values of columns that choose one condition's rows; so does `second`.
-        reader: one of `scoring.READERS`.
+        reader: one of `scoring.READERS`, or "choice", which is the one that suits each form of prompt.
 
     Raises:
         ValueError: an unknown reader or column, a choice that leaves no rows or several conditions, or items that are
@@ -34,8 +34,8 @@ def compare(judged: pd.DataFrame, first: Mapping[str, Any], second: Mapping[str,
     """
     from statsmodels.stats.multitest import multipletests
 
-    if reader not in READERS:
-        raise ValueError(f"reader {reader!r} is unknown; choose one of {', '.join(READERS)}")
+    if reader not in (*READERS, CHOICE):
+        raise ValueError(f"reader {reader!r} is unknown; choose one of {', '.join((*READERS, CHOICE))}")
     chosen = [_choose(judged, values, reader) for values in (first, second)]
     pairs = _matched(*chosen)
     table = pd.DataFrame([{"task": task} | _test(rows) for task, rows in pairs.groupby("task", sort=False)])
@@ -84,9 +84,9 @@ def _choose(judged: pd.DataFrame, values: Mapping[str, Any], reader: str) -> pd.
         if column not in judged:
             raise ValueError(f"column {column!r} is unknown; choose among {', '.join(judged.columns)}")
         rows = rows[rows[column].isna() if value is None else (rows[column] == value).fillna(False)]
-    recorded = "scored" if reader == "likelier" else "replied"
-    if rows.empty or not rows[recorded].all():
-        missing = "rows" if rows.empty else f"something for {reader!r} to read (`{recorded}`) on every item"
+    readers = rows["form"].map(reader_of) if reader == CHOICE else pd.Series(reader, rows.index)
+    if rows.empty or not rows["scored"].where(readers == "likelier", rows["replied"]).all():
+        missing = "rows" if rows.empty else f"something for {reader!r} to read on every item"
         raise ValueError(f"the condition {dict(values)} has no {missing}: ask the model under it first")
     check_distinct(rows, f"the condition {dict(values)}")
     return rows.assign(right=rows[reader] == rows["label"])

@@ -66,7 +66,9 @@ class HTestConfig(RunConfig):
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     """The recipe."""
     api_requests: int = 0
-    """Requests to APIs that may be paid for in one call; more of them print their price and stop."""
+    """Requests to APIs that one notebook may send; where more are needed, it says how many and sends none."""
+    api_log_probabilities: bool = False
+    """Ask APIs for log-probabilities of the first token, which AUROC needs; not every API gives them."""
     device: str = "auto"
     """ "auto" (cuda, mps or cpu, whichever is there), or one of them."""
 
@@ -77,6 +79,7 @@ class HTestConfig(RunConfig):
             ValueError: with the field, its value and what would be right.
         """
         super().__post_init__()
+        self._check_choices()
         for name in ("shots", "ablation_shots"):
             if wrong := [k for k in getattr(self, name) if k < 0 or k % 2]:
                 raise ValueError(f"{name}={wrong}: shots come in pairs of A and B, so k is an even number")
@@ -92,6 +95,14 @@ class HTestConfig(RunConfig):
                 "must not be negative"
             )
 
+    def _check_choices(self) -> None:
+        if len([k for k in self.ablation_shots if k]) < 2:
+            raise ValueError(f"ablation_shots={self.ablation_shots}: name two numbers above 0 to compare")
+        if self.form not in ("auto", "chat", "completion"):
+            raise ValueError(f"form={self.form!r}: choose auto, chat or completion")
+        if self.fine_tuning.seed:
+            raise ValueError(f"fine_tuning.seed={self.fine_tuning.seed}: the run's own seed decides; leave it out")
+
 
 PRESETS: dict[str, HTestConfig] = {
     # The default: minutes on two CPU cores, offline. A chain of thought says nothing in a model of this size: a few
@@ -103,6 +114,7 @@ PRESETS: dict[str, HTestConfig] = {
         models=("embedded",),
         chain_of_thought_items=20,
         chain_of_thought_tokens=32,
+        fine_tuning=FineTuning(evaluations_per_epoch=2),
     ),
     # For tests: the whole pipeline in seconds, with numbers that mean nothing.
     "smoke": HTestConfig(
@@ -113,12 +125,13 @@ PRESETS: dict[str, HTestConfig] = {
         models=("embedded",),
         shots=(4,),
         test_items=10,
-        ablation_shots=(0, 4),
+        ablation_shots=(0, 2, 4),
         shuffles=1,
         chain_of_thought_items=2,
         chain_of_thought_tokens=4,
         fine_tuning=FineTuning(items=20, epochs=1),
     ),
+    # The recipe of fine-tuning has not been tried on this model; the learning rate is a usual one for its size.
     "pythia-160m": HTestConfig(
         preset="pythia-160m",
         run="pythia-160m",
@@ -128,6 +141,7 @@ PRESETS: dict[str, HTestConfig] = {
         family=("pythia",),
         chain_of_thought_items=20,
         fine_tuning_model="EleutherAI/pythia-160m-deduped",
+        fine_tuning=FineTuning(learning_rate=5e-5),
     ),
 }
 

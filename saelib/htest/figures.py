@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saelib.figures import COLOURS, figure_legend, new_figure, styled
+from saelib.htest.config import API, CONTROL
 from saelib.htest.scoring import in_order, mean_over_tasks
+from saelib.htest.tables import MEAN
 from saelib.htest.tasks import LETTERS, TASKS
 
 CHANCE = 1 / len(LETTERS)
-CONTROL = "control:"
-MEAN = "mean of tasks"
 COLOUR, TASK_COLOUR, CHANCE_COLOUR = COLOURS["forward"], "#b5b5b5", COLOURS["control"]
 
 
@@ -29,7 +29,7 @@ def shown_task(task: str) -> str:
 
 def shown_model(model: str) -> str:
     """A model's name without its maker; a control's without its prefix: "constant A"."""
-    name = model.removeprefix(CONTROL).removeprefix("api:").split("/")[-1]
+    name = model.removeprefix(CONTROL).removeprefix(API).split("/")[-1]
     words = name.replace("_", " ") if model.startswith(CONTROL) else name.replace(":", " ")
     return words[:-1] + words[-1].upper() if words.endswith((" a", " b")) else words
 
@@ -129,19 +129,19 @@ def _share_axis(panels: np.ndarray, values: pd.Series) -> None:
 
 @styled
 def family_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
-    """Mean accuracy of each model with its 95% interval, in the order of the table; small dots are tasks."""
+    """Mean accuracy of each model with its 95% interval, in the order of the table; small dots beside it are tasks."""
     rows = chosen_rows(table, reader, ["model", "task"])
     means = mean_over_tasks(rows, ["model"])
     figure, panels = new_figure(max(5.4, 1.0 + 1.05 * len(means)), 3.6)
     axis = panels[0, 0]
     for place, mean in enumerate(means.itertuples()):
         tasks = rows.loc[rows["model"] == mean.model, "accuracy"]
-        beside = np.linspace(-0.18, 0.18, len(tasks))
+        beside = np.linspace(-0.42, -0.2, len(tasks))  # none beneath the mean's value, which stands above its interval
         axis.plot(place + beside, tasks, ".", color=TASK_COLOUR, label="one task")
         axis.errorbar(place, mean.mean, [[mean.mean - mean.low], [mean.high - mean.mean]], color=COLOUR, marker="o",
                       markersize=7, linewidth=2, capsize=4, label=f"{MEAN} (95%)")  # fmt: skip
-        axis.annotate(f"{mean.mean:.2f}", (place, mean.mean), xytext=(24, 0), textcoords="offset points", va="center",
-                      ha="center")  # fmt: skip
+        axis.annotate(f"{mean.mean:.2f}", (place, mean.high), xytext=(0, 5), textcoords="offset points", va="bottom",
+                      ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     chance_line(axis)
     axis.set_xlim(-0.5, len(means) - 0.4)
     axis.set_xticks(range(len(means)), [shown_model(model).replace("-", "-\n", 1) for model in means["model"]])

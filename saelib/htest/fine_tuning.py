@@ -136,10 +136,10 @@ def _describe(
 
 
 def _save(folder: Path, language_model: "LanguageModel", curve: "DataFrame", manifest: dict[str, Any]) -> None:
-    from saelib.language_model import _no_progress_bar
+    from saelib.language_model import no_progress_bar
 
     def fill(temporary: Path) -> None:
-        with _no_progress_bar():
+        with no_progress_bar():
             language_model.hugging_face.save_pretrained(temporary)
         language_model.tokenizer.save_pretrained(temporary)
         curve.to_parquet(temporary / CURVE, index=False)

@@ -68,14 +68,16 @@ def _fingerprint(samples: Sequence[Sample]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _load(source: str, seed: int, name: str) -> tuple[list[Item], list[Item]]:
-    """Dev and test items of a task."""
+def _load(source: str, seed: int, name: str, version: str | None) -> tuple[list[Item], list[Item]]:
+    """Dev and test items of a task, of one version."""
     from saelib.htest.sources import load_items
 
     items = load_items(source, seed)
-    dev, test = (select(items, name, split) for split in ("dev", "test"))
-    if not test:
-        raise ValueError(f"items={source!r} hold no test items of the task {name!r}")
+    dev, test = (select(items, name, split, version) for split in ("dev", "test"))
+    versions = sorted({item.version for item in test})
+    if len(versions) != 1:
+        found = f"of the versions {', '.join(versions)}: choose one by -T version=..." if versions else "none"
+        raise ValueError(f"items={source!r}, test items of the task {name!r}: {found}")
     return dev, test
 
 
@@ -83,6 +85,7 @@ def _register(name: str) -> Callable[..., Task]:
     def build(
         items: str = "official",
         seed: int = 0,
+        version: str | None = None,
         k: int = 50,
         shuffle_seed: int | None = None,
         form: str = "chat",
@@ -90,7 +93,7 @@ def _register(name: str) -> Callable[..., Task]:
         max_tokens: int | None = None,
     ) -> Task:
         chain_of_thought = form == "chain_of_thought"
-        dev, asked = _load(items, seed, name)
+        dev, asked = _load(items, seed, name, version)
         condition = Condition(
             model="",  # Inspect knows it; the importer takes it from the log
             form=form,
@@ -108,6 +111,7 @@ def _register(name: str) -> Callable[..., Task]:
     Args:
         items: "official", "fresh", or the path of an items.jsonl.
         seed: of fresh items, and of the sampling.
+        version: of the items, where the file has several.
         k: shots before the question.
         shuffle_seed: draws and shuffles the shots; None takes the released order.
         form: "chat", or "chain_of_thought", which needs a model in the role of the grader.
@@ -122,17 +126,18 @@ HTEST = {name: _register(name) for name in TASKS}
 
 @task
 def htest_letter_geometry(
-    items: str = "official", seed: int = 0, temperature: float = 0.7, max_tokens: int = 1
+    items: str = "official", seed: int = 0, version: str | None = None, temperature: float = 0.7, max_tokens: int = 1
 ) -> Task:
     """H-Test letter geometry: four symbols to choose from, no shots.
 
     Args:
         items: "official", "fresh", or the path of an items.jsonl.
         seed: of fresh items, and of the sampling.
+        version: of the items, where the file has several.
         temperature: the paper's is 0.7.
         max_tokens: longest reply.
     """
-    _, asked = _load(items, seed, LETTER_GEOMETRY)
+    _, asked = _load(items, seed, LETTER_GEOMETRY, version)
     condition = Condition(
         model="", form=LETTER_GEOMETRY, k=0, temperature=temperature, max_tokens=max_tokens, seed=seed
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from saelib.htest.comparison import overall
 from saelib.htest.config import CONTROL
 from saelib.htest.items import Item, hash_items, select
-from saelib.htest.scoring import mean_over_tasks
+from saelib.htest.scoring import CHOICE, mean_over_tasks, reader_of
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 from saelib.narrative import with_interval
 
@@ -96,13 +96,8 @@ def pick(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
 
 
 def as_chosen(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each condition and task, read in the way that suits its form: the reader is then called "choice".
-
-    Whoever was asked in chat was told to reply with a letter, and the strict parser reads the reply. A base model was
-    told nothing: of the two letters it chooses the likelier.
-    """
-    reader = table["form"].map(lambda form: "likelier" if form in ("completion", "bare") else "strict")
-    return table[table["reader"] == reader].assign(reader="choice")
+    """One row for each condition and task, by the reader that suits its form (`scoring.reader_of`), called "choice"."""
+    return table[table["reader"] == table["form"].map(reader_of)].assign(reader=CHOICE)
 
 
 def main_rows(table: pd.DataFrame, version: str, k: int) -> pd.DataFrame:
@@ -116,7 +111,8 @@ def comparison_table(comparison: pd.DataFrame) -> pd.DataFrame:
     middle = comparison.assign(mean=comparison["difference"])
     texts = [with_interval(line, 3) for line in middle.to_dict("records")]
     kept = comparison[["task", "items", "first", "second"]].assign(**{"second - first (95%)": texts})
-    return kept.assign(p=comparison["p"], **{"p, ten tasks (Holm)": comparison["p_holm"]})
+    chances = {"p": comparison["p"], "p, ten tasks (Holm)": comparison["p_holm"]}
+    return kept.assign(**{name: values.map("{:.2g}".format) for name, values in chances.items()})
 
 
 def comparison_sentence(comparison: pd.DataFrame, what: str) -> str:

@@ -42,8 +42,12 @@ class Condition:
     def name(self) -> str:
         """A file name for the condition: readable, and unlike that of any other one."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
-        model = "".join(sign if sign.isalnum() or sign in "-._" else "-" for sign in self.model).strip("-.")
-        return f"{model[-40:]}-{self.form}-k{self.k}-{digest}"
+        return f"{file_name(self.model)[-40:]}-{self.form}-k{self.k}-{digest}"
+
+
+def file_name(text: str) -> str:
+    """A text with a dash for each sign that a file's name had better not have."""
+    return "".join(sign if sign.isalnum() or sign in "-._" else "-" for sign in text).strip("-.")
 
 
 class Answer(NamedTuple):

@@ -3,7 +3,7 @@
 In: a model's name, as in `HTestConfig.models`. Out: a `Respondent`, whose engine turns prompts into answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +28,23 @@ class Respondent:
     engine: Engine
 
 
+@dataclass(frozen=True)
+class ApiSettings:
+    """How an API is asked."""
+
+    logs: Path
+    """Folder of Inspect's logs."""
+    log_probabilities: bool = False
+    """Ask for those of the first token; not every API gives them."""
+
+
 def open_respondent(
-    name: str, items: Sequence[Item], form: str = "auto", device: str = "auto", seed: int = 0, logs: Path | None = None
+    name: str,
+    items: Sequence[Item],
+    form: str = "auto",
+    device: str = "auto",
+    seed: int = 0,
+    api: ApiSettings | None = None,
 ) -> Respondent:
     """Load whoever the name means.
 
@@ -39,7 +54,7 @@ def open_respondent(
         form: a key of `prompts.FORMS`, or "auto" for what suits the model.
         device: of local models.
         seed: of the untrained twin's weights.
-        logs: folder for the logs of API models.
+        api: for API models.
 
     Raises:
         FileNotFoundError, ValueError: as `load_language_model` and `control_engine` say.
@@ -49,7 +64,7 @@ def open_respondent(
 
         return Respondent(name, "", "chat", control_engine(name.removeprefix(CONTROL), items))
     if name.startswith(API):
-        return _api_respondent(name, form, logs)
+        return _api_respondent(name, form, api)
     from saelib.language_model import load_language_model
 
     model = load_language_model(name.removeprefix(UNTRAINED), device)
@@ -66,6 +81,16 @@ def local_respondent(model: "LanguageModel", name: str, form: str = "auto") -> R
     return Respondent(name, model.revision, suits if form == "auto" else form, LocalEngine(model))
 
 
+def token_counter(name: str, device: str = "cpu") -> Callable[[str], int] | None:
+    """How many tokens a text is to a local model; None for an API, whose tokenizer is not here."""
+    if name.startswith((API, CONTROL)):
+        return None
+    from saelib.language_model import load_language_model
+
+    tokenizer = load_language_model(name.removeprefix(UNTRAINED), device).tokenizer
+    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 def untrained_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
     """A model of the same architecture, size and tokenizer with random weights: what training adds shows beside it."""
     import torch
@@ -80,9 +105,10 @@ def untrained_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
     return LanguageModel(UNTRAINED + model.name, revision, twin.to(model.device).eval(), model.tokenizer)
 
 
-def _api_respondent(name: str, form: str, logs: Path | None) -> Respondent:
+def _api_respondent(name: str, form: str, api: ApiSettings | None) -> Respondent:
     from saelib.htest.api_engine import ApiEngine
 
-    if logs is None:
+    if api is None:
         raise ValueError(f"{name}: give a folder for the logs, which a resumed run reads so that nothing is paid twice")
-    return Respondent(name, "", "chat" if form == "auto" else form, ApiEngine(name.removeprefix(API), logs))
+    engine = ApiEngine(name.removeprefix(API), api.logs, api.log_probabilities)
+    return Respondent(name, "", "chat" if form == "auto" else form, engine)

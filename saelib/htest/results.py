@@ -13,11 +13,13 @@ from saelib.htest.study import Study, stored_replies
 if TYPE_CHECKING:
     import pandas as pd
 
-KEYS = ("version", "model", "revision", "form", "k", "shuffle_seed", "temperature", "judge", "task")
+KEYS = ("version", "model", "form", "k", "shuffle_seed", "temperature", "judge", "task")
 
 
 def judge(replies: Iterable[Reply]) -> "pd.DataFrame":
     """One row a reply (`scoring.judgements`), with the hash of the items that its condition and task were asked.
+
+    Where an API changed its model under way, `revision` holds all that it named.
 
     Raises:
         ValueError: there are no replies.
@@ -28,6 +30,7 @@ def judge(replies: Iterable[Reply]) -> "pd.DataFrame":
     judged = judgements(asked)
     for places in judged.groupby(list(KEYS), dropna=False, observed=True).indices.values():
         judged.loc[places, "items_sha256"] = evaluation_hash([asked[place] for place in places])
+        judged.loc[places, "revision"] = ", ".join(sorted({asked[place].condition.revision for place in places}))
     return judged
 
 
@@ -35,7 +38,7 @@ def score(judged: "pd.DataFrame") -> "pd.DataFrame":
     """Accuracies (`scoring.accuracy_table`) of what `judge` gave, by `KEYS`."""
     from saelib.htest.scoring import accuracy_table
 
-    return accuracy_table(judged, by=[*KEYS, "items_sha256"])
+    return accuracy_table(judged, by=[*KEYS, "revision", "items_sha256"])
 
 
 def score_study(study: Study) -> "pd.DataFrame":

@@ -62,7 +62,8 @@ def rhyme(text: str) -> str | None:
     """A where the two words rhyme in CMUdict: some pronunciations are equal from the last stressed vowel on.
 
     Primary and secondary stress count alike, and words that sound all the same rhyme ("point", "pointe"). None where
-    the text is not two words, or CMUdict lacks one of them.
+    the text is not two words, or CMUdict lacks one of them. The generator of fresh rhyme items rests on the same
+    dictionary and the same definition of rhyme, so that the two agree is no proof that CMUdict is right.
     """
     words = text.casefold().split()
     if len(words) != 2:

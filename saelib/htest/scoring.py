@@ -19,6 +19,7 @@ from saelib.htest.replies import Reply
 from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
 
 READERS = (*PARSERS, "likelier")
+CHOICE = "choice"  # the reader that suits the form of the prompt
 ITEM_COLUMNS = ["version", "item_seed", "task", "split", "row"]
 CONDITION_COLUMNS = ["model", "revision", "form", "k", "shuffle_seed", "temperature", "seed", "judge"]
 TASK_ORDER = [*TASKS, LETTER_GEOMETRY]
@@ -33,9 +34,9 @@ def judgements(replies: Iterable[Reply]) -> pd.DataFrame:
     """One row a reply: item, condition, and what each reader takes it to say.
 
     Columns beside those of item and condition: `label`; `paper` and `strict`, read from the judge's verdict where
-    there is one; `likelier`, None where two options are equally likely; `margin`, log p(A) - log p(B) in nats, NaN
-    without log-probabilities and for letter geometry; `replied` and `scored`, whether there are a raw reply and
-    log-probabilities.
+    there is one; `likelier`, None where two options are equally likely; `choice`, by the reader that suits the form;
+    `margin`, log p(A) - log p(B) in nats, NaN without log-probabilities and for letter geometry; `replied` and
+    `scored`, whether there are a raw reply and log-probabilities.
 
     Raises:
         ValueError: there are no replies.
@@ -47,17 +48,27 @@ def judgements(replies: Iterable[Reply]) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(**choices).astype({"shuffle_seed": "Int64", "margin": float})
 
 
+def reader_of(form: str) -> str:
+    """The reader that suits a form of prompt.
+
+    Whoever was asked in chat was told to reply with a letter, and the strict parser reads the reply. A base model was
+    told nothing: of the two letters it chooses the likelier.
+    """
+    return "likelier" if form in ("completion", "bare") else "strict"
+
+
 def _judgement(reply: Reply) -> dict[str, Any]:
     item, condition, chances = reply.item, reply.condition, reply.log_probabilities
     text = reply.reply if reply.judge is None else reply.verdict
     said = {name: None if text is None else parse(text, item.options) for name, parse in PARSERS.items()}
+    said["likelier"] = _likelier(chances) if chances else None
     return {
         **dict(zip(ITEM_COLUMNS, (item.version, item.seed, item.task, item.split, item.row), strict=True)),
         **{name: getattr(condition, name) for name in CONDITION_COLUMNS if name != "judge"},
         "judge": reply.judge or "",
         "label": item.label,
         **said,
-        "likelier": _likelier(chances) if chances else None,
+        CHOICE: said[reader_of(condition.form)],
         "margin": chances["A"] - chances["B"] if chances and item.options == LETTERS else np.nan,
         "replied": text is not None,
         "scored": bool(chances),

@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from saelib.htest.config import CONTROL, HTestConfig, resolve_htest_config
+from saelib.htest.config import API, CONTROL, HTestConfig, resolve_htest_config
 from saelib.htest.controls import CONTROLS
 from saelib.htest.items import Item, read_items, select, write_items
-from saelib.htest.prompts import choose_shots, render
+from saelib.htest.prompts import Prompt, choose_shots, render
 from saelib.htest.replies import Condition, Reply, make_replies, read_replies, write_replies
-from saelib.htest.respondents import Respondent, open_respondent
+from saelib.htest.respondents import ApiSettings, Respondent, open_respondent
 from saelib.htest.sources import items_of_run
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 from saelib.run_config import claim_config
@@ -33,6 +33,7 @@ class Study:
         self.folder = runs_folder() / config.run
         self.items_path = self.folder / "htest" / "items.jsonl"
         self.replies_folder = self.folder / "htest" / "replies"
+        self.requests_left = config.api_requests
 
     @cached_property
     def items(self) -> list[Item]:
@@ -50,7 +51,25 @@ class Study:
     def respondent(self, name: str) -> Respondent:
         """Load whoever a name in the config means; errors as in `open_respondent`."""
         config, logs = self.config, self.folder / "htest" / "inspect_logs"
-        return open_respondent(name, self.items, config.form, config.device, config.seed, logs)
+        api = ApiSettings(logs, config.api_log_probabilities)
+        return open_respondent(name, self.items, config.form, config.device, config.seed, api)
+
+    def check_budget(self, respondent: Respondent, requests: int) -> None:
+        """See that the config allows so many requests to an API; whoever is on this machine costs nothing.
+
+        Raises:
+            PermissionError: too few are left; nothing was sent.
+        """
+        if respondent.name.startswith(API) and requests > self.requests_left:
+            raise PermissionError(
+                f"{respondent.name}: {requests} requests are needed and {self.requests_left} of api_requests="
+                f"{self.config.api_requests} are left; allow more, and what is answered already is not asked again"
+            )
+
+    def pay(self, respondent: Respondent, requests: int) -> None:
+        """Take requests to an API from what the config allows; errors as in `check_budget`."""
+        self.check_budget(respondent, requests)
+        self.requests_left -= requests if respondent.name.startswith(API) else 0
 
     @property
     def has_official(self) -> bool:
@@ -93,11 +112,13 @@ def ask(
 
     Raises:
         ValueError: the shots are too few, or a prompt does not fit the model (`prompts.tokenise`).
+        PermissionError: an API would have to be paid more than `api_requests` allows.
     """
     from saelib.progress import progress
 
     condition = condition_of(study, respondent, form or respondent.form, k, shuffle_seed, max_tokens)
     parts = [(version, task) for version in versions or study.versions for task in tasks]
+    study.check_budget(respondent, sum(_missing(study, condition, *part, limit) for part in parts))
     replies = []
     with progress(f"{respondent.name}, {k} shots", len(parts), unit="task") as advance:
         for version, task in parts:
@@ -106,13 +127,19 @@ def ask(
     return replies
 
 
-def ask_models(study: Study, models: Iterable[str], shots: Iterable[int]) -> list[Reply]:
-    """Ask each model all ten tasks of every set of items with every number of shots, in the form that suits it."""
+def ask_models(
+    study: Study, models: Iterable[str], shots: Iterable[int], versions: Sequence[str] | None = None
+) -> list[Reply]:
+    """Ask each model all ten tasks with every number of shots, in the form that suits it.
+
+    Args:
+        versions: sets of items; all that the run has if not given.
+    """
     replies = []
     for name in models:
         respondent = study.respondent(name)
         for k in shots:
-            replies += ask(study, respondent, k)
+            replies += ask(study, respondent, k, versions=versions)
     return replies
 
 
@@ -160,18 +187,43 @@ def ask_items(
 ) -> list[Reply]:
     """Ask items of one version and task, those of them that have no stored reply yet."""
     path = _path(study, condition, items[0].version, items[0].task)
-    replies = read_replies(path) if path.is_file() else []
-    if missing := items[len(replies) :]:
-        prompts = render(missing, shots, condition.form)
-        replies += make_replies(missing, prompts, condition, respondent.engine(missing, prompts, condition))
+    prompts = render(items, shots, condition.form)
+    replies = stored_answers(path, items, prompts)
+    done = len(replies)
+    if missing := items[done:]:
+        study.pay(respondent, len(missing))
+        answers = respondent.engine(missing, prompts[done:], condition)
+        replies += make_replies(missing, prompts[done:], condition, answers)
         write_replies(path, replies)
     return replies[: len(items)]
+
+
+def stored_answers(path: Path, items: Sequence[Item], prompts: Sequence[Prompt]) -> list[Reply]:
+    """Replies that an earlier call left in a file; they must be to the same items and prompts.
+
+    Raises:
+        ValueError: they are to others: the run's items or the prompts have changed since.
+    """
+    replies = read_replies(path) if path.is_file() else []
+    for reply, item, prompt in zip(replies, items, prompts, strict=False):
+        if reply.item != item or reply.prompt != prompt.text:
+            raise ValueError(
+                f"{path} holds a reply to another item or prompt than {item.key}, so the items or prompts of this run "
+                "have changed since: name another run, or delete its htest/replies folder"
+            )
+    return replies
 
 
 def stored_count(study: Study, condition: Condition, version: str, task: str) -> int:
     """How many items of a task have a stored reply; the first ones always come first."""
     path = _path(study, condition, version, task)
     return len(read_replies(path)) if path.is_file() else 0
+
+
+def _missing(study: Study, condition: Condition, version: str, task: str, limit: int | None) -> int:
+    """How many test items of a task have no stored reply."""
+    items = select(study.items, task, "test", version)[: limit or study.config.test_items]
+    return max(0, len(items) - stored_count(study, condition, version, task))
 
 
 def _path(study: Study, condition: Condition, version: str, task: str) -> Path:

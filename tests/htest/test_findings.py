@@ -1,0 +1,73 @@
+"""What agrees with the paper is decided by where the whole interval lies."""
+
+import math
+from typing import Any
+
+import pytest
+
+from saelib.htest.findings import Finding, findings, findings_table
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.47, 0.53, "yes"),  # all inside
+        (0.45, 0.55, "yes"),  # the ends belong to it
+        (0.44, 0.53, "open"),  # beyond the lower end
+        (0.47, 0.56, "open"),  # beyond the upper one
+        (0.40, 0.60, "open"),  # around it
+        (0.55, 0.60, "open"),  # touches it
+        (0.56, 0.60, "no"),  # all above
+        (0.30, 0.44, "no"),  # all below
+        (math.nan, math.nan, "open"),  # nothing is known
+    ],
+)
+def test_the_verdict_by_hand(low: float, high: float, verdict: str) -> None:
+    estimate = {"mean": (low + high) / 2, "low": low, "high": high}
+    assert Finding("near a half", "accuracy", estimate, 0.45, 0.55).verdict() == verdict
+
+
+def estimate(difference: float, half: float) -> dict[str, float]:
+    return {"difference": difference, "low": difference - half, "high": difference + half, "first": 0.5, "p": 0.5}
+
+
+def line(model: str, mean: float, half: float) -> dict[str, object]:
+    return {"model": model, "mean": mean, "low": mean - half, "high": mean + half}
+
+
+ACCURACY = {
+    "models": ["small", "large"],
+    "mean_accuracy": [line("small", 0.5, 0.02), line("control:oracle", 1.0, 0.01), line("large", 0.8, 0.02)],
+}
+ABLATIONS: dict[str, Any] = {
+    "members": ["small", "middle", "large"],
+    "overall": {
+        "shots": estimate(0.01, 0.02),
+        "chain_of_thought": estimate(-0.1, 0.05),
+        "size": estimate(-0.3, 0.1),
+        "tuning_with_shots": estimate(0.02, 0.1),
+        "tuning": estimate(0.4, 0.1),
+    },
+    "letter_geometry": [line("small", 0.26, 0.08)],
+}
+
+
+def test_every_finding_has_this_runs_number_and_a_verdict() -> None:
+    table = findings_table(findings(ACCURACY, ABLATIONS))
+    assert table[["measured here", "this run (95%)", "holds between", "agrees"]].values.tolist() == [
+        ["mean of ten tasks, small", "0.500 (0.480 to 0.520)", "0.45 and 0.55", "yes"],
+        ["mean of ten tasks, large", "0.800 (0.780 to 0.820)", "0.45 and 0.55", "no"],
+        ["most shots minus fewest", "0.010 (-0.010 to 0.030)", "-0.05 and 0.05", "yes"],
+        ["with minus without", "-0.100 (-0.150 to -0.050)", "-1 and 0", "yes"],
+        ["large minus small", "-0.300 (-0.400 to -0.200)", "-1 and 0.05", "yes"],
+        ["tuned minus untuned, with shots", "0.020 (-0.080 to 0.120)", "-1 and 0.05", "open"],
+        ["tuned minus untuned, bare text", "0.400 (0.300 to 0.500)", "-1 and 0.05", "no"],
+        ["accuracy, small", "0.260 (0.180 to 0.340)", "0.15 and 0.35", "yes"],
+    ]
+    assert table["the paper finds"].str.len().gt(10).all()
+
+
+def test_a_gain_from_thinking_aloud_contradicts_the_paper() -> None:
+    ablations = ABLATIONS | {"overall": ABLATIONS["overall"] | {"chain_of_thought": estimate(0.1, 0.05)}}
+    (thinking,) = [found for found in findings(ACCURACY, ablations) if "chain of thought" in found.paper]
+    assert thinking.verdict() == "no"
