@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from saelib.storage import read_json, write_json
 
@@ -131,6 +131,6 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             return tuple(item(entry) for entry in value)
     elif hint is float and type(value) in (int, float):
         return float(value)
-    elif type(value) in (get_args(hint) or (hint,)) and type(value) is not tuple:
+    elif get_origin(hint) is not tuple and type(value) in (get_args(hint) or (hint,)) and type(value) is not tuple:
         return value
     raise TypeError(f"parameter {name}={value!r} is a {type(value).__name__}; it must be {text}")

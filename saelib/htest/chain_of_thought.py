@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from saelib.htest.config import PARSER
+from saelib.htest.config import API, PARSER
 from saelib.htest.judge import JUDGE_TEMPERATURE, JUDGE_TOKENS, judge_prompt
 from saelib.htest.prompts import Prompt
 from saelib.htest.replies import Condition, Reply, read_replies, write_replies
 from saelib.htest.respondents import Respondent
-from saelib.htest.study import Study, ask
-from saelib.htest.tasks import LETTERS
+from saelib.htest.study import Study, ask, condition_of, missing_count
+from saelib.htest.tasks import LETTERS, TASKS
 
 
 def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent | None) -> list[Reply]:
@@ -27,15 +27,14 @@ def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent 
     Raises:
         ValueError: a prompt with its reply does not fit the model's context, or stored verdicts are on other replies.
     """
-    config = study.config
+    config, version = study.config, study.versions[0]
+    form, limit = "chain_of_thought", config.chain_of_thought_items
+    condition = condition_of(study, respondent, form, k, max_tokens=config.chain_of_thought_tokens)
+    missing = sum(missing_count(study, condition, version, task, limit) for task in TASKS)
+    if judge is not None and missing and {API} == {name[: len(API)] for name in (judge.name, respondent.name)}:
+        study.check_budget(judge, 2 * missing)  # thoughts and verdicts, before the first thought is paid for
     replies = ask(
-        study,
-        respondent,
-        k,
-        versions=study.versions[:1],
-        form="chain_of_thought",
-        max_tokens=config.chain_of_thought_tokens,
-        limit=config.chain_of_thought_items,
+        study, respondent, k, versions=[version], form=form, max_tokens=config.chain_of_thought_tokens, limit=limit
     )
     return replies if judge is None else _judged(study, replies, judge)
 

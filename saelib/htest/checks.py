@@ -45,7 +45,7 @@ def check_one_prompt_alone(replies: Sequence[Reply], device: str = "auto") -> No
     Raises:
         AssertionError: they differ by more than `TOLERANCE`.
     """
-    scored = [reply for reply in replies if reply.log_probabilities]
+    scored = [reply for reply in replies if reply.log_probabilities and reply.item.options == LETTERS]
     elsewhere = (API, CONTROL, UNTRAINED)
     for model in dict.fromkeys(reply.condition.model for reply in scored):
         if model.startswith(elsewhere):

@@ -86,7 +86,9 @@ class HTestConfig(RunConfig):
         for name in ("models", "shots", "ablation_shots", "family"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty: name at least one")
-        for name in ("test_items", "chain_of_thought_items", "chain_of_thought_tokens"):
+        if self.chain_of_thought_tokens < 1:
+            raise ValueError(f"chain_of_thought_tokens={self.chain_of_thought_tokens}: must be above 0")
+        for name in ("test_items", "chain_of_thought_items"):
             if getattr(self, name) < 2 or getattr(self, name) % 2:
                 raise ValueError(f"{name}={getattr(self, name)}: must be an even number above 0")
         if not 0 <= self.temperature < 10 or self.shuffles < 0 or self.api_requests < 0:

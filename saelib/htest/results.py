@@ -38,7 +38,8 @@ def score(judged: "pd.DataFrame") -> "pd.DataFrame":
     """Accuracies (`scoring.accuracy_table`) of what `judge` gave, by `KEYS`."""
     from saelib.htest.scoring import accuracy_table
 
-    return accuracy_table(judged, by=[*KEYS, "revision", "items_sha256"])
+    table = accuracy_table(judged, by=[*KEYS, "revision", "items_sha256"])
+    return table.astype({"shuffle_seed": "Int64"})  # grouping makes objects of it
 
 
 def score_study(study: Study) -> "pd.DataFrame":

@@ -67,7 +67,7 @@ class Study:
             )
 
     def pay(self, respondent: Respondent, requests: int) -> None:
-        """Take requests to an API from what the config allows; errors as in `check_budget`."""
+        """Take requests to an API, which were answered, from what the config allows; errors as in `check_budget`."""
         self.check_budget(respondent, requests)
         self.requests_left -= requests if respondent.name.startswith(API) else 0
 
@@ -111,18 +111,21 @@ def ask(
         limit: only the first items of each task; None asks `test_items` of the config.
 
     Raises:
-        ValueError: the shots are too few, or a prompt does not fit the model (`prompts.tokenise`).
+        ValueError: a version is unknown, the shots are too few, or a prompt does not fit the model
+            (`prompts.tokenise`).
         PermissionError: an API would have to be paid more than `api_requests` allows.
     """
     from saelib.progress import progress
 
     condition = condition_of(study, respondent, form or respondent.form, k, shuffle_seed, max_tokens)
+    if unknown := set(versions or ()) - set(study.versions):
+        raise ValueError(f"versions {sorted(unknown)} are not in this run; it has {', '.join(study.versions)}")
     parts = [(version, task) for version in versions or study.versions for task in tasks]
-    study.check_budget(respondent, sum(_missing(study, condition, *part, limit) for part in parts))
+    study.check_budget(respondent, sum(missing_count(study, condition, *part, limit) for part in parts))
     replies = []
     with progress(f"{respondent.name}, {k} shots", len(parts), unit="task") as advance:
         for version, task in parts:
-            replies += _ask_task(study, respondent, condition, version, task, limit or study.config.test_items)
+            replies += _ask_task(study, respondent, condition, version, task, _limit(study, limit))
             advance(1)
     return replies
 
@@ -191,8 +194,9 @@ def ask_items(
     replies = stored_answers(path, items, prompts)
     done = len(replies)
     if missing := items[done:]:
-        study.pay(respondent, len(missing))
+        study.check_budget(respondent, len(missing))
         answers = respondent.engine(missing, prompts[done:], condition)
+        study.pay(respondent, len(missing))
         replies += make_replies(missing, prompts[done:], condition, answers)
         write_replies(path, replies)
     return replies[: len(items)]
@@ -220,10 +224,14 @@ def stored_count(study: Study, condition: Condition, version: str, task: str) ->
     return len(read_replies(path)) if path.is_file() else 0
 
 
-def _missing(study: Study, condition: Condition, version: str, task: str, limit: int | None) -> int:
+def missing_count(study: Study, condition: Condition, version: str, task: str, limit: int | None) -> int:
     """How many test items of a task have no stored reply."""
-    items = select(study.items, task, "test", version)[: limit or study.config.test_items]
+    items = select(study.items, task, "test", version)[: _limit(study, limit)]
     return max(0, len(items) - stored_count(study, condition, version, task))
+
+
+def _limit(study: Study, limit: int | None) -> int:
+    return study.config.test_items if limit is None else limit
 
 
 def _path(study: Study, condition: Condition, version: str, task: str) -> Path:

@@ -114,3 +114,13 @@ def test_a_judge_behind_an_api_must_be_paid_for(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(PermissionError, match=f"api:judge: {ALL} requests are needed and {ALL - 1} of api_requests"):
         think_aloud(study, respondent(thinker()), 4, respondent(reader, "api:judge"))
     assert reader.items == []
+
+
+def test_a_verdict_on_another_chain_of_thought_is_refused(study: Study) -> None:
+    reader = respondent(Listener(), "the judge")
+    replies = think_aloud(study, respondent(thinker()), 4, reader)
+    folder = study.replies_folder / replies[0].condition.name()
+    for path in folder.glob(f"{OTHER}-*.jsonl"):
+        path.unlink()  # so that the model is asked again, and says something else
+    with pytest.raises(ValueError, match="judged-by-the-judge"):
+        think_aloud(study, respondent(Listener(lambda item: "Something else")), 4, reader)

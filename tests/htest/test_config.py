@@ -6,8 +6,6 @@ import pytest
 
 from saelib.htest.config import API, CONTROL, FAMILIES, PRESETS, UNTRAINED, HTestConfig, expand, resolve_htest_config
 
-ONE_FOR_MANY = pytest.mark.xfail(reason="run_config._typed takes one value where the field wants several")
-
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_valid_and_can_be_written(name: str) -> None:
@@ -64,16 +62,16 @@ def test_no_family_is_called_like_a_model_or_contains_another() -> None:
     [
         ({"preset": "large"}, ValueError, "'large' is unknown; choose one of tiny, smoke, pythia-160m"),
         ({"model": ["embedded"]}, ValueError, "'model' is unknown; the known ones are preset, run, seed, official"),
-        pytest.param({"models": "embedded"}, TypeError, "models='embedded' is a str", marks=ONE_FOR_MANY),
-        pytest.param({"shots": 4}, TypeError, "shots=4 is a int", marks=ONE_FOR_MANY),
+        ({"models": "embedded"}, TypeError, "models='embedded' is a str"),
+        ({"shots": 4}, TypeError, "shots=4 is a int"),
         ({"shots": [4, 7]}, ValueError, "shots=[7]: shots come in pairs of A and B"),
         ({"shots": [-2]}, ValueError, "shots=[-2]"),
-        ({"ablation_shots": [0, 3]}, ValueError, "ablation_shots=[3]"),
+        ({"ablation_shots": [2, 3, 4]}, ValueError, "ablation_shots=[3]"),
         ({"shots": [4.0]}, TypeError, "shots=[4.0]"),
         ({"shots": []}, ValueError, "shots is empty: name at least one"),
         ({"models": []}, ValueError, "models is empty"),
         ({"family": []}, ValueError, "family is empty"),
-        ({"ablation_shots": []}, ValueError, "ablation_shots is empty"),
+        ({"ablation_shots": []}, ValueError, "ablation_shots=()"),
         ({"ablation_shots": [0, 4]}, ValueError, "name two numbers above 0 to compare"),
         ({"form": "letter_geometry"}, ValueError, "form='letter_geometry': choose auto, chat or completion"),
         ({"test_items": 0}, ValueError, "test_items=0: must be an even number above 0"),

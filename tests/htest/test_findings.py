@@ -27,6 +27,11 @@ def test_the_verdict_by_hand(low: float, high: float, verdict: str) -> None:
     assert Finding("near a half", "accuracy", estimate, 0.45, 0.55).verdict() == verdict
 
 
+def test_a_number_that_says_nothing_of_the_paper_gives_its_reason() -> None:
+    inside = {"mean": 0.5, "low": 0.48, "high": 0.52}
+    assert Finding("near a half", "accuracy", inside, 0.45, 0.55, "no reply").verdict() == "not tested: no reply"
+
+
 def estimate(difference: float, half: float) -> dict[str, float]:
     return {"difference": difference, "low": difference - half, "high": difference + half, "first": 0.5, "p": 0.5}
 
@@ -48,6 +53,7 @@ ABLATIONS: dict[str, Any] = {
         "tuning_with_shots": estimate(0.02, 0.1),
         "tuning": estimate(0.4, 0.1),
     },
+    "no_answer": 0.5,
     "letter_geometry": [line("small", 0.26, 0.08)],
 }
 
@@ -61,13 +67,39 @@ def test_every_finding_has_this_runs_number_and_a_verdict() -> None:
         ["with minus without", "-0.100 (-0.150 to -0.050)", "-1 and 0", "yes"],
         ["large minus small", "-0.300 (-0.400 to -0.200)", "-1 and 0.05", "yes"],
         ["tuned minus untuned, with shots", "0.020 (-0.080 to 0.120)", "-1 and 0.05", "open"],
-        ["tuned minus untuned, bare text", "0.400 (0.300 to 0.500)", "-1 and 0.05", "no"],
+        [
+            "tuned minus untuned, bare text",
+            "0.400 (0.300 to 0.500)",
+            "-1 and 0.05",
+            "not tested: the paper tests with shots only",
+        ],
         ["accuracy, small", "0.260 (0.180 to 0.340)", "0.15 and 0.35", "yes"],
     ]
     assert table["the paper finds"].str.len().gt(10).all()
 
 
+def verdicts(about: str, **changes: Any) -> list[str]:
+    """On the findings whose statement holds a text, with other values from notebook 08."""
+    overall = ABLATIONS["overall"] | changes.pop("overall", {})
+    found = findings(ACCURACY, ABLATIONS | {"overall": overall} | changes)
+    return [finding.verdict() for finding in found if about in finding.paper]
+
+
 def test_a_gain_from_thinking_aloud_contradicts_the_paper() -> None:
-    ablations = ABLATIONS | {"overall": ABLATIONS["overall"] | {"chain_of_thought": estimate(0.1, 0.05)}}
-    (thinking,) = [found for found in findings(ACCURACY, ablations) if "chain of thought" in found.paper]
-    assert thinking.verdict() == "no"
+    assert verdicts("chain of thought", overall={"chain_of_thought": estimate(0.1, 0.05)}) == ["no"]
+
+
+def test_thinking_aloud_without_answers_is_no_test_of_it() -> None:
+    assert verdicts("chain of thought", no_answer=0.51) == ["not tested: most replies hold no answer"]
+
+
+def test_an_untrained_twin_is_no_smaller_model() -> None:
+    (verdict,) = verdicts("larger model", members=["untrained:embedded", "embedded"])
+    assert verdict.startswith("not tested: a model against its untrained twin")
+
+
+def test_without_a_family_nothing_is_said_of_size() -> None:
+    without = {name: value for name, value in ABLATIONS["overall"].items() if name != "size"}
+    statements = [found.paper for found in findings(ACCURACY, ABLATIONS | {"overall": without, "members": []})]
+    assert not any("larger model" in statement for statement in statements)
+    assert "more shots hardly help" in statements

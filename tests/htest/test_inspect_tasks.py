@@ -100,7 +100,7 @@ def test_letter_geometry_is_asked_for_one_token(items_file, tmp_path):
 
 
 def test_a_task_without_items_says_so(items_file):
-    with pytest.raises(ValueError, match="hold no test items of the task 'rhyme'"):
+    with pytest.raises(ValueError, match="test items of the task 'rhyme': none"):
         HTEST["rhyme"](items=str(items_file), k=0)
 
 

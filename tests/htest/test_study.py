@@ -285,3 +285,19 @@ def test_where_not_all_may_be_paid_nothing_is_sent(tmp_path: Path, monkeypatch: 
     ask(study, paid, 4, ["rhyme"])
     assert len(ask(study, paid, 4, ["rhyme", "uppercase"])) == 2 * TEST_ITEMS  # half of it is there already
     assert study.requests_left == 0
+
+
+@pytest.mark.parametrize("changed", ["item", "shot"])
+def test_replies_to_items_or_prompts_that_have_changed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    study = small_study(tmp_path, monkeypatch)
+    told = ask(study, respondent(Listener()), 4, ["rhyme"])
+    split = {"item": "test", "shot": "dev"}[changed]
+    (old, *_) = select(study.items, "rhyme", split)
+    items = [replace(item, text="other words") if item == old else item for item in study.items]
+    engine = Listener()
+    with pytest.raises(ValueError, match=r"fresh-1-rhyme\.jsonl holds a reply to another item or prompt.*another run"):
+        ask(small_study(tmp_path, monkeypatch, items), respondent(engine), 4, ["rhyme"])
+    assert engine.items == []
+    assert stored_replies(study) == told
