@@ -58,14 +58,14 @@ def audit_table(audited: pd.DataFrame) -> pd.DataFrame:
 def audit_sentences(audited: pd.DataFrame) -> Iterable[str]:
     """One sentence for each set of items: what the audit found."""
     for version, rows in audited.groupby("version", sort=False):
-        wrong = rows[["dev_disagreements", "test_disagreements"]].sum().sum()
+        wrong = int(rows[["dev_disagreements", "test_disagreements"]].sum().sum())
         disputed = rows.loc[rows[["dev_disagreements", "test_disagreements"]].sum(axis=1) > 0, "task"]
-        repeats = rows[["dev_repeats", "test_repeats"]].sum().sum()
-        judged = rows.loc[rows["task"] != LETTER_GEOMETRY, ["dev_items", "test_items"]].sum().sum()
+        repeats = int(rows[["dev_repeats", "test_repeats"]].sum().sum())
+        judged = int(rows.loc[rows["task"] != LETTER_GEOMETRY, ["dev_items", "test_items"]].sum().sum())
         where = f" (in {', '.join(disputed)})" if len(disputed) else ""
         yield (
             f"**{version}**: the rules dispute **{wrong:,} of {judged:,}** labels{where}; {repeats:,} rows repeat an "
-            f"earlier one of their split, and {rows['overlaps'].sum():,} test items are also among the dev items."
+            f"earlier one of their split, and {int(rows['overlaps'].sum()):,} test items are also among the dev items."
         )
 
 
