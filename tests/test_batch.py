@@ -94,6 +94,16 @@ def test_another_seed_runs_every_notebook_again(project: BatchProject) -> None:
     assert planned(project, "PRESET=smoke", "RUN=2024", "SEED=4") == {*NOTEBOOKS, "report", "all"}
 
 
+def test_settings_of_htest_run_its_notebooks_again(project: BatchProject) -> None:
+    htest = {name for name in NOTEBOOKS if name >= "06"}
+    assert planned(project, *SETTINGS, "HTEST={shots: [2, 4]}") == {*htest, "report", "all"}
+
+
+def test_settings_of_htest_reach_its_notebooks_with_their_types(project: BatchProject) -> None:
+    _, printed = project.run(*SETTINGS, "HTEST={shots: [2, 4]}", snakemake="--dry-run --printshellcmds")
+    assert printed.count("""-y '{"shots": [2, 4]}' notebooks/0""") == len([name for name in NOTEBOOKS if name >= "06"])
+
+
 def test_rules_form_the_documented_graph(project: BatchProject) -> None:
     _, printed = project.run(*SETTINGS, snakemake="--rulegraph --forceall")
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', printed))
@@ -110,7 +120,9 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
     }
 
 
-@pytest.mark.parametrize(("setting", "message"), [("SEED=one", "seed='one'"), ("RUN=a/b", "run='a/b'")])
+@pytest.mark.parametrize(("setting", "message"), [
+    ("SEED=one", "seed='one'"), ("RUN=a/b", "run='a/b'"), ("HTEST=4", "htest=4 must name fields"),
+])  # fmt: skip
 def test_a_bad_setting_is_named_before_anything_runs(project: BatchProject, setting: str, message: str) -> None:
     code, printed = project.run(setting)
     assert code != 0
@@ -227,6 +239,7 @@ def test_the_command_to_continue_names_what_differs_from_the_defaults() -> None:
     assert make_command("tiny", "tiny", None) == "make reproduce"
     assert make_command("smoke", "smoke", None) == "make reproduce PRESET=smoke"
     assert make_command("tiny", "second try", 1) == "make reproduce RUN='second try' SEED=1"
+    assert make_command("tiny", "tiny", None, {"shots": [4]}) == """make reproduce HTEST='{"shots": [4]}'"""
 
 
 def test_digests_see_cells_and_sources_only(tmp_path: Path) -> None:

@@ -114,6 +114,8 @@ def read_any(path: Path) -> list[Item]:
         FileNotFoundError: there is neither a file nor a whole folder at `path`.
         ValueError: a line cannot be read.
     """
+    if path.suffix and not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
     return read_items(path) if path.is_file() else load_official(path)
 
 

@@ -41,6 +41,10 @@ def _read(source: Path | Sequence[Path | str]) -> list["EvalLog"]:
     if isinstance(source, Path) and source.is_dir():
         return [read_eval_log(info) for info in list_eval_logs(str(source), recursive=False, descending=False)]
     files = [source] if isinstance(source, Path) else source
+    if missing := [str(file) for file in files if not Path(str(file).removeprefix("file://")).is_file()]:
+        raise FileNotFoundError(
+            f"{', '.join(missing)}: no such log; give the folder that --log-dir named, or log files"
+        )
     return [read_eval_log(str(file)) for file in files]
 
 

@@ -118,7 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     chat = " --apply_chat_template" if options.form == "chat" else ""
-    print(f"lm_eval --model hf --model_args pretrained=MODEL --include_path {options.folder} --tasks {group}{chat}")
+    model = "--model hf --model_args pretrained=MODEL,dtype=float32"
+    print(f"lm_eval {model} --include_path {options.folder} --tasks {group}{chat}  # `make peers`: .venv-peers/bin")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m saelib.htest.score_logs", description="Score logs of Inspect AI.")
     parser.add_argument("logs", type=Path, nargs="+", help="a folder of logs, or log files")
     logs = parser.parse_args(arguments).logs
-    table = score(judge(import_logs(logs[0] if len(logs) == 1 else logs)))
+    try:
+        table = score(judge(import_logs(logs[0] if len(logs) == 1 else logs)))
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
     print(as_markdown(table[SHOWN].round(3)), end="")
 
 
