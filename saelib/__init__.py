@@ -1,7 +1,8 @@
-"""saelib: layer transfer of sparse autoencoders, from a language model to the convergence curves.
+"""saelib: layer transfer of sparse autoencoders, from a language model to the convergence curves; and H-Test.
 
 Data flows one way: `language_model` and `corpus`, `activations`, `training`, `evaluation`, `records`,
-`figures`, `report`. A module imports only from those before it; notebooks call, and define nothing.
+`figures`, `report`; H-Test has its own way, in `htest`. A module imports only from those before it; notebooks
+call, and define nothing.
 """
 
 __version__ = "0.1.0"
