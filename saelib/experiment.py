@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from saelib.language_model import LanguageModel
     from saelib.trainee import PhaseFolders, SaePlan
 
-PHASES = ("scratch", "transfer")
-
 
 @dataclass(frozen=True)
 class Candidate:

@@ -168,16 +168,33 @@ def load_language_model(name: str, device: str = "auto", revision: str | None = 
         ValueError: the files are there but do not hold a whole model, or a folder was given a revision.
     """
     place = choose_device(device)
-    path = embedded.EMBEDDED_FOLDER if name == embedded.EMBEDDED else Path(name).expanduser()
-    is_path = name == embedded.EMBEDDED or name.startswith((".", "~", "/")) or name.count("/") > 1
-    if path.is_dir() or is_path:
-        if revision is not None:
-            raise ValueError(f"language model {name!r} is a folder and has no revision {revision!r}; leave it out")
-        weights = _check_folder(path)
+    folder = _folder(name, revision)
+    if folder is not None:
+        weights = _check_folder(folder)
         commit = hashlib.sha256("".join(map(sha256_of_file, weights)).encode()).hexdigest()
-        return LanguageModel(name, commit, *_read(str(path), place, local_files_only=True))
+        return LanguageModel(name, commit, *_read(str(folder), place, local_files_only=True))
     commit = _commit(name, revision)
     return LanguageModel(name, commit, *_read(name, place, revision=commit))
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a language model without its weights; arguments and errors as in `load_language_model`."""
+    folder = _folder(name, revision)
+    if folder is not None:
+        _check_folder(folder)
+        return _read_tokenizer(str(folder), local_files_only=True)
+    return _read_tokenizer(name, revision=_commit(name, revision))
+
+
+def _folder(name: str, revision: str | None) -> Path | None:
+    """The folder that a name means; None where it means a hub model."""
+    path = embedded.EMBEDDED_FOLDER if name == embedded.EMBEDDED else Path(name).expanduser()
+    is_path = name == embedded.EMBEDDED or name.startswith((".", "~", "/")) or name.count("/") > 1
+    if not path.is_dir() and not is_path:
+        return None
+    if revision is not None:
+        raise ValueError(f"language model {name!r} is a folder and has no revision {revision!r}; leave it out")
+    return path
 
 
 def _check_folder(folder: Path) -> list[Path]:
@@ -216,10 +233,10 @@ def _read(
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Model, whole and in float32, and tokenizer."""
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
+    tokenizer = _read_tokenizer(source, **options)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
         with no_progress_bar():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source,
@@ -230,12 +247,25 @@ def _read(
                 **options,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"language model {source} cannot be read ({error}); save or download it again") from error
+        raise _unreadable(source, error) from error
     model, report = loaded
     absent = sorted(report["missing_keys"])
     if absent:  # transformers fills them with random numbers and goes on
         raise ValueError(f"language model {source} lacks {len(absent)} weights, {absent[0]} among them; save it again")
     return model.to(device), tokenizer
+
+
+def _read_tokenizer(source: str, **options: str | bool) -> "PreTrainedTokenizerBase":
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: str, error: Exception) -> ValueError:
+    return ValueError(f"language model {source} cannot be read ({error}); save or download it again")
 
 
 @contextmanager

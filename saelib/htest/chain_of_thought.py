@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from saelib.htest.config import API, PARSER
+from saelib.htest.config import PARSER
 from saelib.htest.judge import JUDGE_TEMPERATURE, JUDGE_TOKENS, judge_prompt
 from saelib.htest.prompts import Prompt
 from saelib.htest.replies import Condition, Reply, read_replies, write_replies
@@ -30,8 +30,8 @@ def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent 
     config, version = study.config, study.versions[0]
     form, limit = "chain_of_thought", config.chain_of_thought_items
     condition = condition_of(study, respondent, form, k, max_tokens=config.chain_of_thought_tokens)
-    missing = sum(missing_count(study, condition, version, task, limit) for task in TASKS)
-    if judge is not None and missing and {API} == {name[: len(API)] for name in (judge.name, respondent.name)}:
+    if judge is not None and judge.is_paid and respondent.is_paid:
+        missing = sum(missing_count(study, condition, version, task, limit) for task in TASKS)
         study.check_budget(judge, 2 * missing)  # thoughts and verdicts, before the first thought is paid for
     replies = ask(
         study, respondent, k, versions=[version], form=form, max_tokens=config.chain_of_thought_tokens, limit=limit
@@ -58,9 +58,8 @@ def _judged(study: Study, replies: Sequence[Reply], judge: Respondent) -> list[R
     judged = read_replies(path) if path.is_file() else []
     _check_same(path, judged, replies)
     if missing := replies[len(judged) :]:
-        study.pay(judge, len(missing))
         prompts = [Prompt(judge_prompt(reply.reply or ""), LETTERS) for reply in missing]
-        verdicts = judge.engine([reply.item for reply in missing], prompts, condition)
+        verdicts = study.answers(judge, [reply.item for reply in missing], prompts, condition)
         judged += [
             replace(reply, judge=judge.name, verdict=verdict.reply)
             for reply, verdict in zip(missing, verdicts, strict=True)

@@ -42,7 +42,7 @@ class HTestConfig(RunConfig):
     shots: tuple[int, ...] = (4, 14, 28, 50)
     """Numbers of shots, k."""
     form: str = "auto"
-    """A key of `prompts.FORMS`; "auto" is "chat" for models with a chat template and APIs, "completion" for others."""
+    """ "chat", "completion", or "auto": chat for APIs and models with a chat template, completion for others."""
     test_items: int = 200
     """Test items asked of each task; also how many fresh ones are made."""
     temperature: float = 0.0

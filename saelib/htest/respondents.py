@@ -27,6 +27,11 @@ class Respondent:
     """The form of prompt that suits it: "chat" for whoever follows instructions, "completion" for base models."""
     engine: Engine
 
+    @property
+    def is_paid(self) -> bool:
+        """Whether every request costs something."""
+        return self.name.startswith(API)
+
 
 @dataclass(frozen=True)
 class ApiSettings:
@@ -81,13 +86,13 @@ def local_respondent(model: "LanguageModel", name: str, form: str = "auto") -> R
     return Respondent(name, model.revision, suits if form == "auto" else form, LocalEngine(model))
 
 
-def token_counter(name: str, device: str = "cpu") -> Callable[[str], int] | None:
+def token_counter(name: str) -> Callable[[str], int] | None:
     """How many tokens a text is to a local model; None for an API, whose tokenizer is not here."""
     if name.startswith((API, CONTROL)):
         return None
-    from saelib.language_model import load_language_model
+    from saelib.language_model import load_tokenizer
 
-    tokenizer = load_language_model(name.removeprefix(UNTRAINED), device).tokenizer
+    tokenizer = load_tokenizer(name.removeprefix(UNTRAINED))
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from saelib.htest.config import API, CONTROL, HTestConfig, resolve_htest_config
+from saelib.htest.config import CONTROL, HTestConfig, resolve_htest_config
 from saelib.htest.controls import CONTROLS
 from saelib.htest.items import Item, read_items, select, write_items
 from saelib.htest.prompts import Prompt, choose_shots, render
-from saelib.htest.replies import Condition, Reply, make_replies, read_replies, write_replies
+from saelib.htest.replies import Answer, Condition, Reply, make_replies, read_replies, write_replies
 from saelib.htest.respondents import ApiSettings, Respondent, open_respondent
 from saelib.htest.sources import items_of_run
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
@@ -60,16 +60,24 @@ class Study:
         Raises:
             PermissionError: too few are left; nothing was sent.
         """
-        if respondent.name.startswith(API) and requests > self.requests_left:
+        if respondent.is_paid and requests > self.requests_left:
             raise PermissionError(
                 f"{respondent.name}: {requests} requests are needed and {self.requests_left} of api_requests="
                 f"{self.config.api_requests} are left; allow more, and what is answered already is not asked again"
             )
 
-    def pay(self, respondent: Respondent, requests: int) -> None:
-        """Take requests to an API, which were answered, from what the config allows; errors as in `check_budget`."""
-        self.check_budget(respondent, requests)
-        self.requests_left -= requests if respondent.name.startswith(API) else 0
+    def answers(
+        self, respondent: Respondent, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition
+    ) -> list[Answer]:
+        """What an engine answers; requests to an API are taken from the budget once they are answered.
+
+        Raises:
+            PermissionError: too few are left; nothing was sent.
+        """
+        self.check_budget(respondent, len(prompts))
+        answers = respondent.engine(items, prompts, condition)
+        self.requests_left -= len(prompts) if respondent.is_paid else 0
+        return answers
 
     @property
     def has_official(self) -> bool:
@@ -121,7 +129,8 @@ def ask(
     if unknown := set(versions or ()) - set(study.versions):
         raise ValueError(f"versions {sorted(unknown)} are not in this run; it has {', '.join(study.versions)}")
     parts = [(version, task) for version in versions or study.versions for task in tasks]
-    study.check_budget(respondent, sum(missing_count(study, condition, *part, limit) for part in parts))
+    if respondent.is_paid:  # for the others there is no need to count
+        study.check_budget(respondent, sum(missing_count(study, condition, *part, limit) for part in parts))
     replies = []
     with progress(f"{respondent.name}, {k} shots", len(parts), unit="task") as advance:
         for version, task in parts:
@@ -194,9 +203,7 @@ def ask_items(
     replies = stored_answers(path, items, prompts)
     done = len(replies)
     if missing := items[done:]:
-        study.check_budget(respondent, len(missing))
-        answers = respondent.engine(missing, prompts[done:], condition)
-        study.pay(respondent, len(missing))
+        answers = study.answers(respondent, missing, prompts[done:], condition)
         replies += make_replies(missing, prompts[done:], condition, answers)
         write_replies(path, replies)
     return replies[: len(items)]

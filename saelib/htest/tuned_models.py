@@ -5,7 +5,7 @@ stands one that it could not make: items whose words the model did not see while
 them, memorised words do not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -81,16 +81,18 @@ def ask_tuned(study: Study, untuned: Respondent) -> list[Reply]:
 
     replies = []
     for task in TASKS:
+        probes = probe_items(study, task)
         folder = study.folder / "htest" / "tuned" / task
         model = load_language_model(str(folder), study.config.device)
         tuned = local_respondent(model, TUNED + study.config.fine_tuning_model, untuned.form)
         for respondent in (tuned, untuned):
-            replies += _ask_both_ways(study, respondent, task)
+            replies += _ask_both_ways(study, respondent, task, probes)
     return replies
 
 
-def _ask_both_ways(study: Study, respondent: Respondent, task: str) -> list[Reply]:
-    probes = probe_items(study, task)
+def _ask_both_ways(
+    study: Study, respondent: Respondent, task: str, probes: Mapping[str, Sequence[Item]]
+) -> list[Reply]:
     shots = choose_shots(select(study.items, task, "dev", study.versions[0]), min(SHOTS, max(study.config.shots)))
     replies = []
     for items in probes.values():

@@ -8,7 +8,7 @@ import torch
 from saelib.htest.api_engine import ApiEngine
 from saelib.htest.prompts import render
 from saelib.htest.replies import Condition
-from saelib.htest.respondents import ApiSettings, local_respondent, open_respondent, untrained_twin
+from saelib.htest.respondents import ApiSettings, local_respondent, open_respondent, token_counter, untrained_twin
 from saelib.language_model import LanguageModel, load_language_model
 from tests.htest.made_items import letter_tokenizer, made_items
 from tests.small_models import small_model
@@ -131,3 +131,14 @@ def test_an_api_gets_the_name_without_the_prefix_and_a_folder_for_its_logs(tmp_p
 def test_an_api_without_a_folder_for_logs_is_refused() -> None:
     with pytest.raises(ValueError, match="api:openai/gpt-4o: give a folder for the logs"):
         open_respondent("api:openai/gpt-4o", [])
+
+
+def test_tokens_are_counted_without_loading_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*arguments: object, **options: object) -> None:
+        raise AssertionError("the weights were loaded")
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", load)
+    counter = token_counter("embedded")
+    assert counter is not None
+    assert [counter(text) for text in ("", "A", " A B")] == [0, 1, 2]
+    assert token_counter("api:openai/gpt-4o") is None
