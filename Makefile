@@ -56,7 +56,7 @@ notebooks: $(READY) ## run the notebooks in place, so that the stored outputs ar
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 publish: $(READY) ## keep the small tables and figures of runs/tiny in results/, for README
-	$(BIN)/python -m saelib.publish
+	$(BIN)/python -m saelib.batch.publish
 
 test: $(READY) $(PEERS_READY) ## the whole suite: ruff, mypy, pytest, notebooks under papermill and nbval
 	$(BIN)/ruff check

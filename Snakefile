@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from saelib.batch import PARTIAL, cells_digest, failure_report, library_digest, make_command
-from saelib.storage import runs_folder
+from saelib.batch.digests import PARTIAL, cells_digest, failure_report, library_digest, make_command
+from saelib.run.files import runs_folder
 
 # notebook: (notebooks whose files it reads, threads). Those that compute take every core that Snakemake has,
 # so that no two of them share the cores; 16 is cut to --cores.
@@ -102,7 +102,7 @@ rule report:
     message:
         "report.html: writing"
     shell:
-        f"{PYTHON} -m saelib.report {{params.run:q}}"
+        f"{PYTHON} -m saelib.batch.report {{params.run:q}}"
 
 
 onsuccess:

@@ -25,9 +25,9 @@ from benchmarks.htest_work import (
     read_samples,
     run_process,
 )
-from saelib.htest.items import write_items
-from saelib.htest.lm_eval_export import export
-from saelib.htest.replies import read_replies
+from saelib.htest.asking.lm_eval_export import export
+from saelib.htest.asking.replies import read_replies
+from saelib.htest.items.item import write_items
 from saelib.htest.tasks import TASKS
 
 TOLERANCE = 1e-4  # of log-probabilities in float32, summed in another order
@@ -160,7 +160,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
-    from saelib.htest.generators import fresh_items
+    from saelib.htest.items.generators import fresh_items
 
     options = parse_arguments(arguments)
     if not options.peers_python.exists():

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.htest_work import ITEMS_FILE
-from saelib.htest.items import Item, read_items, select
-from saelib.htest.local_engine import LocalEngine
-from saelib.htest.prompts import choose_shots, render
-from saelib.htest.replies import Condition, make_replies, write_replies
-from saelib.language_model import load_language_model
+from saelib.htest.asking.prompts import choose_shots, render
+from saelib.htest.asking.replies import Condition, make_replies, write_replies
+from saelib.htest.engines.local import LocalEngine
+from saelib.htest.items.item import Item, read_items, select
+from saelib.language.model import load_language_model
 
 
 def ask(engine: LocalEngine, items: list[Item], task: str, condition: Condition, replies: Path) -> float:

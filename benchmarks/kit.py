@@ -1,4 +1,4 @@
-"""This kit: `saelib.training.train`, all layers in one pass, and the whole experiment in two.
+"""This kit: `saelib.sae.training.train.train`, all layers in one pass, and the whole experiment in two.
 
 Runs in the kit's own environment. The settings are those of a run (preset "smoke" with the comparison's sizes):
 ReLU + L1 SAE, Adam, clipping, schedules, fp32, and the weights and resume points that a run writes.
@@ -8,12 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.workload import MODEL_FOLDER, Timing, Workload, read_rows, report, stopwatch
-from saelib.config import ExperimentConfig, TrainingPhase, resolve_config
-from saelib.corpus import ShuffledRows
-from saelib.language_model import LanguageModel, load_language_model
-from saelib.trainee import PhaseFolders, SaePlan
-from saelib.training import train
-from saelib.transfer import scratch_plans, transfer_plans
+from saelib.language.corpus.load import ShuffledRows
+from saelib.language.model import LanguageModel, load_language_model
+from saelib.sae.training.train import train
+from saelib.sae.training.trainee import PhaseFolders, SaePlan
+from saelib.transfer.config import ExperimentConfig, TrainingPhase, resolve_config
+from saelib.transfer.plans import scratch_plans, transfer_plans
 
 PACKAGES = ("transformer-lens",)
 BATCHES_IN_CHUNK = 2  # 8,192 tokens at the default sizes: what the peers' buffers hold, too

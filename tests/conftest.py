@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from saelib.storage import PROJECT
+from saelib.run.files import PROJECT
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,7 +50,7 @@ def official_items_cached(runs: Path) -> Path:
 @pytest.fixture(scope="session")
 def random_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random GPT-NeoX, 3 layers of width 32, with a tokenizer, as transformers saves them. Read only."""
-    from saelib.embedded.train import Recipe, build_model, train_tokenizer
+    from saelib.language.embedded.train import Recipe, build_model, train_tokenizer
 
     folder = tmp_path_factory.mktemp("random_model")
     recipe = Recipe(vocabulary=320, width=32, layers=3, heads=4, longest_context=128)

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from saelib.storage import PROJECT
+from saelib.run.files import PROJECT
 
 README = PROJECT / "README.md"
 GENERATED = ("runs", ".venv", ".venv-peers")  # made by make, absent from a fresh clone
@@ -84,9 +84,9 @@ def test_the_path_finder_sees_trees_links_and_code() -> None:
     assert list(named_paths(text)) == [
         "docs/a.md",
         "saelib/",
-        "saelib/sae.py",
-        "saelib/embedded/",
-        "saelib/embedded/train.py",
+        "saelib/sae/autoencoder.py",
+        "saelib/language/embedded/",
+        "saelib/language/embedded/train.py",
         "Makefile",
         "saelib/gone.py",
     ]

@@ -7,9 +7,9 @@ within the config's `api_requests`. Prices differ by provider and day: multiply 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from saelib.htest.asking.prompts import choose_shots, render
 from saelib.htest.config import API, expand
-from saelib.htest.items import select
-from saelib.htest.prompts import choose_shots, render
+from saelib.htest.items.item import select
 from saelib.htest.study import Study, condition_of, stored_count
 from saelib.htest.tasks import TASKS
 
@@ -55,7 +55,7 @@ def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tup
 
 
 def _row(study: Study, model: str, k: int, versions: Sequence[str]) -> dict[str, object]:
-    from saelib.htest.api_engine import estimate_cost
+    from saelib.htest.engines.api import estimate_cost
 
     respondent = study.respondent(model)
     condition = condition_of(study, respondent, respondent.form, k)

@@ -6,8 +6,8 @@ In: a preset's name and overrides. Out: an `HTestConfig`.
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from saelib.htest.fine_tuning import FineTuning
-from saelib.run_config import RunConfig, resolve
+from saelib.htest.ablations.fine_tuning import FineTuning
+from saelib.run.config import RunConfig, resolve
 
 API = "api:"  # before a model's name in Inspect AI: "api:openai/gpt-4o"
 CONTROL = "control:"  # before the name of a control

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from saelib.htest.asking.replies import Engine
 from saelib.htest.config import API, CONTROL, UNTRAINED
-from saelib.htest.items import Item
-from saelib.htest.replies import Engine
+from saelib.htest.items.item import Item
 
 if TYPE_CHECKING:
-    from saelib.language_model import LanguageModel
+    from saelib.language.model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def open_respondent(
         FileNotFoundError, ValueError: as `load_language_model` and `control_engine` say.
     """
     if name.startswith(CONTROL):
-        from saelib.htest.controls import control_engine
+        from saelib.htest.engines.controls import control_engine
 
         return Respondent(name, "", "chat", control_engine(name.removeprefix(CONTROL), items))
     if name.startswith(API):
         return _api_respondent(name, form, api)
-    from saelib.language_model import load_language_model
+    from saelib.language.model import load_language_model
 
     model = load_language_model(name.removeprefix(UNTRAINED), device)
     if name.startswith(UNTRAINED):
@@ -80,7 +80,7 @@ def open_respondent(
 
 def local_respondent(model: "LanguageModel", name: str, form: str = "auto") -> Respondent:
     """A language model that is loaded already, under the name that its replies shall carry."""
-    from saelib.htest.local_engine import LocalEngine
+    from saelib.htest.engines.local import LocalEngine
 
     suits = "completion" if model.tokenizer.chat_template is None else "chat"
     return Respondent(name, model.revision, suits if form == "auto" else form, LocalEngine(model))
@@ -90,7 +90,7 @@ def token_counter(name: str) -> Callable[[str], int] | None:
     """How many tokens a text is to a local model; None for an API, whose tokenizer is not here."""
     if name.startswith((API, CONTROL)):
         return None
-    from saelib.language_model import load_tokenizer
+    from saelib.language.model import load_tokenizer
 
     tokenizer = load_tokenizer(name.removeprefix(UNTRAINED))
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -101,7 +101,7 @@ def untrained_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
     import torch
     from transformers import AutoModelForCausalLM
 
-    from saelib.language_model import LanguageModel
+    from saelib.language.model import LanguageModel
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -111,7 +111,7 @@ def untrained_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
 
 
 def _api_respondent(name: str, form: str, api: ApiSettings | None) -> Respondent:
-    from saelib.htest.api_engine import ApiEngine
+    from saelib.htest.engines.api import ApiEngine
 
     if api is None:
         raise ValueError(f"{name}: give a folder for the logs, which a resumed run reads so that nothing is paid twice")

@@ -9,16 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from saelib.htest.asking.prompts import Prompt, choose_shots, render
+from saelib.htest.asking.replies import Answer, Condition, Reply, make_replies, read_replies, write_replies
 from saelib.htest.config import CONTROL, HTestConfig, resolve_htest_config
-from saelib.htest.controls import CONTROLS
-from saelib.htest.items import Item, read_items, select, write_items
-from saelib.htest.prompts import Prompt, choose_shots, render
-from saelib.htest.replies import Answer, Condition, Reply, make_replies, read_replies, write_replies
+from saelib.htest.engines.controls import CONTROLS
+from saelib.htest.items.item import Item, read_items, select, write_items
+from saelib.htest.items.sources import items_of_run
 from saelib.htest.respondents import ApiSettings, Respondent, open_respondent
-from saelib.htest.sources import items_of_run
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
-from saelib.run_config import claim_config
-from saelib.storage import runs_folder
+from saelib.run.config import claim_config
+from saelib.run.files import runs_folder
 
 REPLY_TOKENS = {"completion": 1, "bare": 1}  # a base model's answer is the next token
 CHAT_REPLY_TOKENS = 5  # as in the paper
@@ -123,7 +123,7 @@ def ask(
             (`prompts.tokenise`).
         PermissionError: an API would have to be paid more than `api_requests` allows.
     """
-    from saelib.progress import progress
+    from saelib.run.progress import progress
 
     condition = condition_of(study, respondent, form or respondent.form, k, shuffle_seed, max_tokens)
     if unknown := set(versions or ()) - set(study.versions):

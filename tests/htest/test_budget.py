@@ -9,7 +9,7 @@ import pytest
 from saelib.htest.budget import COLUMNS, affordable, api_cost
 from saelib.htest.study import Study, ask
 from saelib.htest.tasks import TASKS
-from tests.htest.small_studies import TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
+from tests.helpers.small_studies import TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
 
 MODEL = "api:mockllm/model"
 ALL = len(TASKS) * TEST_ITEMS

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from saelib.htest.api_engine import ApiEngine
-from saelib.htest.prompts import render
-from saelib.htest.replies import Condition
+from saelib.htest.asking.prompts import render
+from saelib.htest.asking.replies import Condition
+from saelib.htest.engines.api import ApiEngine
 from saelib.htest.respondents import ApiSettings, local_respondent, open_respondent, token_counter, untrained_twin
-from saelib.language_model import LanguageModel, load_language_model
-from tests.htest.made_items import letter_tokenizer, made_items
-from tests.small_models import small_model
+from saelib.language.model import LanguageModel, load_language_model
+from tests.helpers.made_items import letter_tokenizer, made_items
+from tests.helpers.small_models import small_model
 
 TEMPLATE = "{% for message in messages %}<{{ message.role }}>{{ message.content }}\n{% endfor %}<assistant>"
 

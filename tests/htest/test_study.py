@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from saelib.htest.asking.prompts import render
+from saelib.htest.asking.replies import read_replies
+from saelib.htest.audit.rules import RULES
 from saelib.htest.config import CONTROL
-from saelib.htest.controls import CONTROLS
-from saelib.htest.generators import fresh_items
-from saelib.htest.items import Item, read_items, select, write_items
-from saelib.htest.official import VERSION as OFFICIAL_VERSION
-from saelib.htest.prompts import render
-from saelib.htest.replies import read_replies
+from saelib.htest.engines.controls import CONTROLS
+from saelib.htest.items.generators import fresh_items
+from saelib.htest.items.item import Item, read_items, select, write_items
+from saelib.htest.items.official import VERSION as OFFICIAL_VERSION
 from saelib.htest.respondents import ApiSettings, Respondent
-from saelib.htest.rules import RULES
 from saelib.htest.study import (
     Study,
     ask,
@@ -28,9 +28,9 @@ from saelib.htest.study import (
     stored_replies,
 )
 from saelib.htest.tasks import TASKS
-from saelib.storage import read_json
-from tests.htest.small_studies import OTHER, TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
-from tests.htest.some_items import OFFICIAL, needs_official, official_items
+from saelib.run.files import read_json
+from tests.helpers.small_studies import OTHER, TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
+from tests.helpers.some_items import OFFICIAL, needs_official, official_items
 
 
 @pytest.fixture

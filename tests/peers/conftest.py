@@ -15,10 +15,10 @@ import torch
 from safetensors.numpy import save_file
 
 from benchmarks.workload import MODEL_FOLDER, ROWS_FILE, Workload, build_random_model
-from saelib.language_model import load_language_model
-from saelib.sae import SparseAutoencoder
-from saelib.sae_folder import save_sae
-from saelib.storage import PROJECT
+from saelib.language.model import load_language_model
+from saelib.run.files import PROJECT
+from saelib.sae.autoencoder import SparseAutoencoder
+from saelib.sae.folder import save_sae
 
 HERE = Path(__file__).parent
 SIZES = Workload(layers=3, d_model=32, d_sae=128, vocabulary=256, context=32, batch_tokens=512, tokens=2048,

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks import htest
 from benchmarks.htest_work import ITEMS_FILE, Process, largest_difference, read_samples, run_process
-from saelib.embedded import EMBEDDED_FOLDER
-from saelib.htest.items import write_items
-from tests.htest.made_items import made_items
+from saelib.htest.items.item import write_items
+from saelib.language.embedded import EMBEDDED_FOLDER
+from tests.helpers.made_items import made_items
 
 KIT = htest.Row("this kit", 200, 50, 5.0, 1.0, 500, 2, None)
 PEER = htest.Row("lm-eval, batch size 8", 200, 50, 60.0, 30.0, 1300, 2, 5e-6)

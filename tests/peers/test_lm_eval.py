@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.htest_work import QUIET, largest_difference, lm_eval_command, read_samples
-from saelib.embedded import EMBEDDED_FOLDER
-from saelib.htest.items import Item
-from saelib.htest.lm_eval_export import export
-from saelib.htest.local_engine import LocalEngine
-from saelib.htest.prompts import choose_shots, render
-from saelib.htest.replies import Condition
-from saelib.language_model import load_language_model
-from tests.htest.made_items import made_items
+from saelib.htest.asking.lm_eval_export import export
+from saelib.htest.asking.prompts import choose_shots, render
+from saelib.htest.asking.replies import Condition
+from saelib.htest.engines.local import LocalEngine
+from saelib.htest.items.item import Item
+from saelib.language.embedded import EMBEDDED_FOLDER
+from saelib.language.model import load_language_model
+from tests.helpers.made_items import made_items
 
 SHOTS, TASK_NAMES = 4, ("uppercase", "rhyme")
 ODD = ('a "quoted" word', "{{ prompt }} {% raw %}", "naïve  Ünïcode \\n", "ends in a blank ")

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from saelib.evaluation import Scores, evaluate
-from saelib.language_model import load_language_model
-from saelib.sae_folder import load_sae
+from saelib.language.model import load_language_model
+from saelib.sae.evaluation import Scores, evaluate
+from saelib.sae.folder import load_sae
 from tests.peers.conftest import LAYER
 
 

@@ -1,0 +1,87 @@
+"""`report.html`: the executed notebook 09 without its code, and every figure of the run, in one file.
+
+    python -m saelib.batch.report RUN
+
+In: `runs/<run>/notebooks/09_report.ipynb` and `runs/<run>/figures`. Out: `runs/<run>/report.html`, which needs
+nothing beside it and no network.
+"""
+
+import argparse
+import base64
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saelib.results.figures import CAPTIONS
+from saelib.run.files import runs_folder, write_atomically
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+NOTEBOOK = "09_report.ipynb"
+
+
+def write_report(folder: Path) -> Path:
+    """Make `report.html` in the folder of a run.
+
+    Raises:
+        FileNotFoundError: notebook 09 has not run there.
+    """
+    import nbformat
+
+    path = folder / "notebooks" / NOTEBOOK
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; run `make reproduce RUN={folder.name}` first")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells += _gallery(folder / "figures")
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        _describe_image(output)
+    page = _as_html(notebook, f"Layer transfer of sparse autoencoders, and H-Test: run {folder.name}")
+    report = folder / "report.html"
+    write_atomically(report, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    return report
+
+
+def _gallery(figures: Path) -> "list[NotebookNode]":
+    """Cells with the figures of the other notebooks, in the order of `CAPTIONS`; 05 shows its own."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+    names = [name for name in CAPTIONS if not name.startswith("report_") and (figures / f"{name}.png").is_file()]
+    cells = [new_markdown_cell("## All figures of this run")] if names else []
+    for name in names:
+        image = base64.b64encode((figures / f"{name}.png").read_bytes()).decode()
+        output = new_output("display_data", {"image/png": image}, metadata={"image/png": {"alt": CAPTIONS[name]}})
+        cells += [new_markdown_cell(f"**{CAPTIONS[name]}** (`figures/{name}.png`, `.svg`)")]
+        cells += [new_code_cell(outputs=[output])]
+    return cells
+
+
+def _describe_image(output: "NotebookNode") -> None:
+    """Turn an image with a description into HTML that has it, which nbconvert's own template leaves out."""
+    alt = output.get("metadata", {}).get("image/png", {}).get("alt")
+    if alt:
+        source = f"data:image/png;base64,{output.data['image/png'].strip()}"
+        output.data = {"text/html": f'<img alt="{html.escape(alt)}" src="{source}">'}
+
+
+def _as_html(notebook: "NotebookNode", title: str) -> str:
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    exporter = HTMLExporter(config=Config({"HTMLExporter": {"exclude_input": True, "exclude_input_prompt": True,
+                                                            "exclude_output_prompt": True}}))  # fmt: skip
+    # The page must open without a network: what nbconvert would fetch from elsewhere is left out.
+    exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = exporter.jquery_url = ""
+    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    return str(page)
+
+
+def main() -> None:
+    """Make the report of a run."""
+    parser = argparse.ArgumentParser(prog="python -m saelib.batch.report", description="Make report.html of a run.")
+    parser.add_argument("run", help="the run's folder name")
+    print(write_report(runs_folder() / parser.parse_args().run))
+
+
+if __name__ == "__main__":
+    main()

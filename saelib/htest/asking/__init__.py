@@ -1,0 +1,1 @@
+"""Everything between an item and a raw reply."""

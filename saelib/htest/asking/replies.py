@@ -1,0 +1,119 @@
+"""What was asked and what came back: the border between engines and scoring.
+
+A reply holds everything that is needed to score it again by another rule: the item with its right answer, the prompt,
+the raw text, and the log-probabilities. One file, `htest/replies/<condition>-<task>.jsonl`, holds one condition and
+task; it is there when all items are answered.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from saelib.htest.asking.prompts import Prompt
+from saelib.htest.items.item import Item, item_of
+from saelib.run.files import read_json_lines, write_json_lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """Everything but the item that decides a reply."""
+
+    model: str
+    """ "embedded", a folder or hub name; "api:" and an Inspect name; "control:" and a name of `controls.CONTROLS`;
+    or what a fine-tuned model is called."""
+    revision: str = ""
+    """Commit of a hub model, SHA-256 of a folder's weights, or what an API says its model is."""
+    form: str
+    """A key of `prompts.FORMS`."""
+    k: int
+    """Shots before the question."""
+    shuffle_seed: int | None = None
+    """None: shots in the released order, A and B in turn. A number draws and shuffles them."""
+    temperature: float = 0.0
+    """0 takes the likeliest token."""
+    max_tokens: int | None = 5
+    """Longest reply; 0 asks a local model for log-probabilities only; None leaves the length to an API."""
+    seed: int = 0
+    """Of the sampling where the temperature is above 0, and of the coin."""
+
+    def name(self) -> str:
+        """A file name for the condition: readable, and unlike that of any other one."""
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        return f"{file_name(self.model)[-40:]}-{self.form}-k{self.k}-{digest}"
+
+
+def file_name(text: str) -> str:
+    """A text with a dash for each sign that a file's name had better not have."""
+    return "".join(sign if sign.isalnum() or sign in "-._" else "-" for sign in text).strip("-.")
+
+
+class Answer(NamedTuple):
+    """What an engine gives for one prompt."""
+
+    reply: str | None
+    """Raw text; None where none was asked for."""
+    log_probabilities: dict[str, float] | None = None
+    """By option, in nats, normalised over the whole vocabulary; None where the engine cannot tell."""
+    usage: dict[str, int] = {}  # noqa: RUF012 (a tuple's default; nobody writes to it)
+    """Tokens: "input_tokens", "output_tokens"."""
+    revision: str = ""
+    """What an API says its model is; empty where the condition knows it."""
+
+
+Engine = Callable[[Sequence[Item], Sequence[Prompt], Condition], list[Answer]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """One item, asked under one condition."""
+
+    item: Item
+    condition: Condition
+    prompt: str
+    """As it was sent; a local model's chat template comes on top."""
+    reply: str | None
+    log_probabilities: dict[str, float] | None
+    usage: dict[str, int]
+    judge: str | None = None
+    """Who read a chain of thought: the name of a model; None where the reply is read as it is."""
+    verdict: str | None = None
+    """The judge's raw reply."""
+
+
+def make_replies(
+    items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition, answers: Sequence[Answer]
+) -> list[Reply]:
+    """Replies from what an engine answered."""
+    return [
+        Reply(
+            item=item,
+            condition=replace(condition, revision=answer.revision or condition.revision),
+            prompt=prompt.text,
+            reply=answer.reply,
+            log_probabilities=answer.log_probabilities,
+            usage=answer.usage,
+        )
+        for item, prompt, answer in zip(items, prompts, answers, strict=True)
+    ]
+
+
+def write_replies(path: Path, replies: Iterable[Reply]) -> None:
+    """Write replies as JSON lines, atomically; NaN and infinity are refused."""
+    write_json_lines(path, map(asdict, replies))
+
+
+def read_replies(path: Path) -> list[Reply]:
+    """Replies of a file that `write_replies` wrote.
+
+    Raises:
+        ValueError: a line is not a reply; the message names file and line.
+    """
+    return read_json_lines(path, reply_of)
+
+
+def reply_of(values: dict[str, Any]) -> Reply:
+    """A reply from the JSON object of a line."""
+    return Reply(**(values | {"item": item_of(values["item"]), "condition": Condition(**values["condition"])}))

@@ -1,0 +1,1 @@
+"""Rules, shortcuts, and the audit of a set of items."""

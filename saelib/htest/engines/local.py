@@ -1,0 +1,222 @@
+"""The engine for models on this machine: log-probabilities of the answers, and replies.
+
+In: items, their prompts and a condition. Out: an `Answer` an item. The k shots, which all prompts of a task begin
+with, are read once (`shared_prefix`); where an architecture does not allow that, every prompt is read from its first
+token (`padded_batches`). Either way an answer is that of its prompt alone, whatever else is asked and however many
+tokens are read at a time.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from saelib.htest.asking.prompts import Prompt, as_seen, tokenise
+from saelib.htest.asking.replies import Answer, Condition
+from saelib.htest.engines import padded_batches
+from saelib.htest.engines.shared_prefix import Run, SharedPrefix, can_share, common_prefix
+from saelib.htest.items.item import Item
+from saelib.run.progress import progress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from saelib.language.model import LanguageModel
+
+BATCH_TOKENS = 512
+
+
+class Question(NamedTuple):
+    """One prompt as the model reads it."""
+
+    ids: list[int]
+    answers: list[list[int]]
+    seed: int
+    """Of what is sampled for it."""
+
+
+class Decoding(NamedTuple):
+    """How replies are made."""
+
+    max_tokens: int
+    temperature: float
+    stops: tuple[int, ...]
+    """Tokens that end a reply."""
+
+
+class Finding(NamedTuple):
+    """What the model gave for one question."""
+
+    log_probabilities: list[float]
+    reply: list[int]
+
+
+class LocalEngine:
+    """Asks a language model that `load_language_model` loaded; an `Engine`.
+
+    Fastest where all prompts of a call are of one task, so that they begin alike. Log-probabilities are in float32
+    and summed over an answer's tokens. A reply ends at the model's end-of-text token, which `output_tokens` counts;
+    what is sampled depends on the condition's seed and the item alone. The model is left in evaluation mode.
+
+    Args:
+        batch_tokens: how many tokens are read at a time, the shared prefix not counted; changes speed and memory only.
+    """
+
+    def __init__(self, language_model: "LanguageModel", batch_tokens: int = BATCH_TOKENS) -> None:
+        self.language_model, self.batch_tokens = language_model, batch_tokens
+
+    @torch.inference_mode()
+    def __call__(self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
+        """Answers to the prompts, one an item.
+
+        Raises:
+            ValueError: a prompt or answer does not fit the model's tokenizer or context (see `prompts.tokenise`), or
+                the condition sets no longest reply.
+            RuntimeError: the model's only copy is inside its bridge.
+        """
+        room = condition.max_tokens
+        if room is None:
+            raise ValueError("max_tokens is None: a local model needs a longest reply; set a number, 0 for none")
+        if not prompts:
+            return []
+        model, tokenizer = self.language_model.hugging_face.eval(), self.language_model.tokenizer
+        seen = [as_seen(prompt, condition.form, tokenizer) for prompt in prompts]
+        encoded = tokenise(seen, tokenizer, self.language_model.n_ctx, room)
+        questions = [
+            Question(ids, answers, seed_of(condition.seed, item.key))
+            for item, (ids, answers) in zip(items, encoded, strict=True)
+        ]
+        stops = stop_tokens(model, tokenizer.eos_token_id)
+        decoding = Decoding(room, condition.temperature, stops)
+        ask = ask_together if can_share(model) else ask_apart
+        findings = ask(model, questions, decoding, self.batch_tokens)
+        return [
+            Answer(
+                reply=decode(tokenizer, finding.reply) if room else None,
+                log_probabilities=dict(zip(item.options, finding.log_probabilities, strict=True)),
+                usage={"input_tokens": len(question.ids), "output_tokens": len(finding.reply)},
+            )
+            for item, question, finding in zip(items, questions, findings, strict=True)
+        ]
+
+
+def ask_together(
+    model: "PreTrainedModel", questions: Sequence[Question], decoding: Decoding, batch_tokens: int
+) -> list[Finding]:
+    """Findings from packs of tails after the tokens that all questions begin with."""
+    length = common_prefix([question.ids for question in questions])
+    prefix = SharedPrefix(model, questions[0].ids[:length])
+    findings: list[Finding] = []
+    with progress("asking", len(questions), unit="item") as advance:
+        for pack in packs(questions, length, batch_tokens):
+            tails = [Run(tail, 0, length, question.ids[length:], kept=1) for tail, question in enumerate(pack)]
+            next_token = prefix.extend(tails)
+            scores = score_answers(prefix, pack, next_token)
+            replies = make_replies(prefix, pack, next_token, decoding)
+            findings += map(Finding, scores, replies)
+            prefix.forget()
+            advance(len(pack))
+    return findings
+
+
+def ask_apart(
+    model: "PreTrainedModel", questions: Sequence[Question], decoding: Decoding, batch_tokens: int
+) -> list[Finding]:
+    """Findings from reading every question from its first token."""
+    scores = padded_batches.score(model, [(question.ids, question.answers) for question in questions], batch_tokens)
+    if not decoding.max_tokens:
+        return [Finding(score, reply=[]) for score in scores]
+    findings = []
+    with progress("asking", len(questions), unit="item") as advance:
+        for question, score in zip(questions, scores, strict=True):
+            findings.append(Finding(score, padded_batches.generate(model, question.ids, *decoding, question.seed)))
+            advance(1)
+    return findings
+
+
+def packs(questions: Sequence[Question], prefix: int, batch_tokens: int) -> Iterator[list[Question]]:
+    """The questions in their order, as many at a time as `batch_tokens` allows; at least one."""
+    pack: list[Question] = []
+    tokens = 0
+    for question in questions:
+        tail = len(question.ids) - prefix
+        if pack and tokens + tail > batch_tokens:
+            yield pack
+            pack, tokens = [], 0
+        pack.append(question)
+        tokens += tail
+    yield pack
+
+
+def score_answers(
+    prefix: SharedPrefix, pack: Sequence[Question], next_token: Float[Tensor, "pack vocabulary"]
+) -> list[list[float]]:
+    """Log-probability of each answer: that of its first token, and for a longer one those of the others after it.
+
+    Args:
+        next_token: log-probabilities at the end of each question.
+    """
+    answers = [(tail, answer) for tail, question in enumerate(pack) for answer in question.answers]
+    sums = next_token[[tail for tail, _ in answers], [answer[0] for _, answer in answers]]
+    longer = [(place, tail, answer) for place, (tail, answer) in enumerate(answers) if len(answer) > 1]
+    if longer:
+        later = prefix.extend([
+            Run(tail, 1 + place, len(pack[tail].ids), answer[:-1], kept=len(answer) - 1)
+            for place, tail, answer in longer
+        ])  # fmt: skip
+        tokens = torch.tensor([token for *_, answer in longer for token in answer[1:]], device=later.device)
+        owners = torch.tensor([place for place, _, answer in longer for _ in answer[1:]], device=later.device)
+        sums.index_add_(0, owners, later.gather(1, tokens[:, None])[:, 0])
+    values = iter(sums.tolist())
+    return [[next(values) for _ in question.answers] for question in pack]
+
+
+def make_replies(
+    prefix: SharedPrefix, pack: Sequence[Question], next_token: Float[Tensor, "pack vocabulary"], decoding: Decoding
+) -> list[list[int]]:
+    """Token ids of a reply to each question; all replies grow by a token a pass until each has come to its end."""
+    replies: list[list[int]] = [[] for _ in pack]
+    generators = [torch.Generator().manual_seed(question.seed) for question in pack]
+    live = list(range(len(pack)))
+    for step in range(decoding.max_tokens):
+        for tail, token in zip(live, choose(next_token, decoding, [generators[tail] for tail in live]), strict=True):
+            replies[tail].append(token)
+        live = [tail for tail in live if replies[tail][-1] not in decoding.stops]
+        if not live or step == decoding.max_tokens - 1:
+            break
+        next_token = prefix.extend(
+            [Run(tail, 0, len(pack[tail].ids) + step, [replies[tail][-1]], kept=1) for tail in live]
+        )
+    return replies
+
+
+def choose(
+    log_probabilities: Float[Tensor, "rows vocabulary"], decoding: Decoding, generators: Sequence[torch.Generator]
+) -> list[int]:
+    """The likeliest token of each row, or one drawn with the row's generator where the temperature is above 0."""
+    if not decoding.temperature:
+        return list(log_probabilities.argmax(-1).tolist())
+    probabilities = (log_probabilities / decoding.temperature).softmax(-1).cpu()  # generators are the CPU's
+    draws = zip(probabilities, generators, strict=True)
+    return [int(torch.multinomial(row, 1, generator=generator)) for row, generator in draws]
+
+
+def decode(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> str:
+    """The text of a reply, to the letter but for its end-of-text token."""
+    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def seed_of(seed: int, key: str) -> int:
+    """A seed for one item: the same on every machine, whatever else is asked."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:7], "big")
+
+
+def stop_tokens(model: "PreTrainedModel", end_of_text: int | None) -> tuple[int, ...]:
+    """What ends a reply: the tokenizer's end of text, and what the model's generation settings add to it."""
+    settings = model.generation_config
+    more = settings.eos_token_id if settings is not None else None
+    added = more if isinstance(more, list) else [more]
+    return tuple(sorted({token for token in [end_of_text, *added] if token is not None}))

@@ -1,0 +1,175 @@
+"""Figures of what lies beneath an accuracy: a preferred letter, shortcuts in the items, and letter geometry.
+
+In: rows of `judgements`, an `accuracy_table`, or a `shortcut_table`. Out: figures.
+"""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from saelib.htest.figures.accuracy import as_percent, chance_line, chosen_rows, shown_model, shown_task
+from saelib.htest.scoring.accuracy import BOUNDS, accuracy_table, check_distinct, in_order, mean_over_tasks
+from saelib.htest.scoring.tables import MEAN
+from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
+from saelib.results.figures import COLOURS, figure_legend, new_figure, styled
+
+LETTER_COLOURS = dict(zip(LETTERS, (COLOURS["forward"], COLOURS["backward"]), strict=True))
+VALUES = {  # of the figure that puts ranking beside accuracy: label, colour, marker
+    "accuracy": ("accuracy of the likelier letter", COLOURS["scratch"], "o"),
+    "bias_free_accuracy": ("accuracy at the median margin", COLOURS["forward"], "s"),
+    "auroc": ("AUROC of the margin", COLOURS["backward"], "D"),
+}
+VERSION_COLOURS = (COLOURS["forward"], COLOURS["backward"], COLOURS["zero_shot"], COLOURS["control"])
+BINS = 24
+
+
+@styled
+def letter_bias_figure(judged: pd.DataFrame) -> Figure:
+    """How margins are spread over items with label A and with label B, task by task, for one condition.
+
+    Hills that lie apart: the model knows. Both on one side of zero: it prefers that letter. Both may be true.
+
+    Raises:
+        ValueError: an item stands more than once, or there are no margins.
+    """
+    rows = judged[judged["task"].isin(TASKS) & judged["margin"].notna()]
+    if rows.empty:
+        raise ValueError("no margins: the model gave no log-probabilities of A and B")
+    check_distinct(rows, "the figure's table")
+    numbers = accuracy_table(rows.assign(replied=False), ["task"]).set_index("task")
+    tasks = in_order(rows["task"])
+    wide = min(5, len(tasks))
+    tall = -(-len(tasks) // wide)
+    figure, panels = new_figure(max(4.4, 1.95 * wide), 1.9 * tall + 0.6, nrows=tall, ncols=wide, sharex=True)
+    edges = np.linspace(*_reach(rows["margin"]), BINS + 1).tolist()
+    for axis, task in zip(panels.ravel(), tasks, strict=False):
+        _draw_margins(axis, rows[rows["task"] == task], edges)
+        axis.set_title(f"{shown_task(task)}\n", fontsize=10)
+        accuracy, auroc = numbers.loc[task, ["accuracy", "auroc"]]
+        axis.annotate(f"right {accuracy:.2f}, AUROC {auroc:.2f}", (0.5, 1), xytext=(0, 4), xycoords="axes fraction",
+                      textcoords="offset points", ha="center", fontsize=8.5)  # fmt: skip
+    for axis in panels.ravel()[len(tasks) :]:
+        axis.set_visible(False)
+    figure.suptitle("log p(A) - log p(B) in nats: left of the line the model says B, right of it A", fontsize=10.5)
+    figure_legend(figure, panels)
+    return figure
+
+
+def _reach(margins: pd.Series) -> tuple[float, float]:
+    """Ends of the axis: all margins, and zero with room on both sides."""
+    low, high = min(margins.min(), 0.0), max(margins.max(), 0.0)
+    room = 0.06 * max(high - low, 1e-3)
+    return low - room, high + room
+
+
+def _draw_margins(axis: Axes, rows: pd.DataFrame, edges: list[float]) -> None:
+    for letter, colour in LETTER_COLOURS.items():
+        margins = rows.loc[rows["label"] == letter, "margin"]
+        axis.hist(margins, edges, histtype="stepfilled", facecolor=colour, alpha=0.35)
+        axis.hist(margins, edges, histtype="step", color=colour, linewidth=1.4, label=f"items with label {letter}")
+    axis.axvline(0, color=COLOURS["scratch"], linewidth=1.2)
+    axis.set_yticks([])
+    axis.set_xlim(edges[0], edges[-1])
+    axis.spines["left"].set_visible(False)
+
+
+@styled
+def accuracy_and_ranking_figure(table: pd.DataFrame) -> Figure:
+    """Accuracy, accuracy at the median margin and AUROC of each task, with 95% intervals, for one condition.
+
+    Where the last two lie above the first, the model knows more than its letters say.
+    """
+    rows = chosen_rows(table, "likelier", ["task"]).set_index("task")
+    rows = rows.loc[in_order(rows.index)]
+    for value, (low, high) in BOUNDS.items():
+        mean = mean_over_tasks(rows.reset_index(), [], value).iloc[0]
+        rows.loc[MEAN, [value, low, high]] = mean[["mean", "low", "high"]].to_numpy(float)
+    figure, panels = new_figure(8.2, 0.42 * len(rows) + 1.2)
+    axis = panels[0, 0]
+    for shift, (value, (label, colour, marker)) in zip((-0.24, 0, 0.24), VALUES.items(), strict=True):
+        low, high = BOUNDS[value]
+        reach = [rows[value] - rows[low], rows[high] - rows[value]]
+        axis.errorbar(rows[value], np.arange(len(rows)) + shift, xerr=reach, color=colour, marker=marker, markersize=5,
+                      linestyle="", elinewidth=1.4, label=label)  # fmt: skip
+    chance_line(axis, across=False)
+    axis.axhline(len(rows) - 1.5, color=COLOURS["scratch"], linewidth=1)
+    _task_axis(axis, list(rows.index))
+    figure_legend(figure, panels)
+    return figure
+
+
+def _task_axis(axis: Axes, tasks: list[str]) -> None:
+    """Tasks from top to bottom."""
+    axis.set_yticks(range(len(tasks)), [shown_task(task) for task in tasks])
+    axis.set_ylim(len(tasks) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
+
+
+@styled
+def shortcut_figure(shortcuts: pd.DataFrame) -> Figure:
+    """How far the best single cut gets on test, by set of items; the feature is named where it beats guessing.
+
+    Args:
+        shortcuts: a `shortcut_table`; of each task's features the best on dev is shown.
+    """
+    fitted = shortcuts.assign(order=shortcuts["dev_accuracy"].astype(float).fillna(0))
+    best = fitted.sort_values("order", ascending=False, kind="stable").drop_duplicates(["version", "task"])
+    tasks, versions = in_order(best["task"]), list(dict.fromkeys(shortcuts["version"]))
+    figure, panels = new_figure(8.2, 0.44 * len(tasks) + 1.2)
+    axis = panels[0, 0]
+    shifts = np.linspace(-0.17, 0.17, len(versions)) if len(versions) > 1 else [0]
+    for version, shift, colour in zip(versions, shifts, VERSION_COLOURS, strict=False):
+        rows = best[best["version"] == version]
+        places = rows["task"].map(tasks.index) + shift
+        accuracy, chance = rows["test_accuracy"].astype(float), rows["chance"].astype(float)
+        axis.hlines(places, chance, accuracy, color=colour, linewidth=2)
+        axis.plot(accuracy, places, "o", color=colour, markersize=6, label=f"{version.split('-')[0]} items")
+        for name, place, end, guess in zip(rows["feature"], places, accuracy, chance, strict=True):
+            if end > guess + 0.1:
+                axis.annotate(name, (end, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5)
+    chances = best.groupby("task")["chance"].first().astype(float)
+    for task in tasks:
+        place = tasks.index(task)
+        axis.vlines(chances[task], place - 0.5, place + 0.5, color=COLOURS["control"], linestyle="--", linewidth=1.2,
+                    label="guessing")  # fmt: skip
+    _task_axis(axis, tasks)
+    axis.set(xlim=(0, 1.13), xticks=np.linspace(0, 1, 5), xlabel="accuracy on test of the cut that is best on dev")
+    axis.xaxis.set_major_formatter(as_percent)
+    figure_legend(figure, panels)
+    return figure
+
+
+@styled
+def geometry_figure(table: pd.DataFrame, options: int = 4) -> Figure:
+    """Accuracy on letter geometry by model, with 95% intervals: filled by the reply, hollow by the likelier option.
+
+    Args:
+        table: an `accuracy_table`; rows of other tasks are left out. With a column `version`, sets of items are told
+            apart by colour.
+        options: of a question, one of which is right.
+    """
+    rows = table[(table["task"] == LETTER_GEOMETRY) & (table["reader"] != "paper")]
+    rows = rows if "version" in rows else rows.assign(version="all")
+    models, versions = list(dict.fromkeys(rows["model"])), list(dict.fromkeys(rows["version"]))
+    there = set(zip(rows["version"], rows["reader"], strict=True))
+    drawn = [pair for pair in itertools.product(versions, ("strict", "likelier")) if pair in there]
+    figure, panels = new_figure(7.6, 0.5 * len(models) + 1.5)
+    axis = panels[0, 0]
+    for shift, (version, reader) in zip(np.linspace(-0.3, 0.3, len(drawn) + 2)[1:-1], drawn, strict=True):
+        part = rows[(rows["version"] == version) & (rows["reader"] == reader)]
+        colour = VERSION_COLOURS[versions.index(version)]
+        reach = [part["accuracy"] - part["low"], part["high"] - part["accuracy"]]
+        reading = "reply" if reader == "strict" else "likelier option"
+        axis.errorbar(part["accuracy"], part["model"].map(models.index) + shift, xerr=reach, color=colour, marker="o",
+                      markersize=5.5, markerfacecolor=colour if reader == "strict" else "white", linestyle="",
+                      label=f"{version.split('-')[0]} items, {reading}")  # fmt: skip
+    chance_line(axis, across=False, level=1 / options)
+    _task_axis(axis, models)
+    axis.set_yticks(range(len(models)), [shown_model(model) for model in models])
+    axis.set(xlim=(-0.02, 1.02), xlabel="accuracy")
+    axis.xaxis.set_major_formatter(as_percent)
+    figure_legend(figure, panels)
+    return figure

@@ -1,0 +1,73 @@
+"""Checks that notebook 07 shows: accuracies that are known beforehand, and a prompt that is read all alone.
+
+In: replies and their scores. Out: lines in the notebook, or an AssertionError.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from saelib.htest.asking.prompts import Prompt, as_seen, tokenise
+from saelib.htest.asking.replies import Reply
+from saelib.htest.config import API, CONTROL, UNTRAINED
+from saelib.htest.tasks import LETTERS, TASKS
+from saelib.results.notebook import check
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOLERANCE = 1e-4  # nats
+
+
+def check_known_accuracies(accuracies: "pd.DataFrame", versions: tuple[str, ...]) -> None:
+    """Constant A is right on exactly half of the items; on fresh items the oracle is right on all of them.
+
+    Args:
+        accuracies: of the run, controls included.
+        versions: sets of items, the fresh one last.
+
+    Raises:
+        AssertionError: one is not.
+    """
+    strict = accuracies[(accuracies["reader"] == "strict") & accuracies["task"].isin(TASKS)]
+    for version in versions:
+        rows = strict[(strict["model"] == f"{CONTROL}constant_a") & (strict["version"] == version)]
+        for extreme in (rows["accuracy"].min(), rows["accuracy"].max()):
+            check(f"constant A, {version}, all tasks; independent: half of the items are A", extreme, 0.5, 0)
+    oracle = strict[(strict["model"] == f"{CONTROL}oracle") & (strict["version"] == versions[-1])]
+    check(
+        f"oracle, {versions[-1]}, its worst task; independent: the generator's labels", oracle["accuracy"].min(), 1, 0
+    )
+
+
+def check_one_prompt_alone(replies: Sequence[Reply], device: str = "auto") -> None:
+    """The longest prompt of each local model, read alone and without a cache, gives the stored log-probabilities.
+
+    Raises:
+        AssertionError: they differ by more than `TOLERANCE`.
+    """
+    scored = [reply for reply in replies if reply.log_probabilities and reply.item.options == LETTERS]
+    elsewhere = (API, CONTROL, UNTRAINED)
+    for model in dict.fromkeys(reply.condition.model for reply in scored):
+        if model.startswith(elsewhere):
+            continue
+        longest = max(
+            (reply for reply in scored if reply.condition.model == model), key=lambda reply: len(reply.prompt)
+        )
+        alone = log_probabilities_alone(longest, device)
+        for letter, stored in (longest.log_probabilities or {}).items():
+            name = f"{model}, {longest.item.key}, {longest.condition.k} shots, log p({letter}); independent: read alone"
+            check(name, stored, alone[letter], TOLERANCE)
+
+
+def log_probabilities_alone(reply: Reply, device: str = "auto") -> dict[str, float]:
+    """Log-probabilities of A and B after a stored prompt, in nats, from one ordinary pass of `LanguageModel`."""
+    import torch
+
+    from saelib.language.model import load_language_model
+
+    model = load_language_model(reply.condition.model, device)
+    before = " " if reply.condition.form == "completion" else ""
+    prompt = Prompt(reply.prompt, tuple(before + letter for letter in LETTERS))
+    ((ids, answers),) = tokenise([as_seen(prompt, reply.condition.form, model.tokenizer)], model.tokenizer, model.n_ctx)
+    chances = model.logits(torch.tensor([ids]))[0, -1].log_softmax(-1)
+    return {letter: float(chances[answer[0]]) for letter, answer in zip(LETTERS, answers, strict=True)}

@@ -1,0 +1,33 @@
+"""Accuracies of Inspect AI's logs, by our scoring: `python -m saelib.htest.scoring.score_logs FOLDER`.
+
+In: a folder of logs that `inspect eval` wrote, or log files. Out: a Markdown table on standard output.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from saelib.htest.engines.inspect_logs import import_logs
+from saelib.htest.scoring.stored import judge, score
+from saelib.htest.scoring.tables import as_markdown
+
+SHOWN = ["model", "version", "task", "form", "k", "reader", "items", "accuracy", "low", "high", "accuracy_answered",
+         "share_none", "share_a"]  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the accuracies of all logs, one line for each task, condition and parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m saelib.htest.scoring.score_logs", description="Score logs of Inspect AI."
+    )
+    parser.add_argument("logs", type=Path, nargs="+", help="a folder of logs, or log files")
+    logs = parser.parse_args(arguments).logs
+    try:
+        table = score(judge(import_logs(logs[0] if len(logs) == 1 else logs)))
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    print(as_markdown(table[SHOWN].round(3)), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Rows of token ids from a data set on the Hugging Face Hub, in their own order, one parquet file at a time.
+
+In: the name of a data set with a `tokens` column, such as NeelNanda/pile-small-tokenized-2b. Out: a `Corpus` whose
+first rows are held out and whose training rows follow them. (The layer-transfer paper evaluated on its first training
+rows; holding them out is a difference on purpose.) Files come through the hub's cache: each is fetched when its first
+row is wanted, and what was fetched once is read without a network.
+"""
+
+import bisect
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Int32
+
+from saelib.language.corpus.load import Corpus, hash_tokens
+
+if TYPE_CHECKING:
+    import pyarrow
+
+COLUMN = "tokens"
+OF_HOW_MANY = re.compile(r"-of-(\d+)")  # train-00003-of-00089-....parquet
+
+
+class HubRows:
+    """Rows of parquet files, read one row group at a time, wherever reading starts.
+
+    A stored row is cut into as many rows as go into it, so rows of 1024 tokens serve a context of 256 as well.
+    """
+
+    def __init__(
+        self, name: str, files: Sequence[str], fetch: Callable[[str], Path], context_length: int, first_row: int = 0
+    ) -> None:
+        self.name, self.files, self.fetch = name, files, fetch
+        self.context_length, self.first_row = context_length, first_row
+        self._groups: list[tuple[str, int]] = []  # file and number of each row group of the files opened so far
+        self._starts: list[int] = [0]  # first row of each of them, and the row after the last
+        self._opened = 0  # files
+        self._stored_length = 0  # tokens of a stored row, the same for all; 0 until one was seen
+        self._read: tuple[int, Int32[np.ndarray, "rows context"]] | None = None  # the row group read last
+
+    def take(self, start: int, count: int) -> Int32[np.ndarray, "count context"]:
+        """Rows `start` to `start + count` after `first_row`; behind the last row comes the first one again.
+
+        Raises:
+            FileNotFoundError: the next file is not in the cache and cannot be fetched.
+            ValueError: the rows do not fit `context_length`, or no row is left after `first_row`.
+        """
+        parts: list[Int32[np.ndarray, "some context"]] = []
+        while (taken := sum(map(len, parts))) < count:
+            parts.append(self._rows_from(self._row_of(start + taken))[: count - taken])
+        return np.concatenate(parts) if parts else np.empty((0, self.context_length), np.int32)
+
+    def _row_of(self, position: int) -> int:
+        """Row of the data set at a position of the order; opens files until it is reached."""
+        while self.first_row + position >= self._starts[-1] and self._opened < len(self.files):
+            self._open_next_file()
+        rows = self._starts[-1] - self.first_row
+        if rows <= 0:
+            raise ValueError(
+                f"data set {self.name} has {self._starts[-1]} rows of {self.context_length} tokens, of which "
+                f"{self.first_row} are held out; lower held_out_rows"
+            )
+        return self.first_row + (position % rows if self._opened == len(self.files) else position)
+
+    def _rows_from(self, row: int) -> Int32[np.ndarray, "some context"]:
+        """Rows from `row` to the end of its row group."""
+        group = bisect.bisect_right(self._starts, row) - 1
+        if self._read is None or self._read[0] != group:
+            self._read = None  # one row group in memory at a time
+            self._read = group, self._read_group(*self._groups[group])
+        return self._read[1][row - self._starts[group] :]
+
+    def _open_next_file(self) -> None:
+        import pyarrow.parquet
+
+        file = self.files[self._opened]
+        with pyarrow.parquet.ParquetFile(self._path(file)) as opened:
+            if COLUMN not in opened.schema_arrow.names:
+                raise ValueError(
+                    f"data set {self.name} has no column {COLUMN!r} but {', '.join(opened.schema_arrow.names)}; "
+                    "it must hold rows of token ids, tokenised for the model at hand"
+                )
+            sizes = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
+        for group, size in enumerate(sizes):
+            if size and not self._stored_length:
+                self._read_group(file, group)  # tells the length
+            self._groups.append((file, group))
+            self._starts.append(self._starts[-1] + size * self._stored_length // self.context_length)
+        self._opened += 1
+
+    def _read_group(self, file: str, group: int) -> Int32[np.ndarray, "rows context"]:
+        import pyarrow.parquet
+
+        with pyarrow.parquet.ParquetFile(self._path(file)) as opened:
+            column = opened.read_row_group(group, columns=[COLUMN])[COLUMN].combine_chunks()
+        self._check_lengths(column, file)
+        return column.flatten().to_numpy(zero_copy_only=False).astype(np.int32).reshape(-1, self.context_length)
+
+    def _check_lengths(self, column: "pyarrow.Array", file: str) -> None:
+        import pyarrow.compute
+
+        place = f"data set {self.name}, {file}"
+        if not (pyarrow.types.is_nested(column.type) and pyarrow.types.is_integer(column.type.value_type)):
+            raise ValueError(f"{place}: column {COLUMN!r} holds {column.type} instead of rows of token ids")
+        lengths = pyarrow.compute.min_max(pyarrow.compute.list_value_length(column).fill_null(0))
+        shortest, longest = lengths["min"].as_py(), lengths["max"].as_py()
+        if shortest != longest or self._stored_length not in (0, longest):
+            raise ValueError(f"{place}: rows of {shortest} and of {self._stored_length or longest} tokens; "
+                             "all rows must be equally long")  # fmt: skip
+        if not longest or longest % self.context_length:
+            raise ValueError(
+                f"{place}: rows of {longest} tokens cannot be cut into rows of "
+                f"context_length={self.context_length}; set context_length={longest} or a divisor of it"
+            )
+        self._stored_length = longest
+
+    def _path(self, file: str) -> Path:
+        try:
+            return self.fetch(file)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"data set {self.name}: {file} is not in the Hugging Face cache and cannot be fetched ({error}); "
+                f"run `hf download {self.name} {file} --repo-type dataset` where there is a network, then run again"
+            ) from error
+
+
+def load_hub_corpus(source: str, context_length: int, held_out_rows: int) -> Corpus:
+    """Open a data set; the first `held_out_rows` rows are held out, and training starts right after them.
+
+    Args:
+        source: name on the hub, with a revision behind an @ if one is wanted: `owner/name@commit`.
+
+    Raises:
+        FileNotFoundError: no such data set in the cache or on the hub.
+        ValueError: its rows do not fit, or it has no more than `held_out_rows` of them.
+    """
+    from huggingface_hub import hf_hub_download
+
+    name, _, revision = source.partition("@")
+    commit, files = _parquet_files(name, revision or None)
+
+    def fetch(file: str) -> Path:
+        return Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
+
+    train = HubRows(name, files, fetch, context_length, first_row=held_out_rows)
+    train.take(0, 1)  # the data set is longer than what is held out
+    held_out = HubRows(name, files, fetch, context_length).take(0, held_out_rows)
+    identity = json.dumps([name, commit, hash_tokens({"held_out": held_out})])
+    return Corpus(
+        name=source,
+        train=train,
+        held_out=held_out,
+        train_tokens=None,
+        sha256=hashlib.sha256(identity.encode()).hexdigest(),
+        sources={"data_set": name, "revision": commit},
+    )
+
+
+def _parquet_files(name: str, revision: str | None) -> tuple[str, list[str]]:
+    """Commit of a data set and its training files in order, from the hub or, without a network, from the cache."""
+    from huggingface_hub import get_cached_repo_tree, snapshot_download
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError, IncompleteSnapshotError
+
+    try:  # with the data set's card the list of all its files is fetched and kept
+        folder = Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns="README.md"))
+    except IncompleteSnapshotError as error:  # offline, and the card was never fetched: the files may well be there
+        folder = Path(error.snapshot_path)
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"corpus {name!r} is neither 'docstrings' nor a text file, and no data set of that name is in the Hugging "
+            f"Face cache or can be had from the hub ({error}); check the name, or fetch it where there is a network"
+        ) from error
+    try:
+        paths = [file.path for file in get_cached_repo_tree(name, repo_type="dataset", revision=folder.name)]
+    except CachedRepoTreeNotFoundError:  # a cache that something else has filled
+        paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    return folder.name, _training_files(name, paths)
+
+
+def _training_files(name: str, paths: list[str]) -> list[str]:
+    """The parquet files of the train split, or all of them where none is called so.
+
+    Raises:
+        ValueError: there is none, some of a numbered series are missing, or they belong to several data sets.
+    """
+    parquet = sorted(path for path in paths if path.endswith(".parquet"))
+    files = [path for path in parquet if "train" in path] or parquet
+    if not files:
+        raise ValueError(
+            f"data set {name} has no parquet files; the hub keeps a parquet copy of most: "
+            f"try {name}@refs/convert/parquet"
+        )
+    folders = sorted({path.rpartition("/")[0] for path in files})
+    if len(folders) > 1:
+        raise ValueError(f"data set {name} has several configurations ({', '.join(folders)}); only one is supported")
+    series = OF_HOW_MANY.search(files[0])
+    if series and int(series[1]) != len(files):
+        raise ValueError(
+            f"the cache holds {len(files)} of {series[1]} files of data set {name} and no list of them; "
+            "run once where there is a network"
+        )
+    return files

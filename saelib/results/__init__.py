@@ -1,0 +1,1 @@
+"""What is a number, how sure, and how is it shown?"""

@@ -1,0 +1,1 @@
+"""What is a run on disk?"""

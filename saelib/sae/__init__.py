@@ -1,0 +1,1 @@
+"""One sparse autoencoder: what it computes, how it trains, how it scores."""

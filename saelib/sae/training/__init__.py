@@ -1,0 +1,1 @@
+"""Training many SAEs from one stream of activations."""

@@ -1,0 +1,1 @@
+"""Paper 1: who starts from whom, and what does it save?"""

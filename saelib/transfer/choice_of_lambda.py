@@ -1,0 +1,54 @@
+"""How lambda and the learning rate of the `tiny` preset were chosen: `python -m saelib.transfer.choice_of_lambda`.
+
+In: the preset, and a few values of each. Out: `results/choice_of_lambda.csv`, one row a trial: how sparse, how good,
+and how far an untransferred neighbour is behind, which is the room that a transfer has to show anything.
+"""
+
+import pandas as pd
+
+from saelib.results.values import CHOICE_COLUMNS, RESULTS
+from saelib.run.files import write_atomically
+from saelib.transfer.config import PRESETS
+from saelib.transfer.experiment import Experiment, evaluate_phase, evaluate_zero_shot, open_experiment, train_phase
+
+TRIALS = ((3.0, 3e-3), (10.0, 3e-3), (30.0, 3e-3), (10.0, 1e-3))  # lambda and learning rate
+
+
+def open_trial(l1_coefficient: float, learning_rate: float) -> Experiment:
+    """The scratch phase of `tiny` with one SAE a layer, scored at its end only."""
+    scratch = PRESETS["tiny"].scratch
+    return open_experiment(
+        preset="tiny",
+        run=f"choice-{l1_coefficient:g}-{learning_rate:g}",
+        sae_seeds=1,
+        l1_coefficient=l1_coefficient,
+        scratch={"checkpoints": (0, scratch.tokens), "learning_rate": learning_rate},
+    )
+
+
+def trial(l1_coefficient: float, learning_rate: float) -> dict[str, float]:
+    """Train and score one trial: means over layers, and over neighbouring layers for `zero_shot_ce_score`."""
+    experiment = open_trial(l1_coefficient, learning_rate)
+    train_phase(experiment, "scratch")
+    scores = evaluate_phase(experiment, "scratch")
+    final = scores[scores["tokens"] == scores["tokens"].max()]
+    zero_shot = evaluate_zero_shot(experiment)
+    neighbours = zero_shot[(zero_shot["sae_layer"] - zero_shot["act_layer"]).abs() == 1]
+    return {
+        "l1_coefficient": l1_coefficient,
+        "learning_rate": learning_rate,
+        "tokens": experiment.config.scratch.tokens,
+        "zero_shot_ce_score": neighbours["ce_score"].mean(),
+        **final[["ce_score", "mse", "l0", "explained_variance", "dead_latents"]].mean().to_dict(),
+    }
+
+
+def main() -> None:
+    """Run all trials (finished ones are read back) and write the table."""
+    table = pd.DataFrame([trial(*values) for values in TRIALS])[[*CHOICE_COLUMNS, "dead_latents"]].round(4)
+    write_atomically(RESULTS / "choice_of_lambda.csv", lambda path: table.to_csv(path, index=False))
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

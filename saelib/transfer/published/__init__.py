@@ -1,0 +1,43 @@
+"""The published numbers of paper 1 (Pythia-160M), in the form of a run's own tables.
+
+In: the CSV files beside this one, whose first line names their source. Out: tables with the columns of
+`evaluation.parquet`, so that every function that reads a run reads the paper too, and matrices.
+"""
+
+import io
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+MODEL = "pythia-160m-deduped"
+METRICS = ("ce_score", "mse", "l0", "explained_variance")
+SOURCE_TOKENS = 1_000_000_000  # that each no-transfer SAE was trained on
+SEED = 42  # the paper's only one
+OFFSETS = {"forward": -1, "backward": +1}  # from a transfer's layer to its source's
+
+
+def published_evaluation() -> pd.DataFrame:
+    """Every published score as a row of an evaluation table: trained SAEs at their checkpoints, and zero shot."""
+    trained = _read("reconstruction.csv")
+    offsets = trained["arm"].map(OFFSETS)
+    trained["source_layer"] = (trained["act_layer"] + offsets).astype("Int64")
+    trained["sae_layer"] = trained["act_layer"]
+    trained["source_tokens"] = np.where(offsets.isna(), 0, SOURCE_TOKENS)
+    crossed = _read("cross_layer.csv").assign(arm="zero_shot", tokens=0, source_tokens=SOURCE_TOKENS)
+    crossed["source_layer"] = crossed["sae_layer"]
+    keys = ["arm", "source_layer", "sae_layer", "act_layer", "seed", "tokens", "source_tokens"]
+    table = pd.concat([trained, crossed], ignore_index=True).assign(seed=SEED)[[*keys, *METRICS]]
+    return table.astype(dict.fromkeys(("source_layer", "sae_layer", "act_layer"), "Int64"))
+
+
+def published_angular_distance() -> Float[np.ndarray, "12 12"]:
+    """Mean angular distance of all pairs of layers, read off the paper's heat map (2 decimals)."""
+    upper = _read("angular_distance.csv").set_index("layer").fillna(0.0).to_numpy(float)
+    return upper + upper.T
+
+
+def _read(name: str) -> pd.DataFrame:
+    text = resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+    return pd.read_csv(io.StringIO(text), comment="#")

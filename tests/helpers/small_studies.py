@@ -1,0 +1,73 @@
+"""Studies in a folder of their own with a few items, and respondents that remember what they were asked."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saelib.htest.asking.prompts import Prompt
+from saelib.htest.asking.replies import Answer, Condition
+from saelib.htest.items.generators import fresh_items
+from saelib.htest.items.item import Item, write_items
+from saelib.htest.respondents import Respondent
+from saelib.htest.study import Study, open_study
+
+TEST_ITEMS = 4  # of each task
+OTHER = "other-1"  # a second set of items
+
+
+@functools.cache
+def few_items() -> tuple[Item, ...]:
+    return tuple(fresh_items(0, test=TEST_ITEMS))
+
+
+@functools.cache
+def items_of_two_sets() -> tuple[Item, ...]:
+    """The fresh items behind others, all of whose texts begin in "Other"."""
+    others = [replace(item, version=OTHER, text=f"Other {item.text}") for item in few_items()]
+    return (*others, *few_items())
+
+
+def small_study(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, items: Sequence[Item] | None = None, **parameters: Any
+) -> Study:
+    """A study of the preset "smoke" in the runs folder `runs`, its items made already."""
+    monkeypatch.setenv("SAELIB_RUNS", str(runs))
+    study = open_study(**({"preset": "smoke", "run": "small", "test_items": TEST_ITEMS} | parameters))
+    write_items(study.items_path, few_items() if items is None else items)
+    return study
+
+
+class Listener:
+    """An engine that keeps what it was asked, a list of items for each call.
+
+    Args:
+        say: what it replies to a prompt.
+        fails_at: number of the call, from 1, in which it breaks down.
+    """
+
+    def __init__(self, say: Callable[[Item], str] = lambda item: "A", fails_at: int | None = None) -> None:
+        self.say, self.fails_at = say, fails_at
+        self.items: list[list[Item]] = []
+        self.prompts: list[Prompt] = []
+        self.conditions: list[Condition] = []
+
+    def __call__(self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
+        self.items.append(list(items))
+        if len(self.items) == self.fails_at:
+            raise ConnectionError("the line went dead")
+        self.prompts += prompts
+        self.conditions.append(condition)
+        return [Answer(self.say(item), {"A": -1.0, "B": -2.0}, {"output_tokens": 1}) for item in items]
+
+    @property
+    def asked(self) -> int:
+        """How many items it was asked, broken calls left out."""
+        return len(self.prompts)
+
+
+def respondent(engine: Listener, name: str = "listener", revision: str = "1", form: str = "chat") -> Respondent:
+    return Respondent(name, revision, form, engine)

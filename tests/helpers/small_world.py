@@ -1,0 +1,62 @@
+"""A language model, rows and a config small enough that a whole training phase takes a moment."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from saelib.language.corpus.load import ShuffledRows
+from saelib.language.model import LanguageModel
+from saelib.sae.training.trainee import PhaseFolders
+from saelib.transfer.config import PRESETS, ExperimentConfig, TrainingPhase
+
+
+class ToyModel(LanguageModel):
+    """Three layers that add a fixed function of the token and its neighbour to the stream: cheap, and not linear."""
+
+    def __init__(self) -> None:
+        self.n_layers, self.d_model, self.name, self.device = 3, 8, "toy", torch.device("cpu")
+        generator = torch.Generator().manual_seed(7)
+        self.table = torch.randn(50, self.d_model, generator=generator)
+        self.mixing = torch.randn(self.n_layers, self.d_model, self.d_model, generator=generator)
+
+    def residual_streams(self, tokens: torch.Tensor, layers: Sequence[int]) -> torch.Tensor:
+        stream, streams = self.table[tokens], []
+        for layer in range(self.n_layers):
+            stream = stream + torch.tanh(stream @ self.mixing[layer]) + stream.roll(1, 1) / 4
+            streams.append(stream)
+        return torch.stack([streams[layer] for layer in layers])
+
+
+def toy_config(**changes: Any) -> ExperimentConfig:
+    """Four chunks of 64 tokens, 8 steps, checkpoints at 0, 64, 128 and 256 tokens."""
+    base = replace(
+        PRESETS["smoke"],
+        context_length=16,
+        chunk_rows=4,
+        batch_tokens=32,
+        l1_coefficient=0.1,
+        scratch=TrainingPhase(checkpoints=(0, 64, 128, 256), learning_rate=1e-2),
+        transfer=TrainingPhase(checkpoints=(0, 64, 128), learning_rate=1e-2),
+    )
+    return replace(base, **changes)
+
+
+def toy_rows(rows: int = 12, context: int = 16) -> ShuffledRows:
+    return ShuffledRows(np.random.default_rng(3).integers(0, 50, (rows, context)).astype(np.int32), seed=0)
+
+
+def toy_folders(base: Path, phase: str = "scratch") -> PhaseFolders:
+    return PhaseFolders(base / "saes", base / "checkpoints" / phase)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file and its bytes; wall times, which no two runs share, are left out."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "timing.jsonl"
+    }

@@ -1,0 +1,27 @@
+"""A program that trains the toy SAEs, for tests that kill it: `python tests/train_toy.py FOLDER`."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from saelib.sae.training.train import train
+from saelib.transfer.plans import scratch_plans
+from tests.helpers.small_world import ToyModel, toy_config, toy_folders, toy_rows
+
+
+class SlowModel(ToyModel):
+    """Leaves time to be killed in."""
+
+    def residual_streams(self, tokens: torch.Tensor, layers: Sequence[int]) -> torch.Tensor:
+        time.sleep(0.05)
+        return super().residual_streams(tokens, layers)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    config, folders = toy_config(), toy_folders(Path(sys.argv[1]))
+    print("ready", flush=True)
+    train(scratch_plans([0, 1, 2], config), config.scratch, SlowModel(), toy_rows(), config, folders, resume_seconds=0)

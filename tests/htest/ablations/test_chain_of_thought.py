@@ -1,0 +1,126 @@
+"""Chains of thought are asked for, and a judge, if there is one, reads each of them once."""
+
+from pathlib import Path
+
+import pytest
+
+from saelib.htest.ablations.chain_of_thought import judge_name, think_aloud
+from saelib.htest.scoring.stored import judge, score_study
+from saelib.htest.study import Study, stored_replies
+from saelib.htest.tasks import TASKS
+from tests.helpers.small_studies import OTHER, Listener, items_of_two_sets, respondent, small_study
+
+ITEMS, TOKENS = 2, 8
+ALL = ITEMS * len(TASKS)
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    return small_study(
+        tmp_path, monkeypatch, items_of_two_sets(), chain_of_thought_items=ITEMS, chain_of_thought_tokens=TOKENS
+    )
+
+
+def thinker() -> Listener:
+    return Listener(lambda item: f"Let me look at row {item.row} of {item.task}. I lean towards A")
+
+
+def test_the_first_items_of_the_main_table_are_asked_to_think_aloud(study: Study) -> None:
+    engine = thinker()
+    replies = think_aloud(study, respondent(engine), 4, None)
+    assert len(replies) == engine.asked == ALL
+    assert {reply.item.version for reply in replies} == {OTHER}
+    assert {reply.item.row for reply in replies} == {1, 2}
+    (condition,) = {reply.condition for reply in replies}
+    assert (condition.form, condition.k, condition.max_tokens) == ("chain_of_thought", 4, TOKENS)
+    assert all("think out loud step by step" in prompt.text for prompt in engine.prompts)
+
+
+def test_without_a_judge_the_reply_is_read_itself(study: Study) -> None:
+    engine = Listener(lambda item: "First I look at it. The label is B.")
+    replies = think_aloud(study, respondent(engine), 4, None)
+    assert {(reply.judge, reply.verdict) for reply in replies} == {(None, None)}
+    judged = judge(replies)
+    assert set(judged["strict"]) == {"B"}
+    assert set(judged["judge"]) == {""}
+    assert judge_name(None) == "parser"
+
+
+def test_the_judge_sees_the_papers_question_and_its_verdict_counts(study: Study) -> None:
+    reader = Listener(lambda item: "B")
+    replies = think_aloud(study, respondent(thinker()), 4, respondent(reader, "the judge"))
+    assert [prompt.text for prompt in reader.prompts] == [
+        f"Assistant: Let me look at row {reply.item.row} of {reply.item.task}. I lean towards A \n\n "
+        "What does the Assistant think the sentence belongs to?\nA\nB\nNone (Respond in one word and nothing else)"
+        for reply in replies
+    ]
+    (condition,) = reader.conditions
+    assert (condition.form, condition.k, condition.temperature, condition.max_tokens) == ("chat", 0, 0.7, 5)
+    assert {(reply.judge, reply.verdict) for reply in replies} == {("the judge", "B")}
+    assert all(reply.reply and reply.reply.endswith("towards A") for reply in replies)  # the raw text stays
+    judged = judge(replies)
+    assert set(judged["strict"]) == {"B"}
+    assert set(judged["judge"]) == {"the judge"}
+    assert judge_name(respondent(reader, "the judge")) == "the judge"
+
+
+def test_each_item_has_the_verdict_on_its_own_reply(study: Study) -> None:
+    reader = Listener(lambda item: f"{item.task} {item.row}")
+    replies = think_aloud(study, respondent(thinker()), 4, respondent(reader, "the judge"))
+    assert all(reply.verdict == f"{reply.item.task} {reply.item.row}" for reply in replies)
+
+
+def test_nothing_is_asked_or_judged_twice(study: Study) -> None:
+    first, second, reader, later = thinker(), thinker(), Listener(), Listener(lambda item: "B")
+    replies = think_aloud(study, respondent(first), 4, respondent(reader, "the judge"))
+    assert reader.asked == ALL
+    assert think_aloud(study, respondent(second), 4, respondent(later, "the judge")) == replies
+    assert second.items == []
+    assert later.items == []
+
+
+def test_another_judge_reads_the_same_replies(study: Study) -> None:
+    first, second, one, two = thinker(), thinker(), Listener(), Listener(lambda item: "B")
+    think_aloud(study, respondent(first), 4, respondent(one, "one"))
+    replies = think_aloud(study, respondent(second), 4, respondent(two, "two"))
+    assert second.items == []
+    assert two.asked == ALL
+    assert {reply.judge for reply in replies} == {"two"}
+
+
+def test_a_judge_that_breaks_down_costs_no_chain_of_thought(study: Study) -> None:
+    first, second, reader = thinker(), thinker(), Listener()
+    with pytest.raises(ConnectionError):
+        think_aloud(study, respondent(first), 4, respondent(Listener(fails_at=1), "the judge"))
+    replies = think_aloud(study, respondent(second), 4, respondent(reader, "the judge"))
+    assert second.items == []
+    assert len(replies) == reader.asked == ALL
+
+
+def test_judged_and_unjudged_replies_are_scored_side_by_side(study: Study) -> None:
+    think_aloud(study, respondent(Listener(lambda item: "The label is A.")), 4, respondent(Listener(lambda i: "B")))
+    assert len(stored_replies(study)) == 2 * ALL
+    table = score_study(study)
+    strict = table[table["reader"] == "strict"]
+    assert strict.groupby("judge")["share_a"].agg(["min", "max"]).loc[["", "listener"]].values.tolist() == [
+        [1, 1],
+        [0, 0],
+    ]
+
+
+def test_a_judge_behind_an_api_must_be_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small_study(tmp_path, monkeypatch, chain_of_thought_items=ITEMS, api_requests=ALL - 1)
+    reader = Listener()
+    with pytest.raises(PermissionError, match=f"api:judge: {ALL} requests are needed and {ALL - 1} of api_requests"):
+        think_aloud(study, respondent(thinker()), 4, respondent(reader, "api:judge"))
+    assert reader.items == []
+
+
+def test_a_verdict_on_another_chain_of_thought_is_refused(study: Study) -> None:
+    reader = respondent(Listener(), "the judge")
+    replies = think_aloud(study, respondent(thinker()), 4, reader)
+    folder = study.replies_folder / replies[0].condition.name()
+    for path in folder.glob(f"{OTHER}-*.jsonl"):
+        path.unlink()  # so that the model is asked again, and says something else
+    with pytest.raises(ValueError, match="judged-by-the-judge"):
+        think_aloud(study, respondent(Listener(lambda item: "Something else")), 4, reader)

@@ -1,0 +1,154 @@
+import pytest
+import torch
+
+from saelib.htest.ablations.letter_training import (
+    Example,
+    FineTuning,
+    Scores,
+    add_gradients,
+    encode,
+    fit,
+    mean_scores,
+    next_token,
+    score,
+)
+from saelib.htest.items.item import Item
+from saelib.language.model import LanguageModel, load_language_model
+from tests.helpers.small_models import ARCHITECTURES, save_small_model, small_model
+
+TEXTS = ["short", "a text of more words", "of medium length, this"]
+RECIPE = FineTuning(items=3, epochs=1, batch_size=3, learning_rate=1e-3, warm_up=0.0)
+
+
+def items() -> list[Item]:
+    return [Item("rhyme", "train", row, text, "ABA"[row], ("A", "B"), 0, "toy") for row, text in enumerate(TEXTS)]
+
+
+@pytest.fixture
+def model(tmp_path) -> LanguageModel:
+    return load_language_model(str(save_small_model(tmp_path / "model")), "cpu")
+
+
+def test_examples_are_the_bare_text_and_the_two_letters(model):
+    examples = encode(items(), model)
+    assert [model.tokenizer.decode(example.prompt) for example in examples] == [f"{text}\n" for text in TEXTS]
+    assert [model.tokenizer.decode([example.right]) for example in examples] == ["A", "B", "A"]
+    assert [model.tokenizer.decode([example.wrong]) for example in examples] == ["B", "A", "B"]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_padding_changes_nothing(architecture):
+    model = small_model(architecture)
+    prompts = [[5], [9, 8, 7, 6, 5, 4, 3], [1, 2, 3, 4], [4, 3, 2, 1]]
+    with torch.no_grad():
+        together = next_token(model, prompts)
+        alone = torch.stack([model(torch.tensor([prompt])).logits[0, -1].log_softmax(-1) for prompt in prompts])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_scores_by_hand(model):
+    examples = encode(items(), model)
+    with torch.no_grad():
+        chances = [model.hugging_face(torch.tensor([x.prompt])).logits[0, -1].log_softmax(-1) for x in examples]
+    right = [chance[example.right].item() for chance, example in zip(chances, examples, strict=True)]
+    wrong = [chance[example.wrong].item() for chance, example in zip(chances, examples, strict=True)]
+    found = score(model.hugging_face, examples)
+    assert found.loss == pytest.approx(-sum(right) / 3, rel=1e-5)
+    assert found.accuracy == sum(a > b for a, b in zip(right, wrong, strict=True)) / 3
+
+
+def test_scoring_leaves_the_mode_as_it_was(model):
+    for training in (True, False):
+        score(model.hugging_face.train(training), encode(items(), model))
+        assert model.hugging_face.training is training
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2, 3])
+def test_the_gradients_are_those_of_the_letters_loss_alone(model, tmp_path, monkeypatch, at_a_time):
+    monkeypatch.setattr("saelib.htest.ablations.letter_training.AT_A_TIME", at_a_time)
+    examples = encode(items(), model)
+    twin = load_language_model(str(save_small_model(tmp_path / "twin")), "cpu").hugging_face
+    logits = [twin(torch.tensor([example.prompt])).logits[0, -1] for example in examples]
+    loss = torch.stack([-row.log_softmax(-1)[x.right] for row, x in zip(logits, examples, strict=True)]).mean()
+    loss.backward()
+    assert add_gradients(model.hugging_face, examples).loss == pytest.approx(loss.item(), rel=1e-5)
+    for (name, weight), expected in zip(model.hugging_face.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, expected.grad, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_the_steps_are_adamw_with_a_rate_that_rises_and_falls(model, tmp_path):
+    examples = encode(items(), model)
+    twin = load_language_model(str(save_small_model(tmp_path / "twin")), "cpu").hugging_face
+    expected = []
+    optimiser = torch.optim.AdamW(twin.parameters(), lr=1.0, weight_decay=0.1)
+    for share in (0, 1 / 2, 1, 2 / 3, 1 / 3):
+        optimiser.param_groups[0]["lr"] = 3e-3 * share
+        optimiser.zero_grad()
+        expected.append(add_gradients(twin, examples).loss)
+        torch.nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
+        optimiser.step()
+    recipe = FineTuning(items=3, epochs=5, batch_size=3, learning_rate=3e-3, weight_decay=0.1, warm_up=0.4)
+    steps = list(fit(model.hugging_face, examples, recipe))
+    assert [step.scores.loss for step in steps] == pytest.approx(expected, rel=1e-4)
+    assert expected[-1] < expected[0] - 1
+    assert score(model.hugging_face, examples).loss == pytest.approx(score(twin, examples).loss, rel=1e-4)
+    assert not model.hugging_face.training
+
+
+def test_every_item_is_seen_once_an_epoch_in_an_order_of_its_own():
+    seen: list[int] = []
+
+    class Recorder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(4))
+            self.device = torch.device("cpu")
+
+        def forward(self, input_ids, logits_to_keep, **_):
+            seen.extend(input_ids[:, 0].tolist())
+            logits = self.weight.expand(len(input_ids), len(logits_to_keep), 4)
+            return type("Output", (), {"logits": logits})
+
+    examples = [Example([number], 0, 1) for number in range(10)]
+    recipe = FineTuning(items=10, epochs=2, batch_size=4)
+    sizes = [step.items for step in fit(Recorder(), examples, recipe)]
+    assert sizes == [4, 4, 2, 4, 4, 2]
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
+    assert seen[:10] != seen[10:]
+    assert seen[:10] != list(range(10))
+
+
+def test_training_does_not_disturb_the_random_numbers_of_others(model):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    list(fit(model.hugging_face, encode(items(), model), RECIPE))
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(model):
+    with torch.no_grad():
+        model.hugging_face.get_output_embeddings().weight.fill_(float("inf"))
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        list(fit(model.hugging_face, encode(items(), model), RECIPE))
+
+
+def test_the_probes_are_scored_before_at_even_distances_and_at_the_end():
+    recipe = FineTuning(items=1000, epochs=3, batch_size=32, evaluations_per_epoch=4)
+    assert recipe.steps_per_epoch == 32
+    assert recipe.evaluated_steps == [0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96]
+    assert FineTuning(items=4, epochs=2, batch_size=4, evaluations_per_epoch=3).evaluated_steps == [0, 1, 2]
+
+
+def test_the_mean_counts_every_item_once():
+    assert mean_scores([Scores(1.0, 0.5), Scores(0.0, 2.0)], [3, 1]) == Scores(0.75, 0.875)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"items": 0}, {"epochs": 0}, {"batch_size": 0}, {"evaluations_per_epoch": 0}, {"learning_rate": 0.0},
+     {"learning_rate": float("nan")}, {"weight_decay": -0.1}, {"seed": -1}, {"warm_up": 1.0}],
+)  # fmt: skip
+def test_a_recipe_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        FineTuning(**wrong)

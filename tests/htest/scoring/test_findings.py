@@ -1,0 +1,105 @@
+"""What agrees with the paper is decided by where the whole interval lies."""
+
+import math
+from typing import Any
+
+import pytest
+
+from saelib.htest.scoring.findings import Finding, findings, findings_table
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.47, 0.53, "yes"),  # all inside
+        (0.45, 0.55, "yes"),  # the ends belong to it
+        (0.44, 0.53, "open"),  # beyond the lower end
+        (0.47, 0.56, "open"),  # beyond the upper one
+        (0.40, 0.60, "open"),  # around it
+        (0.55, 0.60, "open"),  # touches it
+        (0.56, 0.60, "no"),  # all above
+        (0.30, 0.44, "no"),  # all below
+        (math.nan, math.nan, "open"),  # nothing is known
+    ],
+)
+def test_the_verdict_by_hand(low: float, high: float, verdict: str) -> None:
+    estimate = {"mean": (low + high) / 2, "low": low, "high": high}
+    assert Finding("near a half", "accuracy", estimate, 0.45, 0.55).verdict() == verdict
+
+
+def test_a_number_that_says_nothing_of_the_paper_gives_its_reason() -> None:
+    inside = {"mean": 0.5, "low": 0.48, "high": 0.52}
+    assert Finding("near a half", "accuracy", inside, 0.45, 0.55, "no reply").verdict() == "not tested: no reply"
+
+
+def estimate(difference: float, half: float) -> dict[str, float]:
+    return {"difference": difference, "low": difference - half, "high": difference + half, "first": 0.5, "p": 0.5}
+
+
+def line(model: str, mean: float, half: float) -> dict[str, object]:
+    return {"model": model, "mean": mean, "low": mean - half, "high": mean + half}
+
+
+ACCURACY = {
+    "models": ["small", "large"],
+    "mean_accuracy": [line("small", 0.5, 0.02), line("control:oracle", 1.0, 0.01), line("large", 0.8, 0.02)],
+}
+ABLATIONS: dict[str, Any] = {
+    "members": ["small", "middle", "large"],
+    "overall": {
+        "shots": estimate(0.01, 0.02),
+        "chain_of_thought": estimate(-0.1, 0.05),
+        "size": estimate(-0.3, 0.1),
+        "tuning_with_shots": estimate(0.02, 0.1),
+        "tuning": estimate(0.4, 0.1),
+    },
+    "no_answer": 0.5,
+    "letter_geometry": [line("small", 0.26, 0.08)],
+}
+
+
+def test_every_finding_has_this_runs_number_and_a_verdict() -> None:
+    table = findings_table(findings(ACCURACY, ABLATIONS))
+    assert table[["measured here", "this run (95%)", "holds between", "agrees"]].values.tolist() == [
+        ["mean of ten tasks, small", "0.500 (0.480 to 0.520)", "0.45 and 0.55", "yes"],
+        ["mean of ten tasks, large", "0.800 (0.780 to 0.820)", "0.45 and 0.55", "no"],
+        ["most shots minus fewest", "0.010 (-0.010 to 0.030)", "-0.05 and 0.05", "yes"],
+        ["with minus without", "-0.100 (-0.150 to -0.050)", "-1 and 0", "yes"],
+        ["large minus small", "-0.300 (-0.400 to -0.200)", "-1 and 0.05", "yes"],
+        ["tuned minus untuned, with shots", "0.020 (-0.080 to 0.120)", "-1 and 0.05", "open"],
+        [
+            "tuned minus untuned, bare text",
+            "0.400 (0.300 to 0.500)",
+            "-1 and 0.05",
+            "not tested: the paper tests with shots only",
+        ],
+        ["accuracy, small", "0.260 (0.180 to 0.340)", "0.15 and 0.35", "yes"],
+    ]
+    assert table["the paper finds"].str.len().gt(10).all()
+
+
+def verdicts(about: str, **changes: Any) -> list[str]:
+    """On the findings whose statement holds a text, with other values from notebook 08."""
+    overall = ABLATIONS["overall"] | changes.pop("overall", {})
+    found = findings(ACCURACY, ABLATIONS | {"overall": overall} | changes)
+    return [finding.verdict() for finding in found if about in finding.paper]
+
+
+def test_a_gain_from_thinking_aloud_contradicts_the_paper() -> None:
+    assert verdicts("chain of thought", overall={"chain_of_thought": estimate(0.1, 0.05)}) == ["no"]
+
+
+def test_thinking_aloud_without_answers_is_no_test_of_it() -> None:
+    assert verdicts("chain of thought", no_answer=0.51) == ["not tested: most replies hold no answer"]
+
+
+def test_an_untrained_twin_is_no_smaller_model() -> None:
+    (verdict,) = verdicts("larger model", members=["untrained:embedded", "embedded"])
+    assert verdict.startswith("not tested: a model against its untrained twin")
+
+
+def test_without_a_family_nothing_is_said_of_size() -> None:
+    without = {name: value for name, value in ABLATIONS["overall"].items() if name != "size"}
+    statements = [found.paper for found in findings(ACCURACY, ABLATIONS | {"overall": without, "members": []})]
+    assert not any("larger model" in statement for statement in statements)
+    assert "more shots hardly help" in statements

@@ -1,0 +1,106 @@
+"""The checks of notebook 07 pass where all is well and fail where it is not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from saelib.htest.asking.replies import Reply
+from saelib.htest.scoring.reference import check_known_accuracies, check_one_prompt_alone, log_probabilities_alone
+from saelib.htest.scoring.stored import judge, score
+from saelib.htest.study import ask, ask_controls
+from tests.helpers.small_studies import OTHER, items_of_two_sets, small_study
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a notebook would show."""
+    texts: list[str] = []
+    monkeypatch.setattr("saelib.results.notebook.say", texts.append)
+    return texts
+
+
+@pytest.fixture
+def accuracies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    return score(judge(ask_controls(small_study(tmp_path, monkeypatch, items_of_two_sets()))))
+
+
+def test_known_accuracies_are_confirmed(accuracies: pd.DataFrame, shown: list[str]) -> None:
+    check_known_accuracies(accuracies, (OTHER, "fresh-1"))
+    assert len(shown) == 5
+    assert all("✓" in text for text in shown)
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "change", "named"),
+    [
+        ("control:constant_a", OTHER, 0.25, "constant A, other-1"),
+        ("control:constant_a", "fresh-1", 0.25, "constant A, fresh-1"),
+        ("control:constant_a", "fresh-1", -0.25, "constant A, fresh-1"),
+        ("control:oracle", "fresh-1", -0.25, "oracle, fresh-1, its worst task"),
+    ],
+)
+def test_one_wrong_task_is_found(
+    accuracies: pd.DataFrame, shown: list[str], model: str, version: str, change: float, named: str
+) -> None:
+    place = (accuracies[["model", "version", "task", "reader"]] == [model, version, "rhyme", "strict"]).all(axis=1)
+    assert place.sum() == 1
+    accuracies.loc[place, "accuracy"] += change
+    with pytest.raises(AssertionError, match=named):
+        check_known_accuracies(accuracies, (OTHER, "fresh-1"))
+
+
+def test_the_oracle_may_dispute_other_items_than_the_fresh_ones(accuracies: pd.DataFrame, shown: list[str]) -> None:
+    accuracies.loc[(accuracies["model"] == "control:oracle") & (accuracies["version"] == OTHER), "accuracy"] = 0.7
+    check_known_accuracies(accuracies, (OTHER, "fresh-1"))
+
+
+def test_a_table_without_the_controls_is_no_confirmation(accuracies: pd.DataFrame, shown: list[str]) -> None:
+    for control in ("oracle", "constant_a"):
+        with pytest.raises(AssertionError):
+            check_known_accuracies(accuracies[accuracies["model"] != f"control:{control}"], (OTHER, "fresh-1"))
+
+
+@pytest.fixture
+def replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Reply]:
+    """Of the embedded model, with 0 and 4 shots and in chat."""
+    study = small_study(tmp_path, monkeypatch, device="cpu")
+    embedded = study.respondent("embedded")
+    told = [reply for k in (0, 4) for reply in ask(study, embedded, k, ["rhyme", "uppercase"])]
+    return told + ask(study, embedded, 4, ["rhyme"], form="chat")
+
+
+def test_a_prompt_read_alone_has_the_engines_log_probabilities(replies: list[Reply]) -> None:
+    picked = [replies[0], replies[5], replies[8], replies[13], replies[-1]]
+    assert {(reply.condition.k, reply.condition.form) for reply in picked} == {
+        (0, "completion"), (4, "completion"), (4, "chat"),
+    }  # fmt: skip
+    for reply in picked:
+        assert log_probabilities_alone(reply, "cpu") == pytest.approx(reply.log_probabilities, abs=1e-4)
+    other = replace(replies[0], prompt=replies[1].prompt)  # another prompt has others: the comparison can fail
+    assert log_probabilities_alone(other, "cpu") != pytest.approx(replies[0].log_probabilities, abs=1e-3)
+
+
+def test_the_longest_prompt_of_each_local_model_is_read_again(replies: list[Reply], shown: list[str]) -> None:
+    elsewhere = ("api:openai/gpt-4o", "control:coin", "untrained:embedded")
+    others = [replace(replies[0], condition=replace(replies[0].condition, model=name)) for name in elsewhere]
+    check_one_prompt_alone([*replies, *others], "cpu")
+    longest = max(replies, key=lambda reply: len(reply.prompt))
+    assert len(shown) == 2
+    assert all(f"embedded, {longest.item.key}, 4 shots" in text for text in shown)
+
+
+def test_a_spoilt_log_probability_is_found(replies: list[Reply], shown: list[str]) -> None:
+    longest = max(replies, key=lambda reply: len(reply.prompt))
+    chances = longest.log_probabilities or {}
+    spoilt = replace(longest, log_probabilities=chances | {"B": chances["B"] + 1e-3})
+    with pytest.raises(AssertionError, match=r"log p\(B\)"):
+        check_one_prompt_alone([spoilt if reply is longest else reply for reply in replies], "cpu")
+
+
+def test_replies_without_log_probabilities_are_passed_over(replies: list[Reply], shown: list[str]) -> None:
+    silent = replace(replies[0], log_probabilities=None, prompt=replies[0].prompt * 9)
+    check_one_prompt_alone([silent, *replies], "cpu")
+    assert len(shown) == 2
+    assert not any(silent.item.key in text for text in shown)

@@ -1,0 +1,225 @@
+"""Joint, resumed and killed training all end in the same bytes; the schedule is the paper's; bad numbers stop it."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from saelib.run.files import PROJECT, read_json
+from saelib.run.resume import STATE
+from saelib.sae.activations import chunk_activations, chunk_order
+from saelib.sae.autoencoder import random_sae
+from saelib.sae.folder import load_sae
+from saelib.sae.training.train import _Run, train
+from saelib.sae.training.trainee import SaePlan, Trainee
+from saelib.transfer.config import TrainingPhase
+from saelib.transfer.plans import scratch_plans, transfer_plans
+from tests.helpers.small_world import ToyModel, files_below, toy_config, toy_folders, toy_rows
+
+LAYERS = [0, 1, 2]
+
+
+def train_toy(base, plans=None, config=None, phase="scratch", model=None, resume_seconds=0.0):
+    config = config or toy_config()
+    plans = scratch_plans(LAYERS, config) if plans is None else plans
+    phase_config = config.scratch if phase == "scratch" else config.transfer
+    return train(plans, phase_config, model or ToyModel(), toy_rows(), config, toy_folders(base, phase), resume_seconds)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A scratch phase that ran through."""
+    base = tmp_path_factory.mktemp("finished")
+    torch.set_num_threads(1)
+    return base, train_toy(base)
+
+
+def test_weights_lie_on_the_grid(finished):
+    base, log = finished
+    folder = base / "saes" / "scratch" / "L1" / "seed0"
+    assert sorted(int(path.name) for path in folder.iterdir()) == [0, 64, 128, 256]
+    assert {row["tokens"] for row in log} == {64, 128, 256}
+    assert read_json(folder / "128" / "lineage.json")["tokens"] == 128
+    sae = load_sae(folder / "256")
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(sae.d_sae))
+
+
+def test_training_learns(finished):
+    _, log = finished
+    losses = {row["tokens"]: row["value"] for row in log if row["metric"] == "mse" and row["seed"] == 0}
+    assert losses[256] < 0.7 * losses[64]
+
+
+def test_log_holds_means_over_the_interval(finished):
+    _, log = finished
+    values = {
+        row["metric"]: row["value"] for row in log if (row["sae_layer"], row["seed"], row["tokens"]) == (2, 1, 256)
+    }
+    assert set(values) == {"loss", "mse", "l1", "l0"}
+    assert values["loss"] == pytest.approx(values["mse"] + 0.1 * values["l1"], rel=1e-5)  # lambda is warm by then
+
+
+def test_joint_training_equals_separate_training(finished, tmp_path):
+    base, _ = finished
+    alone = [plan for plan in scratch_plans(LAYERS, toy_config()) if (plan.sae_layer, plan.seed) == (1, 1)]
+    train_toy(tmp_path, alone)
+    kept = files_below(tmp_path / "saes" / "scratch" / "L1" / "seed1")
+    assert kept == files_below(base / "saes" / "scratch" / "L1" / "seed1")
+    assert len(kept) == 12
+
+
+def test_how_often_it_saves_changes_nothing(finished, tmp_path):
+    train_toy(tmp_path, resume_seconds=1e9)
+    assert files_below(tmp_path / "saes") == files_below(finished[0] / "saes")
+
+
+def test_calling_again_trains_nothing(finished):
+    base, log = finished
+
+    class Untouchable(ToyModel):
+        def residual_streams(self, tokens, layers):
+            raise AssertionError("a finished phase needs no activations")
+
+    before = files_below(base)
+    assert train_toy(base, model=Untouchable()) == log
+    assert files_below(base) == before
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_runs_resume_byte_identical(finished, tmp_path, seed):
+    base, log = finished
+    draw = np.random.default_rng(seed)
+    for _ in range(3):
+        command = [sys.executable, "-m", "tests.helpers.train_toy", str(tmp_path)]
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE)
+        assert process.stdout
+        process.stdout.readline()
+        time.sleep(draw.uniform(0.02, 0.35))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert train_toy(tmp_path) == log
+    assert files_below(tmp_path / "saes") == files_below(base / "saes")
+    assert files_below(tmp_path / "checkpoints" / "scratch" / "256") == files_below(
+        base / "checkpoints" / "scratch" / "256"
+    )
+
+
+class StopsAfter(ToyModel):
+    """Raises at a given pass, as a machine that goes down would."""
+
+    def __init__(self, passes):
+        super().__init__()
+        self.left = passes
+
+    def residual_streams(self, tokens, layers):
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().residual_streams(tokens, layers)
+
+
+def test_a_truncated_resume_point_costs_one_chunk_not_the_result(finished, tmp_path):
+    base, log = finished
+    with pytest.raises(KeyboardInterrupt):
+        train_toy(tmp_path, model=StopsAfter(3))
+    state = tmp_path / "checkpoints" / "scratch" / "192" / STATE
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="192 is damaged"):
+        assert train_toy(tmp_path) == log
+    assert files_below(tmp_path / "saes") == files_below(base / "saes")
+
+
+def test_another_config_does_not_resume(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train_toy(tmp_path, model=StopsAfter(2))
+    with pytest.raises(ValueError, match="made with another config"):
+        train_toy(tmp_path, config=toy_config(l1_coefficient=0.2))
+
+
+def test_a_transfer_starts_as_its_source_and_the_control_as_scratch_did(finished, tmp_path):
+    base, _ = finished
+    (tmp_path / "saes").symlink_to(base / "saes")
+    config = toy_config()
+    plans = transfer_plans(LAYERS, config)
+    assert [(plan.source_layer, plan.sae_layer) for plan in plans if plan.arm == "forward" and plan.seed == 0] == [
+        (0, 1),
+        (1, 2),
+    ]
+    assert [(plan.source_layer, plan.sae_layer) for plan in plans if plan.arm == "backward" and plan.seed == 0] == [
+        (1, 0),
+        (2, 1),
+    ]
+    train_toy(tmp_path, plans, config, phase="transfer")
+    saes = tmp_path / "saes"
+
+    def weights(folder):
+        return (folder / "sae_weights.safetensors").read_bytes()
+
+    assert weights(saes / "forward/L1/seed1/0") == weights(saes / "scratch/L0/seed1/256")
+    assert weights(saes / "backward/L1/seed0/0") == weights(saes / "scratch/L2/seed0/256")
+    assert weights(saes / "control/L1/seed0/0") == weights(saes / "scratch/L1/seed0/0")
+    lineage = read_json(saes / "forward/L1/seed1/128/lineage.json")
+    assert (lineage["source_layer"], lineage["source_tokens"], lineage["tokens"]) == (0, 256, 128)
+
+
+def test_a_missing_source_is_named(tmp_path):
+    config = toy_config()
+    with pytest.raises(FileNotFoundError, match="forward L1 seed 0 starts from .*; train the scratch SAEs first"):
+        train_toy(tmp_path, transfer_plans(LAYERS, config), config, phase="transfer")
+
+
+def test_a_diverging_sae_is_named_with_its_step_and_the_last_good_checkpoint(tmp_path):
+    class Poisoned(StopsAfter):
+        def residual_streams(self, tokens, layers):
+            self.left -= 1
+            streams = ToyModel.residual_streams(self, tokens, layers)
+            return streams * float("nan") if self.left < 0 else streams
+
+    with pytest.raises(
+        FloatingPointError, match="scratch L0 seed 0 is not finite at step 4; last good checkpoint: .*128"
+    ):
+        train_toy(tmp_path, model=Poisoned(2))
+
+
+def test_schedule_is_the_papers(tmp_path):
+    config = toy_config(batch_tokens=16, scratch=TrainingPhase(checkpoints=(0, 64 * 25), learning_rate=1.0))
+    run = _Run([], config.scratch, ToyModel(), config, toy_folders(tmp_path), "")
+    assert run.schedule(0) == (0.0, 1.0)
+    assert run.schedule(1)[0] == pytest.approx(config.l1_coefficient / 5)  # 100 steps, 5 of them warm-up
+    assert run.schedule(5)[0] == config.l1_coefficient
+    assert [run.schedule(step)[1] for step in (79, 80, 81, 99)] == pytest.approx([1.0, 1.0, 0.95, 0.05])
+
+
+def test_one_step_equals_plain_autograd_adam():
+    config = toy_config()
+    ours = random_sae(8, 32, torch.Generator().manual_seed(0))
+    plain = random_sae(8, 32, torch.Generator().manual_seed(0))
+    trainee = Trainee(SaePlan("scratch", 0, 0, 1e-2), ours, config)
+    adam = torch.optim.Adam(plain.parameters(), lr=1e-2, betas=(0.0, 0.999), foreach=False)
+    for _ in range(5):
+        x = torch.randn(64, 8)
+        trainee.step(x, 0.1, 1.0, 1.0)
+        features = torch.relu(x @ plain.W_enc + plain.b_enc)
+        error = (features @ plain.W_dec + plain.b_dec - x).pow(2).sum(-1).mean()
+        adam.zero_grad()
+        (error + 0.1 * (features * plain.W_dec.norm(dim=1)).sum(-1).mean()).backward()
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        adam.step()
+        plain.normalize_decoder()
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter, plain.get_parameter(name), rtol=1e-4, atol=1e-5)
+
+
+def test_a_chunk_is_a_pure_function_of_seed_and_number():
+    config, model = toy_config(), ToyModel()
+    late = chunk_activations(model, toy_rows(), 3, config, LAYERS)
+    chunk_activations(model, toy_rows(), 0, config, LAYERS)
+    assert torch.equal(late, chunk_activations(model, toy_rows(), 3, config, LAYERS))
+    assert torch.equal(late[1:2], chunk_activations(model, toy_rows(), 3, config, [1]))
+    assert torch.equal(chunk_order(0, 3, 64), chunk_order(0, 3, 64))
+    assert not torch.equal(chunk_order(0, 3, 64), chunk_order(0, 4, 64))
+    assert sorted(chunk_order(1, 2, 64).tolist()) == list(range(64))
