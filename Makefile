@@ -8,6 +8,9 @@ RUN ?= $(PRESET)
 SEED ?=
 HTEST ?=
 CORES ?= all
+# Which build of PyTorch: empty for what pip takes by itself (on Linux that is the one with CUDA, several gigabytes),
+# `cpu` for PyTorch's own build without it.
+TORCH ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +18,8 @@ READY := $(VENV)/.ready
 # sae-lens needs another transformer-lens than the kit: the libraries to compare with have an environment of their own.
 PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
+
+TORCH_INDEX := $(if $(filter cpu,$(TORCH)),--index-url https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup peers reproduce lab notebooks publish test bench clean
@@ -40,7 +45,8 @@ define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "saelib needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
-	$(1)/bin/python -m pip install --quiet "$$(grep '^torch==' $(2))"
+	$(1)/bin/python -m pip install --quiet $(TORCH_INDEX) "$$(grep '^torch==' $(2))"
+	@$(1)/bin/python -c 'import torch; print(f"$(1): PyTorch {torch.__version__}, CUDA {torch.version.cuda or None}")'
 	$(1)/bin/python -m pip install --quiet -r $(2)
 endef
 
@@ -58,9 +64,10 @@ notebooks: $(READY) ## run the notebooks in place, so that the stored outputs ar
 publish: $(READY) ## keep the small tables and figures of runs/tiny in results/, for README
 	$(BIN)/python -m saelib.batch.publish
 
-test: $(READY) $(PEERS_READY) ## the whole suite: ruff, mypy, pytest, notebooks under papermill and nbval
+test: $(READY) $(PEERS_READY) ## the whole suite: ruff, import-linter, mypy, pytest, notebooks under papermill and nbval
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 

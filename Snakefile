@@ -3,44 +3,39 @@
     snakemake --cores all --config preset=tiny run=tiny seed=0
 
 A notebook runs again when its cells, the library, a setting, or a notebook that it builds on have changed; what its
-outputs look like and when files were checked out does not matter. Checkpoints are no `output:` (Snakemake deletes
+outputs look like and when files were checked out does not matter. Resume points are no `output:` (Snakemake deletes
 the outputs of a failed job): a notebook that is started again finds them and goes on where it was.
 """
 
+import atexit
 import json
 import os
-import re
 import shlex
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import yaml
 
-from saelib.batch.digests import PARTIAL, cells_digest, failure_report, library_digest, make_command
+from saelib.batch.digests import cells_digest, library_digest
+from saelib.batch.failures import PARTIAL, failure_report
+from saelib.batch.notebooks import NOTEBOOKS, REPORT
+from saelib.run.command import make_command
+from saelib.run.config import folder_name
 from saelib.run.files import runs_folder
-
-# notebook: (notebooks whose files it reads, threads). Those that compute take every core that Snakemake has,
-# so that no two of them share the cores; 16 is cut to --cores.
-NOTEBOOKS = {
-    "01_language_model": ([], 16),
-    "02_scratch_saes": ([], 16),
-    "03_layer_transfer": (["02_scratch_saes"], 16),
-    "04_convergence": (["03_layer_transfer"], 1),
-    "06_htest_items": ([], 1),
-    "07_htest_accuracy": (["06_htest_items"], 16),
-    "08_htest_ablations": (["07_htest_accuracy"], 16),
-    "09_report": (["01_language_model", "04_convergence", "08_htest_ablations"], 1),
-}
+from saelib.run.lock import RunInUseError, hold_for_children
 
 PRESET = str(config.get("preset", "tiny"))
 RUN = str(config.get("run", PRESET))
 SEED = config.get("seed")  # None leaves it to the notebooks
-# Fields of saelib.htest.config.HTestConfig, for the notebooks from 06 on. Snakemake's own config would make the
+# Fields of saelib.htest.config.HTestConfig, for the notebooks that take it. Snakemake's own config would make the
 # numbers inside a list texts.
 HTEST = yaml.safe_load(os.environ.get("HTEST") or "{}")
-if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", RUN):
-    raise WorkflowError(f"run={RUN!r} names a folder: use letters, digits, dots, dashes and underscores")
+try:
+    folder_name(RUN)
+except ValueError as error:
+    raise WorkflowError(f"run={RUN!r}: {error}")
 if not isinstance(SEED, int | None):
     raise WorkflowError(f"seed={SEED!r} must be a whole number")
 if not isinstance(HTEST, dict):
@@ -56,33 +51,33 @@ PYTHON = shlex.quote(sys.executable)
 
 rule all:
     input:
-        [EXECUTED / f"{name}.ipynb" for name in NOTEBOOKS],
+        [EXECUTED / f"{notebook.name}.ipynb" for notebook in NOTEBOOKS],
         FOLDER / "report.html",
     default_target: True
 
 
-for number, (name, (sources, cores)) in enumerate(NOTEBOOKS.items()):
+for number, entry in enumerate(NOTEBOOKS):
 
     rule:
         name:
-            name
+            entry.name
         input:
-            [EXECUTED / f"{source}.ipynb" for source in sources],
-            notebook=ancient(f"notebooks/{name}.ipynb"),
+            [EXECUTED / f"{source}.ipynb" for source in entry.sources],
+            notebook=ancient(f"notebooks/{entry.name}.ipynb"),
         output:
-            EXECUTED / f"{name}.ipynb",
+            EXECUTED / f"{entry.name}.ipynb",
         params:
-            partial=EXECUTED / f"{name}{PARTIAL}",
-            cells=cells_digest(Path(f"notebooks/{name}.ipynb")),
+            partial=EXECUTED / f"{entry.name}{PARTIAL}",
+            cells=cells_digest(Path(f"notebooks/{entry.name}.ipynb")),
             library=LIBRARY,
             preset=PRESET,
             run=RUN,
             seed="" if SEED is None else f"-p seed {SEED}",
-            htest=f"-y {shlex.quote(json.dumps(HTEST))}" if HTEST and name >= "06" else "",
-        threads: cores
+            htest=f"-y {shlex.quote(json.dumps(HTEST))}" if HTEST and "htest" in entry.configs else "",
+        threads: entry.threads
         priority: -number
         message:
-            f"{name}: running"
+            f"{entry.name}: running"
         shell:
             # -r keeps a name such as 2024 a text; what a cell writes to stderr (progress, warnings) is shown.
             f"SAELIB_BATCH=1 {PYTHON} -m papermill --engine ipc --start-timeout 300 "
@@ -93,7 +88,7 @@ for number, (name, (sources, cores)) in enumerate(NOTEBOOKS.items()):
 
 rule report:
     input:
-        EXECUTED / "09_report.ipynb",
+        EXECUTED / f"{REPORT.name}.ipynb",
     output:
         FOLDER / "report.html",
     params:
@@ -103,6 +98,17 @@ rule report:
         "report.html: writing"
     shell:
         f"{PYTHON} -m saelib.batch.report {{params.run:q}}"
+
+
+LOCK = ExitStack()  # held until this process ends, for the notebooks that it starts
+atexit.register(LOCK.close)
+
+
+onstart:
+    try:
+        LOCK.enter_context(hold_for_children(FOLDER))
+    except RunInUseError as error:
+        sys.exit(f"\n{error}")  # Snakemake would put lines of this file around it
 
 
 onsuccess:

@@ -117,12 +117,12 @@ def describe(work: Workload, repeats: int) -> str:
     return (
         f"`make bench`. Every trainer ran in a process of its own, on the same random-weight GPT-NeoX ({work.layers} "
         f"layers, d_model {work.d_model}, vocabulary {work.vocabulary:,}) and the same random rows of {work.context} "
-        f"tokens, with one SAE of {work.d_sae:,} features a layer and {work.batch_tokens:,} tokens a step, in fp32 on "
-        f"`{work.device}`. Seconds run from the start of training to its end, the language model's passes included, "
+        f"tokens, with one SAE of {work.d_sae:,} features per layer and {work.batch_tokens:,} tokens per step, in fp32 "
+        f"on `{work.device}`. Seconds run from the start of training to its end, the language model's passes included, "
         f"imports and loading left out, after a warm-up of a few steps; the fastest of {repeats} run(s) counts. An "
-        f"SAE-token is one token seen by one SAE. One pass: {work.tokens:,} tokens an SAE. The whole experiment: every "
-        f"layer from scratch on {work.experiment_tokens:,} tokens, then every forward and every backward transfer on "
-        f"{work.transfer_tokens:,}; all runs were made, none is extrapolated."
+        f"SAE-token is one token seen by one SAE. One pass: {work.tokens:,} tokens for each SAE. The whole experiment: "
+        f"every layer from scratch on {work.experiment_tokens:,} tokens, then every forward and every backward transfer "
+        f"on {work.transfer_tokens:,}; all runs were made, none is extrapolated."
     )
 
 

@@ -29,9 +29,10 @@ from saelib.htest.asking.lm_eval_export import export
 from saelib.htest.asking.replies import read_replies
 from saelib.htest.items.item import write_items
 from saelib.htest.tasks import TASKS
+from saelib.language.embedded import EMBEDDED_FOLDER
 
 TOLERANCE = 1e-4  # of log-probabilities in float32, summed in another order
-MODEL = PROJECT / "saelib" / "embedded" / "model"
+MODEL = EMBEDDED_FOLDER
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def markdown(rows: Sequence[Row], tasks: Sequence[str], packages: str, repeats: 
         "# H-Test beside lm-evaluation-harness\n\n"
         f"`make bench`. {kit.items:,} fresh test items ({', '.join(tasks)}), {kit.k} shots, completion form, the "
         "embedded language model in float32 on a CPU; the same prompt bytes on both sides. The kit reads the shots "
-        "once a task, lm-eval with every item. Scoring is tokenising and scoring all items in a started process; the "
+        "once per task, lm-eval with every item. Scoring is tokenising and scoring all items in a started process; the "
         "whole process is imports, loading, scoring and writing of every item's log-probabilities (`lm_eval run "
         f"--log_samples`), the fastest of {repeats} run(s). The largest difference of a log-probability is over all "
         f"items and answers; above {TOLERANCE:g} the benchmark fails.\n\n{table}\n\n"
@@ -151,7 +152,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="Python of the peers' environment")
     parser.add_argument("--results", type=Path, default=PROJECT / "results", help="folder of the report")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=["uppercase"])
-    parser.add_argument("--items", type=int, default=200, help="test items a task")
+    parser.add_argument("--items", type=int, default=200, help="test items of each task")
     parser.add_argument("--k", type=int, default=50, help="shots")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32], help="of lm-eval")
     parser.add_argument("--repeats", type=int, default=1, help="processes of each program; the fastest counts")

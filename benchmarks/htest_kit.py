@@ -16,7 +16,7 @@ from saelib.htest.asking.prompts import choose_shots, render
 from saelib.htest.asking.replies import Condition, make_replies, write_replies
 from saelib.htest.engines.local import LocalEngine
 from saelib.htest.items.item import Item, read_items, select
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 
 
 def ask(engine: LocalEngine, items: list[Item], task: str, condition: Condition, replies: Path) -> float:

@@ -8,11 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.workload import MODEL_FOLDER, Timing, Workload, read_rows, report, stopwatch
-from saelib.language.corpus.load import ShuffledRows
-from saelib.language.model import LanguageModel, load_language_model
+from saelib.language.corpus.rows import ShuffledRows
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
+from saelib.sae.config import TrainingPhase
+from saelib.sae.training.plan import PhaseFolders, SaePlan
 from saelib.sae.training.train import train
-from saelib.sae.training.trainee import PhaseFolders, SaePlan
-from saelib.transfer.config import ExperimentConfig, TrainingPhase, resolve_config
+from saelib.transfer.config import ExperimentConfig, resolve_config
 from saelib.transfer.plans import scratch_plans, transfer_plans
 
 PACKAGES = ("transformer-lens",)

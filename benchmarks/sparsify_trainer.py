@@ -12,7 +12,7 @@ from benchmarks.workload import MODEL_FOLDER, Timing, Workload, read_rows, repor
 
 
 def one_pass(work: Workload, folder: Path) -> Timing:
-    """Train one TopK SAE a layer."""
+    """Train one TopK SAE for each layer."""
     from datasets import Dataset
     from sparsify import SaeConfig, TrainConfig, Trainer
     from transformers import AutoModel

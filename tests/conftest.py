@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from saelib.run.files import PROJECT
-
 
 @pytest.fixture(scope="session", autouse=True)
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -37,12 +35,13 @@ def reproducible() -> None:
 @pytest.fixture
 def official_items_cached(runs: Path) -> Path:
     """The released H-Test items in the cache, as a fetch would leave them: they are no part of this project."""
-    released = PROJECT.parent / "shared" / "htest_official"
-    if not released.is_dir():
-        pytest.skip(f"{released} with the released H-Test items is not there")
+    from tests.helpers.some_items import NOT_HERE, OFFICIAL
+
+    if not OFFICIAL.is_dir():
+        pytest.skip(NOT_HERE)
     folder = runs / "cache" / "htest_official"
     folder.mkdir(parents=True, exist_ok=True)
-    for path in released.glob("*/*.jsonl"):
+    for path in OFFICIAL.rglob("*.jsonl"):
         shutil.copy(path, folder)
     return folder
 

@@ -1,1 +1,8 @@
-"""The run as a whole."""
+"""The run as a whole: which notebooks, in which order, when again, and what is kept of them?
+
+In: the stored notebooks and a run's settings. Out, by way of the Snakefile and papermill: executed notebooks,
+`report.html`, and the small files in `results/`.
+
+Public: `notebooks.NOTEBOOKS`, the one list; `digests`, which say when a notebook must run again; `engine.IpcEngine`,
+papermill without TCP ports; `failures.failure_report`; `report.write_report`; `publish.publish`.
+"""

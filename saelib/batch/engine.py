@@ -1,13 +1,9 @@
-"""papermill's engine `ipc`: kernels without TCP ports, and never two processes at one executed notebook.
+"""papermill's engine `ipc`: kernels without TCP ports.
 
 pyproject.toml names it as an entry point, so `papermill --engine ipc` finds it. papermill loads it while it is itself
 being imported: whoever wants this module imports papermill first.
 """
 
-import fcntl
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,27 +30,10 @@ class AsyncIpcKernelManager(IpcKernelManager, AsyncKernelManager):
 
 
 class IpcEngine(NBClientEngine):
-    """papermill's own engine, over ipc, and never two processes at one output: `papermill --engine ipc`."""
+    """papermill's own engine, over ipc: `papermill --engine ipc`."""
 
     @classmethod
     def execute_notebook(cls, nb: Any, kernel_name: str, output_path: str | None = None, **options: Any) -> Any:
-        """Execute `nb`, after any other process that writes to `output_path`."""
-        with _alone(output_path):
-            options.setdefault("kernel_manager_class", AsyncIpcKernelManager)
-            return super().execute_notebook(nb, kernel_name, output_path, **options)
-
-
-@contextmanager
-def _alone(output_path: str | None) -> Iterator[None]:
-    """Hold a lock that ends with the process, even by `kill -9`, so that nothing has to be unlocked by hand."""
-    if output_path is None:
-        yield
-        return
-    output = Path(output_path)
-    with output.with_name(f".{output.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{output} is being written by another process; waiting for it to end", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        """Execute `nb` in a kernel that is reached over ipc."""
+        options.setdefault("kernel_manager_class", AsyncIpcKernelManager)
+        return super().execute_notebook(nb, kernel_name, output_path, **options)

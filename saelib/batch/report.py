@@ -1,40 +1,36 @@
-"""`report.html`: the executed notebook 09 without its code, and every figure of the run, in one file.
+"""`report.html`: the executed report notebook without its code, and every figure of the run, in one file.
 
     python -m saelib.batch.report RUN
 
-In: `runs/<run>/notebooks/09_report.ipynb` and `runs/<run>/figures`. Out: `runs/<run>/report.html`, which needs
-nothing beside it and no network.
+In: the executed notebooks in `runs/<run>/notebooks/`. Out: `runs/<run>/report.html`, which needs nothing beside it and
+no network.
 """
 
 import argparse
-import base64
 import html
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saelib.results.figures import CAPTIONS
+from saelib.batch.notebooks import NOTEBOOKS, REPORT
 from saelib.run.files import runs_folder, write_atomically
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-NOTEBOOK = "09_report.ipynb"
 
 
 def write_report(folder: Path) -> Path:
     """Make `report.html` in the folder of a run.
 
     Raises:
-        FileNotFoundError: notebook 09 has not run there.
+        FileNotFoundError: the report notebook has not run there.
     """
-    import nbformat
-
-    path = folder / "notebooks" / NOTEBOOK
+    path = folder / "notebooks" / f"{REPORT.name}.ipynb"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; run `make reproduce RUN={folder.name}` first")
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells += _gallery(folder / "figures")
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+    notebook = _read(path)
+    notebook.cells += _gallery(folder / "notebooks")
+    for output in _outputs(notebook):
         _describe_image(output)
     page = _as_html(notebook, f"Layer transfer of sparse autoencoders, and H-Test: run {folder.name}")
     report = folder / "report.html"
@@ -42,18 +38,29 @@ def write_report(folder: Path) -> Path:
     return report
 
 
-def _gallery(figures: Path) -> "list[NotebookNode]":
-    """Cells with the figures of the other notebooks, in the order of `CAPTIONS`; 05 shows its own."""
+def _read(path: Path) -> "NotebookNode":
+    import nbformat
+
+    return nbformat.read(path, as_version=4)
+
+
+def _outputs(notebook: "NotebookNode") -> "Iterator[NotebookNode]":
+    return (output for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+def _gallery(executed: Path) -> "list[NotebookNode]":
+    """Cells with the figures of the other notebooks, in their order."""
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-    names = [name for name in CAPTIONS if not name.startswith("report_") and (figures / f"{name}.png").is_file()]
-    cells = [new_markdown_cell("## All figures of this run")] if names else []
-    for name in names:
-        image = base64.b64encode((figures / f"{name}.png").read_bytes()).decode()
-        output = new_output("display_data", {"image/png": image}, metadata={"image/png": {"alt": CAPTIONS[name]}})
-        cells += [new_markdown_cell(f"**{CAPTIONS[name]}** (`figures/{name}.png`, `.svg`)")]
-        cells += [new_code_cell(outputs=[output])]
-    return cells
+    cells = []
+    for path in (executed / f"{notebook.name}.ipynb" for notebook in NOTEBOOKS[:-1]):
+        for output in _outputs(_read(path)) if path.is_file() else ():
+            about = output.get("metadata", {}).get("image/png", {})
+            if "name" in about:
+                shown = new_output("display_data", {"image/png": output.data["image/png"]}, metadata=output.metadata)
+                cells += [new_markdown_cell(f"**{about['alt']}** (`figures/{about['name']}.png`, `.svg`)")]
+                cells += [new_code_cell(outputs=[shown])]
+    return [new_markdown_cell("## All figures of this run"), *cells] if cells else []
 
 
 def _describe_image(output: "NotebookNode") -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from saelib.htest.asking.prompts import choose_shots, render
 from saelib.htest.config import API, expand
 from saelib.htest.items.item import select
-from saelib.htest.study import Study, condition_of, stored_count
+from saelib.htest.stages import condition_of, stored_count
+from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -20,18 +21,18 @@ COLUMNS = ["model", "k", "requests", "input_tokens", "output_tokens"]
 
 
 def api_cost(
-    study: Study, models: Sequence[str], shots: Sequence[int], versions: Sequence[str] | None = None
+    study: Study, models: Sequence[str], shots: Sequence[int], item_sets: Sequence[str] | None = None
 ) -> "pd.DataFrame":
     """Requests that have no stored reply yet, by model and number of shots; without rows where no API is asked.
 
     Columns: model, k, requests, input_tokens (estimated from the characters), output_tokens (at most).
 
     Args:
-        versions: sets of items; all that the run has if not given.
+        item_sets: sets of items; all that the run has if not given.
     """
     import pandas as pd
 
-    sets = versions or study.versions
+    sets = item_sets or study.item_sets
     rows = [_row(study, model, k, sets) for model in expand(tuple(models)) if model.startswith(API) for k in shots]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -54,16 +55,16 @@ def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tup
     return asked, left_out
 
 
-def _row(study: Study, model: str, k: int, versions: Sequence[str]) -> dict[str, object]:
+def _row(study: Study, model: str, k: int, item_sets: Sequence[str]) -> dict[str, object]:
     from saelib.htest.engines.api import estimate_cost
 
     respondent = study.respondent(model)
     condition = condition_of(study, respondent, respondent.form, k)
     prompts = []
-    for version in versions:
+    for item_set in item_sets:
         for task in TASKS:
-            items = select(study.items, task, "test", version)[: study.config.test_items]
-            shots = choose_shots(select(study.items, task, "dev", version), k)
-            prompts += render(items, shots, condition.form)[stored_count(study, condition, version, task) :]
+            items = select(study.items, task, "test", item_set)[: study.config.test_items]
+            shots = choose_shots(select(study.items, task, "dev", item_set), k)
+            prompts += render(items, shots, condition.form)[stored_count(study, condition, item_set, task) :]
     cost = estimate_cost(prompts, condition)
     return dict(zip(COLUMNS, (model, k, cost.requests, cost.input_tokens, cost.output_tokens), strict=True))

@@ -70,7 +70,7 @@ def open_respondent(
         return Respondent(name, "", "chat", control_engine(name.removeprefix(CONTROL), items))
     if name.startswith(API):
         return _api_respondent(name, form, api)
-    from saelib.language.model import load_language_model
+    from saelib.language.loading import load_language_model
 
     model = load_language_model(name.removeprefix(UNTRAINED), device)
     if name.startswith(UNTRAINED):
@@ -90,7 +90,7 @@ def token_counter(name: str) -> Callable[[str], int] | None:
     """How many tokens a text is to a local model; None for an API, whose tokenizer is not here."""
     if name.startswith((API, CONTROL)):
         return None
-    from saelib.language.model import load_tokenizer
+    from saelib.language.loading import load_tokenizer
 
     tokenizer = load_tokenizer(name.removeprefix(UNTRAINED))
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -1,1 +1,16 @@
-"""The language model and its text."""
+"""The language model and its text: what reads, and what is read.
+
+This room loads a causal language model by name (the embedded one, a folder, or one from the Hugging Face Hub) and a
+corpus as rows of token ids that are split into train and held-out rows. In: two names and a tokenizer. Out: a
+`LanguageModel`, whose residual streams the sparse autoencoders of the next room learn, a `Corpus`, and what a notebook
+shows of both.
+
+- `loading.load_language_model`, `loading.load_tokenizer`: by name; `device.choose_device`
+- `model.LanguageModel`: `residual_streams`, `logits`, `logits_from`, `bridge`
+- `corpus.load.load_corpus`: by name; gives a `corpus.rows.Corpus`
+- `api.open_api_model`, `api.run_eval_set`: a model behind an API instead, by Inspect AI
+- `predictions.loss_by_position`, `residuals.residual_geometry`: what the model predicts, how its layers lie
+- `reference.plain_loss`, `reference.plain_angular_distance`: the same numbers by a slow way, for checks
+- `figures.loss`, `figures.norms`, `figures.angular_distances`
+- `embedded`: the model that ships, and its recipe
+"""

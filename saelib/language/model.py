@@ -1,25 +1,19 @@
-"""Language models by name: the embedded one, a folder, or one from the Hugging Face Hub, all loaded by the same code.
+"""One language model in memory: its sizes, its tokenizer, and the passes through it.
 
-In: a name. Out: a `LanguageModel` in float32, in TransformerLens's coordinates (LayerNorm folded, writing weights and
-unembedding centred), as in section 3 of the layer-transfer paper. The embedded model and folders never reach for a
-network, weights are read from safetensors only, and no code that comes with a model is run.
+In: a model and a tokenizer as transformers loads them. Out: residual streams and logits in TransformerLens's
+coordinates (LayerNorm folded, writing weights and unembedding centred), as in section 3 of the layer-transfer paper.
 """
 
 import copy
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from saelib.language import embedded
 from saelib.language.forward_pass import PARTS, BarePass, BridgePass, ForwardPass
-from saelib.run.files import sha256_of_file
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -62,6 +56,9 @@ class LanguageModel:
         self.block_weights: int = sum(weight.numel() for weight in matrices) // self.n_layers
         self._model = model
         self._is_bare = type(model).__name__ in PARTS
+
+    def __repr__(self) -> str:
+        return f"LanguageModel({self.name!r}, {self.n_layers} layers, d_model {self.d_model}, {self.device})"
 
     @cached_property
     def _pass(self) -> ForwardPass:
@@ -136,147 +133,3 @@ class LanguageModel:
         if self.n_ctx is not None and tokens.shape[1] > self.n_ctx:
             raise ValueError(f"rows of {tokens.shape[1]} tokens exceed the context of {self.name}, {self.n_ctx}")
         return tokens.to(self.device)
-
-
-def choose_device(device: str = "auto") -> torch.device:
-    """`device` where it is present; "auto" takes the first of cuda, mps and cpu that is.
-
-    Raises:
-        ValueError: the device is unknown or absent; the message names the choices.
-    """
-    present = ["cuda"] if torch.cuda.is_available() else []
-    present += ["mps"] if torch.backends.mps.is_available() else []
-    present += ["cpu"]
-    choices = [*present, *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if device != "auto" and device not in choices:
-        raise ValueError(f"device {device!r} is not on this machine; choose one of {', '.join(['auto', *choices])}")
-    return torch.device(present[0] if device == "auto" else device)
-
-
-def load_language_model(name: str, device: str = "auto", revision: str | None = None) -> LanguageModel:
-    """Load a causal language model and its tokenizer.
-
-    A cached hub model needs no network either; with HF_HUB_OFFLINE=1 nothing is tried and no time lost in trying.
-
-    Args:
-        name: "embedded", a folder with a saved Hugging Face model, or a model's name on the Hugging Face Hub.
-        device: "auto", or what `choose_device` takes.
-        revision: branch, tag or commit of a hub model; the main branch if not given.
-
-    Raises:
-        FileNotFoundError: a folder or a file in it is missing, or the hub model is neither cached nor reachable.
-        ValueError: the files are there but do not hold a whole model, or a folder was given a revision.
-    """
-    place = choose_device(device)
-    folder = _folder(name, revision)
-    if folder is not None:
-        weights = _check_folder(folder)
-        commit = hashlib.sha256("".join(map(sha256_of_file, weights)).encode()).hexdigest()
-        return LanguageModel(name, commit, *_read(str(folder), place, local_files_only=True))
-    commit = _commit(name, revision)
-    return LanguageModel(name, commit, *_read(name, place, revision=commit))
-
-
-def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a language model without its weights; arguments and errors as in `load_language_model`."""
-    folder = _folder(name, revision)
-    if folder is not None:
-        _check_folder(folder)
-        return _read_tokenizer(str(folder), local_files_only=True)
-    return _read_tokenizer(name, revision=_commit(name, revision))
-
-
-def _folder(name: str, revision: str | None) -> Path | None:
-    """The folder that a name means; None where it means a hub model."""
-    path = embedded.EMBEDDED_FOLDER if name == embedded.EMBEDDED else Path(name).expanduser()
-    is_path = name == embedded.EMBEDDED or name.startswith((".", "~", "/")) or name.count("/") > 1
-    if not path.is_dir() and not is_path:
-        return None
-    if revision is not None:
-        raise ValueError(f"language model {name!r} is a folder and has no revision {revision!r}; leave it out")
-    return path
-
-
-def _check_folder(folder: Path) -> list[Path]:
-    """The weight files of a saved model, after a look that everything is there."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"language model folder {folder} does not exist; give a folder or a hub name")
-    weights = sorted(folder.glob("*.safetensors"))
-    wanted = {"config.json": [folder / "config.json"], "*.safetensors": weights,
-              "tokenizer.json": [folder / "tokenizer.json", folder / "tokenizer_config.json"]}  # fmt: skip
-    missing = [name for name, places in wanted.items() if not any(place.is_file() for place in places)]
-    if missing:
-        remedy = "save it there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)"
-        if folder == embedded.EMBEDDED_FOLDER:
-            remedy = "restore it with `git checkout saelib/language/embedded/model`, or make it: python -m saelib.language.embedded.train"
-        raise FileNotFoundError(f"language model folder {folder} lacks {', '.join(missing)}; {remedy}")
-    return weights
-
-
-def _commit(name: str, revision: str | None) -> str:
-    """Commit that a revision of a hub model stands for, so that weights and tokenizer come from the same one."""
-    from huggingface_hub import resolve_revision
-    from huggingface_hub.errors import RevisionResolutionError
-
-    try:
-        return resolve_revision(name, revision=revision).resolved
-    except (OSError, ValueError, RevisionResolutionError) as error:
-        wanted = name if revision is None else f"{name} at revision {revision}"
-        raise FileNotFoundError(
-            f"language model {wanted}: no such folder, not in the Hugging Face cache, and not to be had from the hub "
-            f"({error}); check the name, or run `hf download {name}` where there is a network"
-        ) from error
-
-
-def _read(
-    source: str, device: torch.device, **options: str | bool
-) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """Model, whole and in float32, and tokenizer."""
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    tokenizer = _read_tokenizer(source, **options)
-    try:
-        with no_progress_bar():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **options,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _unreadable(source, error) from error
-    model, report = loaded
-    absent = sorted(report["missing_keys"])
-    if absent:  # transformers fills them with random numbers and goes on
-        raise ValueError(f"language model {source} lacks {len(absent)} weights, {absent[0]} among them; save it again")
-    return model.to(device), tokenizer
-
-
-def _read_tokenizer(source: str, **options: str | bool) -> "PreTrainedTokenizerBase":
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unreadable(source, error) from error
-
-
-def _unreadable(source: str, error: Exception) -> ValueError:
-    return ValueError(f"language model {source} cannot be read ({error}); save or download it again")
-
-
-@contextmanager
-def no_progress_bar() -> Iterator[None]:
-    """Loading a model takes a moment; its bar would only fill the outputs of notebooks."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -1,20 +1,19 @@
 """How the residual streams of a model's layers lie to each other.
 
-In: a language model and token rows. Out: the norm of each layer's residual vectors, and the angular distance of every
-pair of layers at the same token ("Angular distance" in paper 1), which says how far a transfer has to go.
+In: a language model and token rows. Out: the mean norm of each layer's residual vectors, and the angular distance of
+every pair of layers at the same token ("Angular distance" in paper 1), which says how far a transfer has to go.
 """
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from saelib.language.model import LanguageModel
+from saelib.language.model import LanguageModel
 
 
 class Geometry(NamedTuple):
@@ -25,11 +24,14 @@ class Geometry(NamedTuple):
 
 
 def residual_geometry(
-    model: "LanguageModel", rows: Int[np.ndarray, "rows context"], layers: Sequence[int], batch_rows: int
+    model: LanguageModel, rows: Int[np.ndarray, "rows context"], layers: Sequence[int], batch_rows: int
 ) -> Geometry:
     """Norms and angular distances of `blocks.{i}.hook_resid_post`, over all tokens of `rows`.
 
     Args:
+        model: whose residual streams.
+        rows: token ids.
+        layers: which layers, in the order in which the results stand.
         batch_rows: rows in one forward pass; no result depends on it beyond rounding.
     """
     norms = torch.zeros(len(layers), dtype=torch.float64)

@@ -1,15 +1,50 @@
-r"""Intervals for counts, for rankings and for means of both; all two-sided 95%.
+r"""How sure a number is: intervals for means, counts, rankings and paired differences; all two-sided 95%.
 
-In: counts, margins, or values with bounds. Out: bounds. Every one keeps a width above zero where nothing, or
-everything, was right, which the textbook form (estimate ± 1.96 standard errors) does not.
+In: values for each seed, counts, margins, or values with bounds. Out: bounds. Those for counts keep a width above zero
+where nothing, or everything, was right, which the textbook form (estimate ± 1.96 standard errors) does not.
 """
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 
-from saelib.transfer.convergence import CONFIDENCE, Interval
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean with its 95% interval; the bounds are NaN where there is one value only."""
+
+    mean: float
+    low: float
+    high: float
+    count: int  # type: ignore[assignment]  # a tuple's own method of that name is not needed
+
+
+def mean_with_interval(values: Sequence[float]) -> Interval:
+    """Mean and Student-t interval of independent values (one for each seed)."""
+    from scipy import stats
+
+    array = np.asarray(values, float)
+    mean = float(array.mean())
+    if len(array) < 2:
+        return Interval(mean, math.nan, math.nan, len(array))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
+    return Interval(mean, mean - half, mean + half, len(array))
+
+
+def summarise(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """Mean over layers within each seed, then mean and interval over seeds, for every group of `by`."""
+    seeds = table.groupby([*by, "seed"], observed=True)[value].mean().reset_index()
+    rows = [
+        dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
+        | mean_with_interval(group[value])._asdict()
+        for key, group in seeds.groupby(by, observed=True, sort=False)
+    ]
+    return pd.DataFrame(rows)
 
 
 def wilson(correct: float, items: int) -> tuple[float, float]:
@@ -75,3 +110,24 @@ def mean_with_bounds(
     mean, parts = float(np.mean(values)), len(values)
     down, up = (math.sqrt(np.sum((values - bound) ** 2)) / parts for bound in (low, high))
     return Interval(mean, mean - down, mean + up, parts)
+
+
+def exact_mcnemar(first_only: int, second_only: int) -> float:
+    """Two-sided p of the exact McNemar test."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    return min(1.0, float(mcnemar([[0, first_only], [second_only, 0]], exact=True).pvalue))
+
+
+def paired_interval(first_only: int, second_only: int, items: int) -> tuple[float, float]:
+    """95% interval of the difference of two paired proportions (second - first).
+
+    Agresti and Min (2005): Wald's interval after half an item is added to each of the four cells, which keeps it
+    honest for small counts and wider than zero.
+    """
+    from scipy.stats import norm
+
+    minus, plus, total = first_only + 0.5, second_only + 0.5, items + 2
+    difference = (plus - minus) / total
+    half = norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(plus + minus - (plus - minus) ** 2 / total) / total
+    return max(-1.0, float(difference - half)), min(1.0, float(difference + half))

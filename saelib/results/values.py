@@ -1,90 +1,59 @@
-"""Results of a run, found again: in the run's folder, or for the default run among the small tables in `results/`.
+"""Named values that a notebook records, and where results of a run are found again.
 
-In: an experiment. Out: its tables and the values that its notebooks recorded. What is missing is an error that says
-in one line how to make it.
+In: values by name. Out: `runs/<run>/values/<notebook>.json`, read by tests, by other notebooks and by the report. What
+is missing is an error that says in one line how to make it.
 """
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from saelib.batch.digests import make_command
+from saelib.run.command import make_command
+from saelib.run.config import Run
 from saelib.run.files import PROJECT, read_json, write_json
-
-if TYPE_CHECKING:
-    from saelib.run.config import Run
-    from saelib.transfer.experiment import Experiment
+from saelib.run.lock import writing
 
 RESULTS = PROJECT / "results"
-NEEDED_ARMS = {"training": {"scratch", "control"}, "evaluation": {"scratch", "control", "zero_shot"}}
-CHOICE_COLUMNS = ("l1_coefficient", "learning_rate", "tokens", "ce_score", "zero_shot_ce_score", "l0", "mse")
 
 
-def read_results(experiment: "Experiment", name: str = "evaluation") -> pd.DataFrame:
-    """The run's `evaluation.parquet` or `training.parquet`, whole: with both phases in it.
-
-    A run of the `tiny` preset that is not there, or not finished, is read from `results/tiny` if that was made with
-    the same config.
-
-    Raises:
-        FileNotFoundError: neither place has it; the message says how to make it.
-    """
-    for path in _places(experiment, f"{name}.parquet"):
-        if path.is_file():
-            table = pd.read_parquet(path)
-            same_config = set(table["config_sha256"]) == {experiment.config.sha256()}
-            if same_config and set(table["arm"]) >= NEEDED_ARMS[name]:
-                return table
-    raise _missing(experiment, f"{name}.parquet with both phases")
-
-
-def record_values(run: "Run", notebook: str, values: dict[str, Any]) -> None:
-    """Keep a notebook's named values in `runs/<run>/values/<notebook>.json`; tests and the report read them.
+def record_values(run: Run, notebook: str, values: dict[str, Any]) -> None:
+    """Keep a notebook's named values in `runs/<run>/values/<notebook>.json`.
 
     Infinity and NaN, which JSON lacks, become None.
+
+    Raises:
+        RunInUseError: another process is at work on the run.
     """
     content = {"config_sha256": run.config.sha256(), "values": _plain(values)}
-    write_json(run.folder / "values" / f"{notebook}.json", content)
+    with writing(run):
+        write_json(run.folder / "values" / f"{notebook}.json", content)
 
 
-def read_values(run: "Run", notebook: str) -> dict[str, Any]:
-    """What a notebook recorded, from the same places as `read_results`.
+def read_values(run: Run, notebook: str) -> dict[str, Any]:
+    """What a notebook recorded, from the run or, for the default run, from the stored results.
 
     Raises:
         FileNotFoundError: the notebook has not run; the message says how to run it.
     """
-    for path in _places(run, f"values/{notebook}.json"):
+    name = f"values/{notebook}.json"
+    for path in places(run, name):
         if path.is_file():
             content = read_json(path)
             if content["config_sha256"] == run.config.sha256():
                 return dict(content["values"])
-    raise _missing(run, f"values/{notebook}.json")
+    raise missing(run, name)
 
 
-def choice_of_lambda() -> pd.DataFrame:
-    """The trials from which the `tiny` preset's lambda and learning rate were chosen; empty where they are not kept."""
-    path = RESULTS / "choice_of_lambda.csv"
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=list(CHOICE_COLUMNS), dtype=float)
-
-
-def phase_state(experiment: "Experiment", name: str) -> str:
-    """One line: whether a phase's finished SAEs were found, or what will be trained now."""
-    plans, tokens = experiment.plans(name), experiment.phase(name).tokens
-    size = f"{len(plans)} SAEs of {tokens:,} tokens each"
-    if (experiment.folder / "training" / f"{name}.parquet").is_file():
-        return f"Phase {name}: found {size}, finished."
-    return f"Phase {name}: {size} are trained now."
-
-
-def _places(run: "Run", name: str) -> list[Path]:
+def places(run: Run, name: str) -> list[Path]:
+    """Where a file of the run may be: in its folder, or for the preset `tiny` among the small files in `results/`."""
     stored = [RESULTS / "tiny" / name] if run.config.preset == "tiny" else []
     return [run.folder / name, *stored]
 
 
-def _missing(run: "Run", what: str) -> FileNotFoundError:
+def missing(run: Run, what: str) -> FileNotFoundError:
+    """An error that says what the run lacks and how to make it."""
     config = run.config
     command = make_command(config.preset, config.run, config.seed)
     return FileNotFoundError(f"{run.folder} has no {what}; make it with `{command}`")

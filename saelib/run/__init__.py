@@ -1,1 +1,9 @@
-"""What is a run on disk?"""
+"""What is a run on disk?
+
+A run is a folder `runs/<run>/` with a config that decides its numbers. In: a preset and overrides. Out: a checked,
+frozen config; files that are whole or absent; resume points that survive a kill; one process at a time.
+
+Public: `config.Config`, `config.RunConfig` and `config.resolve`; `parameters.notebook_parameters` and
+`parameters.divide`; `lock.writing` and `lock.hold_for_children`; `resume.save_resume_point` and
+`resume.newest_resume_point`; `files.write_atomically`, `files.replace_folder`; `progress.progress`.
+"""

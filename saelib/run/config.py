@@ -1,52 +1,91 @@
-"""What every run has, whichever paper it reproduces: a frozen config from a preset and overrides, and a folder.
+"""What every run has, whichever paper it reproduces: a frozen, checked config, from a preset and overrides.
 
-In: a preset's name and a few overrides, as a notebook's parameters give them. Out: a checked config; an unknown name,
-a wrong type or a contradiction is an error before any work is done.
+In: a preset's name and a few overrides, as a notebook's parameters give them. Out: a config; an unknown name, a wrong
+type or a contradiction is an error before any work is done, and all that are wrong are named at once.
 """
 
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, ValidationError, field_validator
+
+from saelib.run.config_errors import describe
 from saelib.run.files import read_json, write_json
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """The fields that every config has."""
+class Config(BaseModel):
+    """A frozen set of named values, checked when it is made; `replace` makes another one."""
 
-    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ("run", "device")  # on the numbers
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,  # a text is no number, and True is no 1
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,  # the sentence under a field is its description in `help` and JSON schema
+    )
 
-    preset: str
-    """Name of the preset that this config started from."""
-    run: str
-    """Folder name under `runs/`."""
-    seed: int
-    """Of the random draws; each config says of which."""
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ()  # on the numbers
 
-    def __post_init__(self) -> None:
-        """Refuse a run that cannot be a folder.
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Have `help` show each field's sentence."""
+        sentences = (
+            f"    {name}: {' '.join((field.description or '').split())}" for name, field in cls.model_fields.items()
+        )
+        cls.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Fields:", *sentences])
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, value: Any) -> Any:
+        """What JSON and notebooks call a list is a tuple here, so that nobody can change it."""
+        return tuple(value) if isinstance(value, list) else value
+
+    def replace(self, **changes: Any) -> Self:
+        """The same config with other values, checked; a part of it may be given as a mapping of the changed fields.
 
         Raises:
-            ValueError: with the field, its value and what would be right.
+            ValueError: names every field that is wrong, its value, and what would be right.
         """
-        if not re.fullmatch(r"[\w.-]+", self.run) or self.run.startswith("."):
-            raise ValueError(f"run={self.run!r}: use letters, digits, '.', '_' and '-'; it becomes a folder's name")
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed}: must not be negative")
+        return checked(type(self), _merged(self, changes))
 
     def as_dict(self) -> dict[str, Any]:
         """The config as JSON holds it (tuples become lists)."""
-        return dict(json.loads(json.dumps(asdict(self))))
+        return self.model_dump(mode="json")
 
     def sha256(self) -> str:
         """Hash of everything that decides the numbers."""
         deciding = {key: value for key, value in self.as_dict().items() if key not in self.WITHOUT_EFFECT}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def folder_name(name: str) -> str:
+    """The name, if it can be a folder's.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not re.fullmatch(r"[^\W_][\w.-]*", name):  # with a "-" in front, programs take it for an option
+        raise ValueError("use letters, digits, '.', '_' and '-', first a letter or a digit; it names a folder")
+    return name
+
+
+class RunConfig(Config):
+    """The fields that the config of every run has."""
+
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ("run", "device")
+
+    preset: str
+    """Name of the preset that this config started from."""
+    run: Annotated[str, AfterValidator(folder_name)]
+    """Name of its folder under `runs/`."""
+    seed: NonNegativeInt
+    """Of the random draws; each config says of which."""
 
 
 class Run(Protocol):
@@ -60,18 +99,22 @@ class Run(Protocol):
     def folder(self) -> Path:
         """`runs/<run>`."""
 
+    def claim(self) -> None:
+        """Write the config into the folder, before the first result; refuse a folder with another config."""
 
-Config = TypeVar("Config", bound=RunConfig)
-Part = TypeVar("Part")
+
+SomeConfig = TypeVar("SomeConfig", bound=Config)
+SomeRunConfig = TypeVar("SomeRunConfig", bound=RunConfig)
 
 
 def resolve(
-    presets: Mapping[str, Config],
+    presets: Mapping[str, SomeRunConfig],
+    /,
     preset: str = "tiny",
     run: str | None = None,
     seed: int | None = None,
     **overrides: Any,
-) -> Config:
+) -> SomeRunConfig:
     """A preset with overrides, checked.
 
     Args:
@@ -80,14 +123,53 @@ def resolve(
         overrides: any fields of the config; a field that is a config of its own as a mapping of that one's fields.
 
     Raises:
-        ValueError: an unknown preset or field, or a value that contradicts another.
-        TypeError: a value of the wrong type.
+        ValueError: an unknown preset or field, a value of the wrong type, or one that contradicts another.
     """
     if not isinstance(preset, str) or preset not in presets:
         raise ValueError(f"preset={preset!r} is unknown; choose one of {', '.join(presets)}")
     base = presets[preset]
     named = {"run": base.run if run is None else run, "seed": base.seed if seed is None else seed}
-    return _override(base, named | overrides)
+    return base.replace(**(named | overrides))
+
+
+def checked(kind: type[SomeConfig], values: Mapping[str, Any]) -> SomeConfig:
+    """A config of these values.
+
+    Raises:
+        ValueError: names every field that is wrong, its value, and what would be right.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(describe(error, kind, values)) from None
+
+
+def _merged(base: Config, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of `base` with changes; a mapping changes the fields that it names of a config inside."""
+    values = dict(base)
+    for name, change in changes.items():
+        part = values.get(name)
+        values[name] = _merged(part, change) if isinstance(part, Config) and isinstance(change, Mapping) else change
+    return values
+
+
+def check_config(path: Path, config: RunConfig) -> None:
+    """Refuse to go on in a folder whose run has another config; a folder without one may be claimed.
+
+    Args:
+        path: where the run keeps its config.
+
+    Raises:
+        FileExistsError: it has another config; the message names the fields.
+    """
+    if not path.is_file():
+        return
+    wanted, found = config.as_dict(), read_json(path)
+    ignored = set(config.WITHOUT_EFFECT) - {"run"}
+    differing = [name for name in wanted if name not in ignored and found.get(name) != wanted[name]]
+    if differing:
+        changes = "; ".join(f"{name} was {found.get(name)!r}, is {wanted[name]!r}" for name in differing)
+        raise FileExistsError(f"{path.parent} holds a run with another config ({changes}); name another run")
 
 
 def claim_config(path: Path, config: RunConfig) -> None:
@@ -96,41 +178,6 @@ def claim_config(path: Path, config: RunConfig) -> None:
     Raises:
         FileExistsError: it has another config; the message names the fields.
     """
-    wanted = config.as_dict()
+    check_config(path, config)
     if not path.is_file():
-        write_json(path, wanted)
-        return
-    found = read_json(path)
-    ignored = set(config.WITHOUT_EFFECT) - {"run"}
-    differing = [name for name in wanted if name not in ignored and found.get(name) != wanted[name]]
-    if differing:
-        changes = "; ".join(f"{name} was {found.get(name)!r}, is {wanted[name]!r}" for name in differing)
-        raise FileExistsError(f"{path.parent} holds a run with another config ({changes}); name another run")
-
-
-def _override(base: Part, overrides: Mapping[str, Any]) -> Part:
-    hints = get_type_hints(type(base))
-    known = [field.name for field in fields(base)]  # type: ignore[arg-type]
-    checked: dict[str, Any] = {}
-    for name, value in overrides.items():
-        if name not in known:
-            raise ValueError(f"parameter {name!r} is unknown; the known ones are {', '.join(known)}")
-        if is_dataclass(hints[name]) and isinstance(value, Mapping):
-            checked[name] = _override(getattr(base, name), value)
-        else:
-            checked[name] = _typed(name, value, hints[name])
-    return replace(base, **checked)  # type: ignore[type-var]
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """`value` if it is of the field's type; lists become tuples and whole numbers floats where the field wants them."""
-    text = getattr(hint, "__name__", str(hint)) if not get_args(hint) else str(hint)
-    if isinstance(value, list | tuple) and "tuple" in text:
-        item: type = next((kind for kind in (float, str) if kind.__name__ in text), int)
-        if all(type(entry) is item or (item is float and type(entry) is int) for entry in value):
-            return tuple(item(entry) for entry in value)
-    elif hint is float and type(value) in (int, float):
-        return float(value)
-    elif get_origin(hint) is not tuple and type(value) in (get_args(hint) or (hint,)) and type(value) is not tuple:
-        return value
-    raise TypeError(f"parameter {name}={value!r} is a {type(value).__name__}; it must be {text}")
+        write_json(path, config.as_dict())

@@ -61,7 +61,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_json_lines(path: Path, values: Iterable[Any]) -> None:
-    """Write one JSON value a line, atomically; NaN and infinity are refused."""
+    """Write one JSON value per line, atomically; NaN and infinity are refused."""
     lines = [json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values]
     write_atomically(path, lambda temporary: temporary.write_text("".join(lines), encoding="utf-8"))
 

@@ -1,12 +1,16 @@
-"""From a notebook's parameters cell to `open_experiment`, so that no parameter is lost on the way.
+"""From a notebook's parameters cell to the configs of its run, so that no parameter is lost on the way.
 
-In: the notebook's namespace. Out: its parameters by name. papermill only warns of a parameter that a notebook does
-not know; here every one of them is handed on, and `resolve_config` refuses what it does not know.
+In: the notebook's namespace. Out: its parameters by name, divided among configs where there are several. papermill
+only warns of a parameter that a notebook does not know; here every one is handed on, and the configs refuse what they
+do not know.
 """
 
 import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from saelib.run.config import Config
+from saelib.run.config_errors import unknown
 
 IPYTHON_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 SCALARS = (str, int, float, bool, type(None))
@@ -23,6 +27,18 @@ def notebook_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:
     literals = {name: value for name, value in namespace.items() if _is_public(name) and _is_literal(value)}
     assigned = {name for cell in namespace.get("In", []) for name in _mere_assignments(cell)}
     return {name: value for name, value in literals.items() if (name in assigned if assigned else not name.isupper())}
+
+
+def divide(parameters: Mapping[str, Any], *configs: type[Config]) -> list[dict[str, Any]]:
+    """The parameters of each config, by the names of its fields; one that several know goes to all of these.
+
+    Raises:
+        ValueError: names every parameter that no config knows.
+    """
+    known = {name: None for config in configs for name in config.model_fields}
+    if faults := [unknown(name, known) for name in parameters if name not in known]:
+        raise ValueError("\n".join(faults))
+    return [{name: value for name, value in parameters.items() if name in config.model_fields} for config in configs]
 
 
 def _is_public(name: str) -> bool:

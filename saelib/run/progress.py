@@ -18,7 +18,7 @@ Progress = Callable[[int], Any]  # what the work is given: call it with the amou
 
 @contextmanager
 def progress(title: str, total: int, done: int = 0, unit: str = "token") -> Iterator[Progress]:
-    """A bar with rate and time left; a line a minute where `SAELIB_BATCH` is set (the Snakefile sets it).
+    """A bar with rate and time left; one line per minute where `SAELIB_BATCH` is set (the Snakefile sets it).
 
     In batch, work of less than a minute says nothing.
 

@@ -17,15 +17,15 @@ KEPT = 2
 STATE, PROGRESS, MANIFEST = "state.safetensors", "progress.json", "manifest.json"
 
 
-class Checkpoint(NamedTuple):
-    """A whole resume point."""
+class ResumePoint(NamedTuple):
+    """What was saved, whole."""
 
     folder: Path
     tensors: dict[str, Tensor]
     progress: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, tokens: int, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+def save_resume_point(folder: Path, tokens: int, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
     """Write `folder/<tokens>/` whole, then drop all but the newest two."""
     from safetensors.torch import save_file
 
@@ -39,24 +39,24 @@ def save_checkpoint(folder: Path, tokens: int, tensors: dict[str, Tensor], progr
         shutil.rmtree(old)
 
 
-def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint in `folder`, or None; a damaged one is passed over with a warning."""
+def newest_resume_point(folder: Path) -> ResumePoint | None:
+    """The newest whole resume point in `folder`, or None; a damaged one is passed over with a warning."""
     from safetensors.torch import load_file
 
-    for candidate in _newest_first(folder):
-        if damage := find_damage(candidate):
-            warnings.warn(f"checkpoint {candidate} is damaged ({damage}); trying the one before it", stacklevel=2)
+    for found in _newest_first(folder):
+        if damage := find_damage(found):
+            warnings.warn(f"resume point {found} is damaged ({damage}); trying the one before it", stacklevel=2)
             continue
-        return Checkpoint(candidate, load_file(candidate / STATE), read_json(candidate / PROGRESS))
+        return ResumePoint(found, load_file(found / STATE), read_json(found / PROGRESS))
     return None
 
 
-def find_damage(checkpoint: Path) -> str | None:
-    """What is wrong with a checkpoint's files, or None."""
+def find_damage(resume_point: Path) -> str | None:
+    """What is wrong with the files of a resume point, or None."""
     try:
-        manifest = read_json(checkpoint / MANIFEST)
+        manifest = read_json(resume_point / MANIFEST)
         for name in (STATE, PROGRESS):
-            if sha256_of_file(checkpoint / name) != manifest[name]:
+            if sha256_of_file(resume_point / name) != manifest[name]:
                 return f"{name} is not what {MANIFEST} says"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from saelib.language.corpus.load import TokenRows
-from saelib.transfer.config import ExperimentConfig
+from saelib.language.corpus.rows import TokenRows
+from saelib.sae.config import TrainingConfig
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
@@ -22,7 +22,7 @@ HARVEST_TOKENS = 8192  # in one forward pass, which bounds the memory of its int
 
 
 def chunk_activations(
-    model: "LanguageModel", rows: TokenRows, chunk: int, config: ExperimentConfig, layers: Sequence[int]
+    model: "LanguageModel", rows: TokenRows, chunk: int, config: TrainingConfig, layers: Sequence[int]
 ) -> Float[Tensor, "layers tokens d_model"]:
     """Residual streams (`hook_resid_post`, float32) of the rows of a chunk, in reading order, on the model's device."""
     tokens = torch.from_numpy(rows.take(chunk * config.chunk_rows, config.chunk_rows)).long()

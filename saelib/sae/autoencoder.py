@@ -3,13 +3,14 @@
 In: residual-stream vectors of one layer. Out: sparse features, reconstructions, losses and their gradients.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 CPU_TILE = 1024  # tokens whose features stay in cache between the five matrix products of a step
+SHOWN = ("d_model", "d_sae", "architecture", "arm", "source_layer", "sae_layer", "seed", "tokens")  # of an SAE
 
 
 class StepLosses(NamedTuple):
@@ -37,6 +38,9 @@ class SparseAutoencoder(nn.Module):
     gradient is kept, as in SAELens 3.14, where it enters the clipping and Adam's second moment. `b_dec` is not
     subtracted from the input. Another architecture enters as a subclass with its own `encode`, `decode` and
     `accumulate_gradients`, listed in `ARCHITECTURES` by SAELens's name.
+
+    Attributes:
+        lineage: where it comes from, as its folder says: arm, layers, seed, tokens; empty for a new one.
     """
 
     architecture = "standard"
@@ -44,10 +48,16 @@ class SparseAutoencoder(nn.Module):
     def __init__(self, d_model: int, d_sae: int) -> None:
         """Zeros of the right shapes; `random_sae` and `load_sae` fill them."""
         super().__init__()
+        self.lineage: dict[str, Any] = {}
         self.W_enc = nn.Parameter(torch.zeros(d_model, d_sae))
         self.b_enc = nn.Parameter(torch.zeros(d_sae))
         self.W_dec = nn.Parameter(torch.zeros(d_sae, d_model))
         self.b_dec = nn.Parameter(torch.zeros(d_model))
+
+    def extra_repr(self) -> str:
+        """What stands in the brackets of its `repr`: sizes, and where it comes from."""
+        known = {"d_model": self.d_model, "d_sae": self.d_sae, "architecture": self.architecture} | self.lineage
+        return ", ".join(f"{name}={known[name]}" for name in SHOWN if name in known)
 
     @property
     def d_model(self) -> int:

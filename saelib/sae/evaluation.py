@@ -43,7 +43,7 @@ class Scores:
     explained_variance: float
     """1 - sum of squared errors / sum of squared distances from the mean activation: predicting the mean gives 0."""
     l0: float
-    """Active features a token."""
+    """Active features per token."""
     l1: float
     """Sum of the features."""
     dead_latents: float

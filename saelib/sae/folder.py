@@ -54,6 +54,9 @@ def load_sae(folder: Path | str, device: str | torch.device = "cpu") -> SparseAu
     Two writings of the same function are translated: SAELens's `apply_b_dec_to_input`, by moving
     `b_dec` into the encoder's bias, and the authors' "jumprelu" whose thresholds are all zero.
 
+    Returns:
+        The SAE for reading: its weights record no gradients, and `lineage` says where it comes from.
+
     Raises:
         FileNotFoundError: a file of the folder is missing.
         ValueError: the folder holds an SAE that this library would compute differently; the message says why.
@@ -77,7 +80,9 @@ def load_sae(folder: Path | str, device: str | torch.device = "cpu") -> SparseAu
     if config.get("apply_b_dec_to_input", True):  # SAELens's default where the key is absent
         with torch.no_grad():
             sae.b_enc.sub_(sae.b_dec @ sae.W_enc)
-    return sae.to(device)
+    if (folder / LINEAGE).is_file():
+        sae.lineage = read_json(folder / LINEAGE)
+    return sae.to(device).requires_grad_(False)
 
 
 def _architecture(config: dict[str, Any], weights: dict[str, Tensor], folder: Path) -> type[SparseAutoencoder]:

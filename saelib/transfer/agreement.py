@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from saelib.results.notebook import with_interval
-from saelib.transfer.convergence import DIRECTIONS, Interval, final_rows, layer_matched, mean_with_interval
+from saelib.results.intervals import Interval, mean_with_interval
+from saelib.results.text import with_interval
+from saelib.transfer.convergence import final_rows, layer_matched
+from saelib.transfer.directions import DIRECTIONS
 
 SeedValue = Callable[[pd.DataFrame], float]  # of an evaluation table with the rows of one seed
 

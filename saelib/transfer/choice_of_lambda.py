@@ -1,21 +1,31 @@
 """How lambda and the learning rate of the `tiny` preset were chosen: `python -m saelib.transfer.choice_of_lambda`.
 
-In: the preset, and a few values of each. Out: `results/choice_of_lambda.csv`, one row a trial: how sparse, how good,
-and how far an untransferred neighbour is behind, which is the room that a transfer has to show anything.
+In: the preset, and a few values of each. Out: `results/choice_of_lambda.csv`, one row for each trial: how sparse, how
+good, and how far an untransferred neighbour is behind, which is the room that a transfer has to show anything.
 """
 
 import pandas as pd
 
-from saelib.results.values import CHOICE_COLUMNS, RESULTS
+from saelib.results.values import RESULTS
 from saelib.run.files import write_atomically
 from saelib.transfer.config import PRESETS
-from saelib.transfer.experiment import Experiment, evaluate_phase, evaluate_zero_shot, open_experiment, train_phase
+from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 
 TRIALS = ((3.0, 3e-3), (10.0, 3e-3), (30.0, 3e-3), (10.0, 1e-3))  # lambda and learning rate
 
 
+PLACE = RESULTS / "choice_of_lambda.csv"
+CHOICE_COLUMNS = ("l1_coefficient", "learning_rate", "tokens", "ce_score", "zero_shot_ce_score", "l0", "mse")
+
+
+def stored_trials() -> pd.DataFrame:
+    """The trials from which the `tiny` preset's lambda and learning rate were chosen; empty where they are not kept."""
+    return pd.read_csv(PLACE) if PLACE.is_file() else pd.DataFrame(columns=list(CHOICE_COLUMNS), dtype=float)
+
+
 def open_trial(l1_coefficient: float, learning_rate: float) -> Experiment:
-    """The scratch phase of `tiny` with one SAE a layer, scored at its end only."""
+    """The scratch phase of `tiny` with one SAE for each layer, scored at its end only."""
     scratch = PRESETS["tiny"].scratch
     return open_experiment(
         preset="tiny",
@@ -46,7 +56,7 @@ def trial(l1_coefficient: float, learning_rate: float) -> dict[str, float]:
 def main() -> None:
     """Run all trials (finished ones are read back) and write the table."""
     table = pd.DataFrame([trial(*values) for values in TRIALS])[[*CHOICE_COLUMNS, "dead_latents"]].round(4)
-    write_atomically(RESULTS / "choice_of_lambda.csv", lambda path: table.to_csv(path, index=False))
+    write_atomically(PLACE, lambda path: table.to_csv(path, index=False))
     print(table.to_string(index=False))
 
 

@@ -1,122 +1,57 @@
-"""One frozen, validated config for a whole experiment, and the presets that fill it.
+"""One frozen, checked config for a whole layer-transfer experiment, and the presets that fill it.
 
 In: a preset's name and a few overrides, as a notebook's parameters give them. Out: an `ExperimentConfig`.
 """
 
-import math
-from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from saelib.run.config import RunConfig, resolve
-
-MATMUL_PRECISIONS = ("highest", "high", "medium")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingPhase:
-    """What differs between the two training phases, `scratch` and `transfer`."""
-
-    checkpoints: tuple[int, ...]
-    """Token counts at which weights are kept; the first is 0 (the start), the last is the end of training."""
-    learning_rate: float
-    """Adam's, constant until the decay."""
-
-    @property
-    def tokens(self) -> int:
-        """Training tokens that each SAE sees."""
-        return self.checkpoints[-1]
+from saelib.sae.config import TrainingConfig, TrainingPhase
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExperimentConfig(RunConfig):
-    """Everything that decides the numbers of a run. Defaults are the paper's where it names a value.
+def _rise(layers: tuple[int, ...]) -> tuple[int, ...]:
+    if not layers or any(first >= second for first, second in pairwise(layers)):
+        raise ValueError("name at least one layer, each once, from the first to the last; None takes all")
+    return layers
 
-    The seed is that of the data order and of the first SAE; further SAE seeds count up from it.
-    """
 
+class ExperimentConfig(TrainingConfig, RunConfig):
+    """Everything that decides the numbers of a run. Defaults are the paper's where it names a value."""
+
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = RunConfig.WITHOUT_EFFECT
+
+    seed: NonNegativeInt
+    """Of the order of the data and of the first SAE; further SAE seeds count up from it."""
     language_model: str
     """ "embedded", a folder, or a Hugging Face name."""
     revision: str | None = None
     """Commit or tag of a hub model; None takes its main branch."""
     corpus: str
     """ "docstrings", the path of a .txt file, or a Hugging Face data set with a `tokens` column."""
-    context_length: int
-    """Tokens in a row."""
-    layers: tuple[int, ...] | None = None
+    layers: Annotated[tuple[NonNegativeInt, ...], AfterValidator(_rise)] | None = None
     """Layers whose residual stream gets an SAE; None takes all. Transfer goes between neighbours in this list."""
-    expansion_factor: int = 8
-    """d_sae / d_model."""
-    sae_seeds: int
+    sae_seeds: PositiveInt
     """SAEs for each layer and arm, from different random starts, trained on the same batches."""
-    batch_tokens: int = 4096
-    """Tokens in an optimiser step."""
-    chunk_rows: int
-    """Rows whose activations are in memory at once, and within which they are shuffled."""
-    l1_coefficient: float = 1.0
-    """lambda, weight of the L1 penalty against the squared error summed over d_model."""
-    l1_warm_up_share: float = 0.05
-    """Share of the steps over which lambda grows from 0."""
-    learning_rate_decay_share: float = 0.2
-    """Share of the steps, at the end, over which the learning rate falls to 0."""
-    adam_betas: tuple[float, float] = (0.0, 0.999)
-    """Adam's decay rates."""
-    gradient_clip: float = 1.0
-    """Largest norm of one SAE's gradient."""
-    matmul_precision: str = "highest"
-    """Of the SAEs' matrix products, as in `torch.set_float32_matmul_precision`: "highest" is float32, as in the paper;
-    "high" and "medium" let the hardware round to TF32 or bfloat16 inside a product, which is faster."""
     scratch: TrainingPhase
     """Phase 1: every layer from a random start."""
     transfer: TrainingPhase
     """Phase 2: forward and backward transfers, and their control from the random start."""
-    control_learning_rate: float
+    control_learning_rate: PositiveFloat
     """Adam's for the control: what is right from a random start, not for a transfer."""
-    held_out_rows: int
+    held_out_rows: PositiveInt
     """Rows on which every SAE is scored; never trained on."""
-    evaluation_batch_rows: int
+    evaluation_batch_rows: PositiveInt
     """Rows in one forward pass of the evaluation; no result depends on it."""
     device: str = "auto"
     """ "auto" (cuda, mps or cpu, whichever is there), or one of them."""
 
-    def __post_init__(self) -> None:
-        """Refuse contradictions.
-
-        Raises:
-            ValueError: with the field, its value and what would be right.
-        """
-        super().__post_init__()
-        positive = ("context_length", "expansion_factor", "sae_seeds", "batch_tokens", "chunk_rows", "held_out_rows",
-                    "evaluation_batch_rows", "gradient_clip")  # fmt: skip
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)!r}: must be above 0")
-        if not 0 <= self.l1_coefficient < math.inf:
-            raise ValueError(f"l1_coefficient={self.l1_coefficient}: must be finite and not negative")
-        for name in ("l1_warm_up_share", "learning_rate_decay_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)!r}: is a share of the steps, between 0 and 1")
-        if self.matmul_precision not in MATMUL_PRECISIONS:
-            raise ValueError(
-                f"matmul_precision={self.matmul_precision!r}: choose one of {', '.join(MATMUL_PRECISIONS)}"
-            )
-        if self.chunk_tokens % self.batch_tokens:
-            raise ValueError(
-                f"batch_tokens={self.batch_tokens} does not divide a chunk of chunk_rows={self.chunk_rows} x "
-                f"context_length={self.context_length} = {self.chunk_tokens} tokens"
-            )
-        for name in ("scratch", "transfer"):
-            self._check_checkpoints(name, getattr(self, name).checkpoints)
-
-    def _check_checkpoints(self, name: str, checkpoints: tuple[int, ...]) -> None:
-        if len(checkpoints) < 2 or checkpoints[0] != 0 or list(checkpoints) != sorted(set(checkpoints)):
-            raise ValueError(f"{name}.checkpoints={checkpoints}: start at 0 and rise")
-        if off := [tokens for tokens in checkpoints if tokens % self.chunk_tokens]:
-            raise ValueError(f"{name}.checkpoints: {off} are no multiples of a chunk's {self.chunk_tokens} tokens")
-
-    @property
-    def chunk_tokens(self) -> int:
-        """Tokens whose activations are in memory at once."""
-        return self.chunk_rows * self.context_length
+    @model_validator(mode="after")
+    def _checkpoints_end_chunks(self) -> Self:
+        self.check_phases(scratch=self.scratch, transfer=self.transfer)
+        return self
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -133,7 +68,7 @@ def checkpoint_grid(chunk_tokens: int, first: int, even: int, steps: int) -> tup
 TINY_CHUNK, SMOKE_CHUNK, PYTHIA_CHUNK = 64 * 256, 16 * 64, 104 * 1024
 
 PRESETS: dict[str, ExperimentConfig] = {
-    # The default: minutes on two CPU cores. Notebook 02 says how its numbers were chosen.
+    # The default: minutes on two CPU cores. 11_scratch_saes says how its numbers were chosen.
     "tiny": ExperimentConfig(
         preset="tiny",
         run="tiny",
@@ -190,5 +125,5 @@ PRESETS: dict[str, ExperimentConfig] = {
 
 
 def resolve_config(**parameters: Any) -> ExperimentConfig:
-    """A preset of `PRESETS` with overrides, checked by `run_config.resolve`, whose arguments and errors these are."""
+    """A preset of `PRESETS` with overrides, checked by `run.config.resolve`, whose arguments and errors these are."""
     return resolve(PRESETS, **parameters)

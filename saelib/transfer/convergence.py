@@ -6,46 +6,14 @@ within each seed, and its interval is Student's t over seeds, two-sided 95%.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-DIRECTIONS = ("forward", "backward")
-CONFIDENCE = 0.95
+from saelib.results.intervals import summarise
+from saelib.transfer.directions import DIRECTIONS
+
 TARGETS = {"ce_score": "rises", "loss": "falls"}  # metric whose final scratch value is the target, and its direction
-
-
-class Interval(NamedTuple):
-    """A mean with its 95% interval; the bounds are NaN where there is one value only."""
-
-    mean: float
-    low: float
-    high: float
-    count: int  # type: ignore[assignment]  # a tuple's own method of that name is not needed
-
-
-def mean_with_interval(values: Sequence[float]) -> Interval:
-    """Mean and Student-t interval of independent values (one a seed)."""
-    from scipy import stats
-
-    array = np.asarray(values, float)
-    mean = float(array.mean())
-    if len(array) < 2:
-        return Interval(mean, math.nan, math.nan, len(array))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
-    return Interval(mean, mean - half, mean + half, len(array))
-
-
-def summarise(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Mean over layers within each seed, then mean and interval over seeds, for every group of `by`."""
-    seeds = table.groupby([*by, "seed"], observed=True)[value].mean().reset_index()
-    rows = [
-        dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
-        | mean_with_interval(group[value])._asdict()
-        for key, group in seeds.groupby(by, observed=True, sort=False)
-    ]
-    return pd.DataFrame(rows)
 
 
 def trained_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +63,7 @@ def normalised_scores(evaluation: pd.DataFrame) -> pd.DataFrame:
     0 is the untrained source at the new layer, 1 the layer's own finished scratch SAE. Where zero shot is almost as
     good as scratch the ratio is unstable; its denominator is kept in the column `span`.
     """
-    transfers = evaluation[evaluation["arm"].isin(DIRECTIONS)]
+    transfers = evaluation[evaluation["arm"].isin([*DIRECTIONS])]
     zero = evaluation[evaluation["arm"] == "zero_shot"].rename(columns={"ce_score": "zero_shot"})
     none = final_rows(evaluation).query("arm == 'scratch'").rename(columns={"ce_score": "scratch"})
     keys = ["act_layer", "seed"]

@@ -4,13 +4,13 @@ In: a config, the model's sizes, and the wall times that training noted. Out: on
 of [a, b] and [b, c] counts 2abc; element-wise work, softmax and the optimiser are left out, being small beside it.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from saelib.transfer.convergence import DIRECTIONS
+from saelib.run.timing import read_intervals
+from saelib.transfer.directions import DIRECTIONS
 
 if TYPE_CHECKING:
     from saelib.transfer.experiment import Experiment
@@ -36,7 +36,7 @@ def language_model_flops_per_token(block_weights: int, blocks: int, d_model: int
 def compute_ledger(experiment: "Experiment") -> pd.DataFrame:
     """FLOPs of each arm, summed over its SAEs, for each seed.
 
-    The language-model pass is shared by all SAEs of a phase; `lm_flops_alone` is what one SAE an arm would pay if it
+    The language-model pass is shared by all SAEs of a phase; `lm_flops_alone` is what one SAE of an arm would pay if it
     harvested alone up to its own layer, as the authors' one-run-an-SAE scripts do.
 
     Returns:
@@ -70,24 +70,43 @@ def compute_ledger(experiment: "Experiment") -> pd.DataFrame:
     table = pd.DataFrame(rows)
     table["total_flops"] = table["sae_flops"] + table["lm_flops_shared"]
     a_scratch_sae = table["total_flops"].iloc[0] // table["saes"].iloc[0]
-    table["source_flops"] = a_scratch_sae * table["saes"].where(table["arm"].isin(DIRECTIONS), 0)
+    table["source_flops"] = a_scratch_sae * table["saes"].where(table["arm"].isin([*DIRECTIONS]), 0)
     return table.assign(total_with_source=table["total_flops"] + table["source_flops"])
 
 
-def wall_times(checkpoints: Path) -> pd.DataFrame:
-    """Seconds of each phase by the notes of its resume points, and SAE-tokens a second.
+def cost_table(ledger: pd.DataFrame) -> pd.DataFrame:
+    """A ledger for readers: FLOPs in billions, and the whole as a multiple of scratch for the same number of SAEs.
 
     Args:
-        checkpoints: the run's `checkpoints` folder.
+        ledger: what `compute_ledger` gave.
+
+    Returns:
+        arm, saes, tokens; SAEs, language model, total and with source (billions of FLOPs); total / scratch and
+        with source / scratch.
     """
-    lines = [
-        json.loads(line)
-        for path in sorted(checkpoints.glob("*/timing.jsonl"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
-    if not lines:
+    scratch = ledger[ledger["arm"] == "scratch"].iloc[0]
+    a_scratch_sae = scratch["total_flops"] / scratch["saes"]
+    shown = {"SAEs": "sae_flops", "language model": "lm_flops_shared", "total": "total_flops",
+             "with source": "total_with_source"}  # fmt: skip
+    return ledger[["arm", "saes", "tokens"]].assign(
+        **{name: ledger[column] / 1e9 for name, column in shown.items()},
+        **{
+            f"{name} / scratch": ledger[shown[name]] / ledger["saes"] / a_scratch_sae
+            for name in ("total", "with source")
+        },
+    )
+
+
+def wall_times(resume_points: Path) -> pd.DataFrame:
+    """Seconds of each phase by the notes of its resume points, and SAE-tokens per second.
+
+    Args:
+        resume_points: the run's folder of that name.
+    """
+    intervals = read_intervals(resume_points)
+    if not intervals:
         return pd.DataFrame(columns=["phase", "device", "seconds", "sae_tokens", "sae_tokens_per_second"])
-    notes = pd.DataFrame(lines)
+    notes = pd.DataFrame(intervals)
     notes["sae_tokens"] = notes["saes"] * (notes["to_tokens"] - notes["from_tokens"])
     table = notes.groupby(["phase", "device"], as_index=False)[["seconds", "sae_tokens"]].sum()
     return table.assign(sae_tokens_per_second=table["sae_tokens"] / table["seconds"])

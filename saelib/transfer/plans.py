@@ -6,10 +6,9 @@ the layer after, in the list of layers; the source is always a finished scratch 
 
 from collections.abc import Sequence
 
-from saelib.sae.training.trainee import SaePlan
+from saelib.sae.training.plan import SaePlan
 from saelib.transfer.config import ExperimentConfig
-
-NEIGHBOUR = {"forward": -1, "backward": +1}  # where the source stands in the list of layers
+from saelib.transfer.directions import DIRECTIONS
 
 
 def scratch_plans(layers: Sequence[int], config: ExperimentConfig) -> list[SaePlan]:
@@ -28,7 +27,7 @@ def transfer_plans(layers: Sequence[int], config: ExperimentConfig) -> list[SaeP
             source_layer=layers[position + offset],
             source_tokens=config.scratch.tokens,
         )
-        for arm, offset in NEIGHBOUR.items()
+        for arm, offset in DIRECTIONS.items()
         for position, layer in enumerate(layers)
         for seed in config.seeds
         if 0 <= position + offset < len(layers)

@@ -1,23 +1,29 @@
-"""A copy of the project's batch files in another folder, so that a test's batch run touches nothing in this one."""
+"""A copy of the project's batch files in another folder, so that a test's batch run touches nothing in this one.
+
+Also small notebooks to put there in place of the real ones.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from saelib.batch.notebooks import NOTEBOOKS
 from saelib.run.files import PROJECT
 
-NOTEBOOKS = (
-    "01_language_model",
-    "02_scratch_saes",
-    "03_layer_transfer",
-    "04_convergence",
-    "06_htest_items",
-    "07_htest_accuracy",
-    "08_htest_ablations",
-    "09_report",
-)
+NAMES = tuple(notebook.name for notebook in NOTEBOOKS)
+PARAMETERS = 'preset = "tiny"\nrun = "tiny"\nseed = 0'
+BODY = """\
+import json
+from ipykernel.connect import get_connection_info
+print(repr(preset), repr(run), repr(seed), json.loads(get_connection_info())["transport"])"""
+MAY_TAKE = 300  # seconds; a busy machine starts a kernel slowly
 FROM_AN_OUTER_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
 
 
@@ -59,3 +65,22 @@ class BatchProject:
         with self.start(*settings, snakemake=snakemake) as process:
             printed, _ = process.communicate()
         return process.returncode, printed
+
+
+def write_notebook(path: Path, body: str = BODY) -> None:
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    cells = [new_markdown_cell("# A notebook"), parameters, new_code_cell(body)]
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+def printed_by(notebook: Path) -> str:
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + MAY_TAKE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from saelib.run.files import PROJECT
+from saelib.language.embedded import EMBEDDED_FOLDER
 
 MODEL = "served"  # what the server calls its model: the folder's name, seen from where it was started
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
@@ -23,7 +23,7 @@ SECONDS_TO_START = 180
 
 def save_chat_model(folder: Path) -> None:
     """The embedded model, with a chat template that adds a line break and nothing else."""
-    shutil.copytree(PROJECT / "saelib" / "embedded" / "model", folder)
+    shutil.copytree(EMBEDDED_FOLDER, folder)
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(config | {"chat_template": PLAIN_TEMPLATE}), encoding="utf-8")

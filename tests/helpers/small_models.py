@@ -70,6 +70,11 @@ def random_rows(rows: int, context: int = CONTEXT, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, VOCABULARY, (rows, context), dtype=np.int32)
 
 
+def close(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Equal up to float32 rounding, measured against the size of the values."""
+    return torch.allclose(first, second, rtol=0, atol=2e-6 * float(second.abs().max()))
+
+
 def cache_hub_model(hub: Path, name: str, architecture: str = "gpt_neox") -> Path:
     """Put a random model into a hub cache as if it had been downloaded; returns its snapshot folder."""
     return save_small_model(_snapshot(hub, f"models--{name.replace('/', '--')}"), architecture)

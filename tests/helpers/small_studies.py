@@ -27,7 +27,7 @@ def few_items() -> tuple[Item, ...]:
 @functools.cache
 def items_of_two_sets() -> tuple[Item, ...]:
     """The fresh items behind others, all of whose texts begin in "Other"."""
-    others = [replace(item, version=OTHER, text=f"Other {item.text}") for item in few_items()]
+    others = [replace(item, item_set=OTHER, text=f"Other {item.text}") for item in few_items()]
     return (*others, *few_items())
 
 
@@ -37,6 +37,7 @@ def small_study(
     """A study of the preset "smoke" in the runs folder `runs`, its items made already."""
     monkeypatch.setenv("SAELIB_RUNS", str(runs))
     study = open_study(**({"preset": "smoke", "run": "small", "test_items": TEST_ITEMS} | parameters))
+    study.claim()
     write_items(study.items_path, few_items() if items is None else items)
     return study
 

@@ -1,17 +1,17 @@
 """A language model, rows and a config small enough that a whole training phase takes a moment."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from saelib.language.corpus.load import ShuffledRows
+from saelib.language.corpus.rows import ShuffledRows
 from saelib.language.model import LanguageModel
-from saelib.sae.training.trainee import PhaseFolders
-from saelib.transfer.config import PRESETS, ExperimentConfig, TrainingPhase
+from saelib.sae.config import TrainingPhase
+from saelib.sae.training.plan import PhaseFolders
+from saelib.transfer.config import PRESETS, ExperimentConfig
 
 
 class ToyModel(LanguageModel):
@@ -33,8 +33,7 @@ class ToyModel(LanguageModel):
 
 def toy_config(**changes: Any) -> ExperimentConfig:
     """Four chunks of 64 tokens, 8 steps, checkpoints at 0, 64, 128 and 256 tokens."""
-    base = replace(
-        PRESETS["smoke"],
+    base = PRESETS["smoke"].replace(
         context_length=16,
         chunk_rows=4,
         batch_tokens=32,
@@ -42,7 +41,7 @@ def toy_config(**changes: Any) -> ExperimentConfig:
         scratch=TrainingPhase(checkpoints=(0, 64, 128, 256), learning_rate=1e-2),
         transfer=TrainingPhase(checkpoints=(0, 64, 128), learning_rate=1e-2),
     )
-    return replace(base, **changes)
+    return base.replace(**changes)
 
 
 def toy_rows(rows: int = 12, context: int = 16) -> ShuffledRows:
@@ -50,7 +49,7 @@ def toy_rows(rows: int = 12, context: int = 16) -> ShuffledRows:
 
 
 def toy_folders(base: Path, phase: str = "scratch") -> PhaseFolders:
-    return PhaseFolders(base / "saes", base / "checkpoints" / phase)
+    return PhaseFolders(base / "saes", base / "resume_points" / phase)
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

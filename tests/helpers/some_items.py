@@ -5,11 +5,14 @@ import functools
 import pytest
 
 from saelib.htest.items.item import Item
-from saelib.htest.items.official import load_official
+from saelib.htest.items.official import load_official, released_sums
 from saelib.run.files import PROJECT
 
-OFFICIAL = PROJECT.parent / "shared" / "htest_official"  # the authors' released files; not part of the project
-needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason=f"{OFFICIAL} is not on this machine")
+# The authors' released files are no part of the project. They are in the cache once the experiment has run here.
+PLACES = (PROJECT / "runs" / "cache" / "htest_official", PROJECT.parent / "shared" / "htest_official")
+OFFICIAL = next((place for place in PLACES if len(list(place.rglob("*.jsonl"))) == len(released_sums())), PLACES[-1])
+NOT_HERE = f"the released H-Test items are in none of {', '.join(map(str, PLACES))}; `make reproduce` fetches them"
+needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason=NOT_HERE)
 
 
 @functools.cache
@@ -17,11 +20,11 @@ def official_items() -> tuple[Item, ...]:
     return tuple(load_official(OFFICIAL))
 
 
-def made(task: str, texts: str | list[str], label: str, split: str = "test", version: str = "made") -> list[Item]:
+def made(task: str, texts: str | list[str], label: str, split: str = "test", item_set: str = "made") -> list[Item]:
     """One item for each text, "/" between them, all with one label."""
     listed = texts.split("/") if isinstance(texts, str) else texts
-    return [Item(task, split, row, text, label, ("A", "B"), 0, version) for row, text in enumerate(listed, start=1)]
+    return [Item(task, split, row, text, label, ("A", "B"), 0, item_set) for row, text in enumerate(listed, start=1)]
 
 
-def question(text: str, options: str, label: str, row: int = 1, version: str = "made") -> Item:
-    return Item("letter_geometry", "test", row, text, label, tuple(options), 0, version)
+def question(text: str, options: str, label: str, row: int = 1, item_set: str = "made") -> Item:
+    return Item("letter_geometry", "test", row, text, label, tuple(options), 0, item_set)

@@ -1,4 +1,4 @@
-"""A program that trains the toy SAEs, for tests that kill it: `python tests/train_toy.py FOLDER`."""
+"""A program that trains the toy SAEs, for tests that kill it: `python -m tests.helpers.train_toy FOLDER`."""
 
 import sys
 import time

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from saelib.htest.budget import COLUMNS, affordable, api_cost
-from saelib.htest.study import Study, ask
+from saelib.htest.stages import ask
+from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
 from tests.helpers.small_studies import TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
 
@@ -58,7 +59,7 @@ def test_replies_of_another_model_save_nothing(study: Study) -> None:
 def test_every_set_of_items_counts_unless_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small_study(tmp_path, monkeypatch, items_of_two_sets())
     assert api_cost(study, [MODEL], [4])["requests"].tolist() == [2 * ALL]
-    assert api_cost(study, [MODEL], [4], versions=["fresh-1"])["requests"].tolist() == [ALL]
+    assert api_cost(study, [MODEL], [4], item_sets=["fresh-1"])["requests"].tolist() == [ALL]
 
 
 def test_models_on_this_machine_cost_nothing(study: Study) -> None:

@@ -4,7 +4,17 @@ import re
 
 import pytest
 
-from saelib.htest.config import API, CONTROL, FAMILIES, PRESETS, UNTRAINED, HTestConfig, expand, resolve_htest_config
+from saelib.htest.config import (
+    API,
+    CONTROL,
+    FAMILIES,
+    PRESETS,
+    UNTRAINED,
+    FineTuning,
+    HTestConfig,
+    expand,
+    resolve_htest_config,
+)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -58,42 +68,95 @@ def test_no_family_is_called_like_a_model_or_contains_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "error", "message"),
+    ("parameters", "message"),
     [
-        ({"preset": "large"}, ValueError, "'large' is unknown; choose one of tiny, smoke, pythia-160m"),
-        ({"model": ["embedded"]}, ValueError, "'model' is unknown; the known ones are preset, run, seed, official"),
-        ({"models": "embedded"}, TypeError, "models='embedded' is a str"),
-        ({"shots": 4}, TypeError, "shots=4 is a int"),
-        ({"shots": [4, 7]}, ValueError, "shots=[7]: shots come in pairs of A and B"),
-        ({"shots": [-2]}, ValueError, "shots=[-2]"),
-        ({"ablation_shots": [2, 3, 4]}, ValueError, "ablation_shots=[3]"),
-        ({"shots": [4.0]}, TypeError, "shots=[4.0]"),
-        ({"shots": []}, ValueError, "shots is empty: name at least one"),
-        ({"models": []}, ValueError, "models is empty"),
-        ({"family": []}, ValueError, "family is empty"),
-        ({"ablation_shots": []}, ValueError, "ablation_shots=()"),
-        ({"ablation_shots": [0, 4]}, ValueError, "name two numbers above 0 to compare"),
-        ({"form": "letter_geometry"}, ValueError, "form='letter_geometry': choose auto, chat or completion"),
-        ({"test_items": 0}, ValueError, "test_items=0: must be an even number above 0"),
-        ({"test_items": 5}, ValueError, "test_items=5"),
-        ({"chain_of_thought_items": 3}, ValueError, "chain_of_thought_items=3"),
-        ({"chain_of_thought_tokens": -2}, ValueError, "chain_of_thought_tokens=-2"),
-        ({"temperature": -0.1}, ValueError, "temperature=-0.1"),
-        ({"temperature": float("nan")}, ValueError, "temperature=nan"),
-        ({"shuffles": -1}, ValueError, "shuffles=-1"),
-        ({"api_requests": -1}, ValueError, "api_requests=-1"),
-        ({"api_requests": "all"}, TypeError, "api_requests='all' is a str"),
-        ({"run": "../else"}, ValueError, "run='../else'"),
-        ({"seed": -1}, ValueError, "seed=-1"),
-        ({"fine_tuning": {"epochs": 0}}, ValueError, "epochs=0: must be at least 1"),
-        ({"fine_tuning": {"seed": 3}}, ValueError, "fine_tuning.seed=3: the run's own seed decides"),
-        ({"fine_tuning": {"epoch": 1}}, ValueError, "'epoch' is unknown"),
-        ({"fine_tuning": 3}, TypeError, "fine_tuning=3"),
+        ({"preset": "large"}, "preset='large' is unknown; choose one of tiny, smoke, pythia-160m"),
+        ({"model": ["embedded"]}, "'model' is unknown; did you mean models?"),
+        ({"models": "embedded"}, "models='embedded': should be a list"),
+        ({"models": ["embedded", 3]}, "models=['embedded', 3]: entry 2 should be a text"),
+        ({"models": []}, "models=[]: name at least one"),
+        ({"family": []}, "family=[]: name at least one"),
+        ({"shots": 4}, "shots=4: should be a list"),
+        ({"shots": [4, 7]}, "shots=[4, 7]: entry 2 should be an even number, half of it for A and half for B"),
+        ({"shots": [-2]}, "shots=[-2]: entry 1 should be greater than or equal to 0"),
+        ({"shots": [4.0]}, "shots=[4.0]: entry 1 should be a whole number"),
+        ({"shots": []}, "shots=[]: name at least one number of shots"),
+        ({"ablation_shots": [2, 3, 4]}, "ablation_shots=[2, 3, 4]: entry 2 should be an even number"),
+        ({"ablation_shots": []}, "ablation_shots=[]: name two numbers above 0 to compare"),
+        ({"ablation_shots": [0, 4]}, "ablation_shots=[0, 4]: name two numbers above 0 to compare"),
+        ({"form": "letter_geometry"}, "form='letter_geometry': should be 'auto', 'chat' or 'completion'"),
+        ({"test_items": 0}, "test_items=0: should be greater than 0"),
+        ({"test_items": 5}, "test_items=5: should be an even number"),
+        ({"chain_of_thought_items": 3}, "chain_of_thought_items=3: should be an even number"),
+        ({"chain_of_thought_tokens": -2}, "chain_of_thought_tokens=-2: should be greater than 0"),
+        ({"temperature": -0.1}, "temperature=-0.1: should be greater than or equal to 0"),
+        ({"temperature": 10.0}, "temperature=10.0: should be less than 10"),
+        ({"temperature": float("nan")}, "temperature=nan: should be a finite number"),
+        ({"shuffles": -1}, "shuffles=-1: should be"),
+        ({"api_requests": -1}, "api_requests=-1: should be"),
+        ({"api_requests": "all"}, "api_requests='all': should be a whole number"),
+        ({"api_log_probabilities": 1}, "api_log_probabilities=1: should be True or False"),
+        ({"run": "../else"}, "run='../else': use letters"),
+        ({"seed": -1}, "seed=-1: should be"),
+        ({"fine_tuning": {"epochs": 0}}, "fine_tuning.epochs=0: should be greater than 0"),
+        ({"fine_tuning": {"seed": 3}}, "fine_tuning.seed=3: the run's own seed decides; leave it out"),
+        ({"fine_tuning": {"epoch": 1}}, "'fine_tuning.epoch' is unknown; did you mean epochs?"),
+        ({"fine_tuning": 3}, "fine_tuning=3: should name fields and their values"),
     ],
 )
-def test_mistakes_are_named(parameters: dict, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=re.escape(message)):
+def test_mistakes_are_named_with_what_would_be_right(parameters: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as refused:
         resolve_htest_config(**parameters)
+    assert message in str(refused.value).splitlines()[0]
+
+
+def test_several_mistakes_are_named_at_once() -> None:
+    with pytest.raises(ValueError, match="shots") as refused:
+        resolve_htest_config(shots=[4, 7], form="poem", tasks=3, fine_tuning={"warm_up": 1.5, "epochs": 0})
+    begins = [line.split(":")[0] for line in str(refused.value).splitlines()]
+    assert begins[:4] == ["shots=[4, 7]", "form='poem'", "fine_tuning.epochs=0", "fine_tuning.warm_up=1.5"]
+    assert "'tasks' is unknown" in begins[4]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"items": 0}, {"epochs": 0}, {"batch_size": 0}, {"evaluations_per_epoch": 0}, {"learning_rate": 0.0},
+     {"learning_rate": float("nan")}, {"weight_decay": -0.1}, {"seed": -1}, {"warm_up": 1.0}],
+)  # fmt: skip
+def test_a_recipe_that_cannot_be_is_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        FineTuning(**wrong)
+
+
+def test_the_probes_are_scored_before_at_even_distances_and_at_the_end() -> None:
+    recipe = FineTuning(items=1000, epochs=3, batch_size=32, evaluations_per_epoch=4)
+    assert recipe.steps_per_epoch == 32
+    assert recipe.evaluated_steps == [0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96]
+    assert FineTuning(items=4, epochs=2, batch_size=4, evaluations_per_epoch=3).evaluated_steps == [0, 1, 2]
+
+
+def test_every_field_has_a_sentence_in_its_schema() -> None:
+    for config in (HTestConfig, FineTuning):
+        assert all(field.description for field in config.model_fields.values())
+    assert HTestConfig.model_json_schema()["properties"]["form"]["enum"] == ["auto", "chat", "completion"]
+
+
+def test_nobody_changes_a_config() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        PRESETS["smoke"].shots = (2,)
+
+
+# What results/ and the runs of earlier releases carry.
+HASHES = {
+    "tiny": "feaa73c329c3b0de0e7bcdc6202c3e017d9bdedc29f4ffb1c52fcb48b0a9c58e",
+    "smoke": "76188fc60579bc1385f4709442b00c15abe55529fdd27487f053e5fffaba232d",
+    "pythia-160m": "9bc2b0e02f34847836269bd8e52ca1d4bad03bb0ebd12fb0a0546291eee98f86",
+}
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_the_hash_of_a_preset_stays_as_it_was(name: str) -> None:
+    assert PRESETS[name].sha256() == HASHES[name]
 
 
 def test_json_lists_whole_numbers_and_parts_of_the_recipe_fit() -> None:

@@ -9,7 +9,8 @@ from saelib.htest.asking.prompts import render
 from saelib.htest.asking.replies import Condition
 from saelib.htest.engines.api import ApiEngine
 from saelib.htest.respondents import ApiSettings, local_respondent, open_respondent, token_counter, untrained_twin
-from saelib.language.model import LanguageModel, load_language_model
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
 from tests.helpers.made_items import letter_tokenizer, made_items
 from tests.helpers.small_models import small_model
 

@@ -13,20 +13,19 @@ from saelib.htest.config import CONTROL
 from saelib.htest.engines.controls import CONTROLS
 from saelib.htest.items.generators import fresh_items
 from saelib.htest.items.item import Item, read_items, select, write_items
-from saelib.htest.items.official import VERSION as OFFICIAL_VERSION
+from saelib.htest.items.official import ITEM_SET as OFFICIAL_SET
 from saelib.htest.respondents import ApiSettings, Respondent
-from saelib.htest.study import (
-    Study,
+from saelib.htest.stages import (
     ask,
     ask_controls,
     ask_items,
     ask_letter_geometry,
     ask_models,
     condition_of,
-    open_study,
     stored_count,
     stored_replies,
 )
+from saelib.htest.study import Study, open_study
 from saelib.htest.tasks import TASKS
 from saelib.run.files import read_json
 from tests.helpers.small_studies import OTHER, TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
@@ -63,6 +62,64 @@ def test_a_run_has_a_config_and_refuses_another(study: Study) -> None:
     assert again.config.api_requests == 9
 
 
+def test_a_run_can_be_opened_anew_with_another_config_until_something_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    first = open_study(preset="smoke", run="x", shots=[2], test_items=2)
+    study = open_study(preset="smoke", run="x", shots=[4], test_items=2)
+    assert list(tmp_path.iterdir()) == []
+    ask(study, respondent(Listener()), 4, ["rhyme"])
+    assert read_json(study.config_path)["shots"] == [4]
+    with pytest.raises(FileExistsError, match=r"shots was \[4\], is \[2\]\); name another run"):
+        open_study(preset="smoke", run="x", shots=[2], test_items=2)
+    engine = Listener()
+    with pytest.raises(FileExistsError, match="shots was"):  # it was opened before the other one claimed the run
+        ask(first, respondent(engine), 2, ["rhyme"])
+    assert engine.items == []
+
+
+def test_items_that_cannot_be_made_claim_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
+    study = open_study(preset="smoke", run="x", official=str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        _ = study.items
+    assert not study.folder.exists()
+    assert open_study(preset="smoke", run="x").items
+
+
+def test_the_run_is_claimed_before_its_first_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    study = open_study(preset="smoke", run="x", test_items=2)
+    assert study.items
+    written = sorted((study.folder / "htest").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.name for path in written] == ["config.json", "items.jsonl"]
+    times = [path.stat().st_mtime_ns for path in written]
+    study.claim()  # again, and nothing changes
+    assert [path.stat().st_mtime_ns for path in written] == times
+
+
+def test_a_study_is_shown_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    study = open_study(preset="smoke", run="x", models=["embedded", "my/model"], test_items=2)
+    assert repr(study) == "Study(preset smoke, run x, models embedded, my/model; items not made yet)"
+    assert list(tmp_path.iterdir()) == []  # to show it makes nothing
+    assert study.items
+    assert repr(study) == "Study(preset smoke, run x, models embedded, my/model; items fresh-1)"
+
+
+def test_a_run_of_an_earlier_release_goes_on(study: Study) -> None:
+    """Its files call a set of items "version"."""
+    first, second = Listener(), Listener(lambda item: "B")
+    told = ask(study, respondent(first), 4)
+    for path in (study.folder / "htest").rglob("*.jsonl"):
+        path.write_text(path.read_text(encoding="utf-8").replace('"item_set": ', '"version": '), encoding="utf-8")
+    again = open_study(preset="smoke", run="small", test_items=TEST_ITEMS)
+    assert again.items == study.items
+    assert ask(again, respondent(second), 4) == told
+    assert second.items == []
+
+
 def test_an_unknown_parameter_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
     with pytest.raises(ValueError, match="'shot' is unknown"):
@@ -75,11 +132,11 @@ def test_official_items_in_the_cache_make_the_main_table(tmp_path: Path, monkeyp
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
     folder = tmp_path / "cache" / "htest_official"
     folder.mkdir(parents=True)
-    for path in OFFICIAL.glob("*/*.jsonl"):
+    for path in OFFICIAL.rglob("*.jsonl"):
         shutil.copyfile(path, folder / path.name)
     parameters = {"preset": "smoke", "run": "both", "official": "auto", "test_items": 2}
     study = open_study(**parameters)
-    assert study.versions == (OFFICIAL_VERSION, "fresh-1")
+    assert study.item_sets == (OFFICIAL_SET, "fresh-1")
     assert study.has_official
     assert study.items[: len(official_items())] == list(official_items())
     shutil.rmtree(folder)
@@ -92,7 +149,7 @@ def test_without_official_items_the_fresh_ones_stand_alone(
 ) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
     study = open_study(preset="smoke", run="alone", official=choice, test_items=2)
-    assert study.versions == ("fresh-1",)
+    assert study.item_sets == ("fresh-1",)
     assert not study.has_official
 
 
@@ -182,14 +239,14 @@ def test_folders_of_conditions_say_who_was_asked_and_how(study: Study) -> None:
 def test_shots_are_those_of_the_same_set_of_items(two_sets: Study) -> None:
     engine = Listener()
     ask(two_sets, respondent(engine), 4, ["rhyme"])
-    assert [call[0].version for call in engine.items] == [OTHER, "fresh-1"]
+    assert [call[0].item_set for call in engine.items] == [OTHER, "fresh-1"]
     assert [prompt.text.count('"Other ') for prompt in engine.prompts] == [5] * TEST_ITEMS + [0] * TEST_ITEMS
 
 
 def test_one_set_of_items_may_be_asked_alone(two_sets: Study) -> None:
     engine = Listener()
-    replies = ask(two_sets, respondent(engine), 0, versions=["fresh-1"])
-    assert {reply.item.version for reply in replies} == {"fresh-1"}
+    replies = ask(two_sets, respondent(engine), 0, item_sets=["fresh-1"])
+    assert {reply.item.item_set for reply in replies} == {"fresh-1"}
     assert engine.asked == len(TASKS) * TEST_ITEMS
 
 
@@ -210,7 +267,7 @@ def test_more_shots_than_there_are_are_refused(study: Study) -> None:
 
 def test_items_of_a_caller_are_asked_once_too(study: Study) -> None:
     engine = Listener()
-    items = [replace(item, version="mine") for item in select(study.items, "rhyme", "test")]
+    items = [replace(item, item_set="mine") for item in select(study.items, "rhyme", "test")]
     condition = condition_of(study, respondent(engine), "bare", 0)
     first = ask_items(study, respondent(engine), condition, items, [])
     assert first == ask_items(study, respondent(engine), condition, items, [])

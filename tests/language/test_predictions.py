@@ -1,4 +1,4 @@
-"""What notebook 01 shows of the model, and the plain ways that notebooks check the fast ones with."""
+"""What the notebook of the language model shows of its predictions."""
 
 import math
 from pathlib import Path
@@ -7,20 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from saelib.language.model import LanguageModel, load_language_model
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
 from saelib.language.predictions import greedy_continuation, loss_by_position, next_token_table, unigram_loss
-from saelib.language.residuals import residual_geometry
-from saelib.sae.autoencoder import random_sae
-from saelib.sae.evaluation import evaluate
-from saelib.sae.reference import (
-    counted_sae_flops,
-    gpt_neox_parameters,
-    plain_angular_distance,
-    plain_loss,
-    plain_scores,
-    shared_rows,
-)
-from saelib.transfer.ledger import sae_flops_per_token
+from saelib.language.reference import plain_loss
 
 ROWS = np.random.default_rng(0).integers(1, 320, (3, 24), dtype=np.int32)
 
@@ -57,26 +47,3 @@ def test_greedy_continuation_takes_the_likeliest_each_time(model: LanguageModel)
     for _ in range(3):
         tokens.append(int(model.logits(torch.tensor([tokens]))[0, -1].argmax()))
     assert greedy_continuation(model, ROWS[0, :5], 3) == model.tokenizer.decode(tokens[5:])
-
-
-def test_plain_scores_are_the_evaluations(model: LanguageModel) -> None:
-    sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(0))
-    fast, plain = evaluate([(sae, 1)], model, ROWS, batch_rows=2)[0], plain_scores(model, sae, 1, ROWS)
-    for name, value in plain._asdict().items():
-        assert getattr(fast, name) == pytest.approx(value, rel=1e-3), name
-
-
-def test_plain_angular_distance_is_the_geometrys(model: LanguageModel) -> None:
-    fast = residual_geometry(model, ROWS[:1], [0, 2], batch_rows=1).angular_distance[0, 1]
-    assert fast == pytest.approx(plain_angular_distance(model, ROWS[:1], (0, 2)), abs=1e-5)
-
-
-def test_closed_forms(model: LanguageModel) -> None:
-    assert gpt_neox_parameters(model.vocabulary, model.n_layers, model.d_model) == model.parameters
-    assert gpt_neox_parameters(50_304, 12, 768) == 162_322_944  # Pythia-160M, as its authors count it
-    assert counted_sae_flops(16, 64) == sae_flops_per_token(16, 64)
-
-
-def test_shared_rows() -> None:
-    assert shared_rows(ROWS, ROWS[1:]) == 2
-    assert shared_rows(ROWS, ROWS + 1) == 0

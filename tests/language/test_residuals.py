@@ -11,7 +11,7 @@ from saelib.language.residuals import angular_distance, residual_geometry
 
 
 class FixedStreams:
-    """Stands in for a language model: its residual stream is a table look-up, one table a layer."""
+    """Stands in for a language model: its residual stream is a table look-up, one table for each layer."""
 
     device = torch.device("cpu")
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 from benchmarks.workload import MODEL_FOLDER, ROWS_FILE, Workload, build_random_model
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 from saelib.run.files import PROJECT
 from saelib.sae.autoencoder import SparseAutoencoder
 from saelib.sae.folder import save_sae

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 
 
 def main() -> None:

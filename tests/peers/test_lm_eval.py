@@ -13,7 +13,7 @@ from saelib.htest.asking.replies import Condition
 from saelib.htest.engines.local import LocalEngine
 from saelib.htest.items.item import Item
 from saelib.language.embedded import EMBEDDED_FOLDER
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 from tests.helpers.made_items import made_items
 
 SHOTS, TASK_NAMES = 4, ("uppercase", "rhyme")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 from saelib.sae.evaluation import Scores, evaluate
 from saelib.sae.folder import load_sae
 from tests.peers.conftest import LAYER

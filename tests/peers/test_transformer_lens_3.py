@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 
 
 @pytest.mark.parametrize("prefix", ["", "bridge_"])

@@ -1,34 +1,26 @@
-"""What notebooks say is what the numbers are."""
+"""Numbers and names in words."""
 
 import math
 
 import pandas as pd
 import pytest
 
-from saelib.results import notebook as narrative
-from saelib.results.notebook import (
-    check,
-    interval_table,
-    metric_table,
-    show_table,
-    thousands,
-    tokens_table,
-    with_interval,
-)
-from saelib.transfer.convergence import Interval
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    texts: list[str] = []
-    monkeypatch.setattr(narrative, "say", texts.append)
-    return texts
+from saelib.results.intervals import Interval
+from saelib.results.text import escape_markdown, thousands, with_interval
 
 
 def test_intervals_in_words() -> None:
     assert with_interval(Interval(0.95912, 0.957, 0.9612, 3)) == "0.959 (0.957 to 0.961)"
     assert with_interval({"mean": 0.5, "low": 0.4, "high": 0.6}, 0, percent=True) == "50% (40% to 60%)"
     assert with_interval(Interval(0.5, math.nan, math.nan, 1), 1) == "0.5"
+    assert (
+        with_interval(pd.Series({"mean": 1234.5, "low": 1000.0, "high": 2000.0}), 1) == "1,234.5 (1,000.0 to 2,000.0)"
+    )
+
+
+def test_nothing_is_minus_zero() -> None:
+    assert with_interval(Interval(-0.0001, -0.0004, 0.0001, 3)) == "0.000 (0.000 to 0.000)"
+    assert with_interval(Interval(-0.001, -0.004, 0.001, 3), 0, percent=True) == "0% (0% to 0%)"
 
 
 @pytest.mark.parametrize(
@@ -39,39 +31,32 @@ def test_token_counts_in_words(tokens: float, text: str) -> None:
     assert thousands(tokens) == text
 
 
-def test_tables_are_markdown_with_every_sign_kept(said: list[str]) -> None:
-    show_table(pd.DataFrame({"text": ["<|end|>", "a_b"], "n": [1234, 5], "x": [0.12345, math.nan]}), digits=2)
-    assert said[0].splitlines() == [
-        "| text | n | x |",
-        "| --- | --- | --- |",
-        "| \\<\\|end\\|\\> | 1,234 | 0.12 |",
-        "| a\\_b | 5 | - |",
-    ]
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a|b", r"a\|b"),
+        ("*bold*", r"\*bold\*"),
+        ("`code`", r"\`code\`"),
+        ("<|endoftext|>", r"\<\|endoftext\|\>"),
+        ("$x$ ~ [link](x) #1", r"\$x\$ \~ \[link\](x) \#1"),
+        ("back\\slash", r"back\\slash"),
+        ("_emphasis_", r"\_emphasis\_"),
+        ("a _b_ c", r"a \_b\_ c"),
+        ("start_vowel", "start_vowel"),
+        ("api:openai/gpt-4o_mini", "api:openai/gpt-4o_mini"),
+        ("one\ntwo\r\nthree", "one two three"),
+        ("1.5 (1.0 to 2.0), 50%", "1.5 (1.0 to 2.0), 50%"),
+    ],
+)
+def test_markdown_shows_a_text_to_the_letter(text: str, escaped: str) -> None:
+    assert escape_markdown(text) == escaped
 
 
-def test_digits_may_differ_by_metric() -> None:
-    rows = {"metric": ["mse", "l0"], "mean": [1.234, 5.678], "low": [1.0, 5.0], "high": [2.0, 6.0], "count": 3}
-    shown = interval_table(pd.DataFrame(rows), {"mse": 2, "l0": 0})
-    assert shown["mean (95% interval)"].tolist() == ["1.23 (1.00 to 2.00)", "6 (5 to 6)"]
-    assert list(shown) == ["metric", "mean (95% interval)"]
+def test_an_escaped_text_is_read_as_it_was() -> None:
+    """By another library: what JupyterLab's kin make of it."""
+    from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
-
-def test_metrics_are_averaged_over_the_rows_of_a_group() -> None:
-    rows = pd.DataFrame({"layer": [0, 0, 1], "l0": [1.0, 3.0, 5.0]})
-    assert metric_table(rows, ["layer"], {"l0": 0})["l0"].tolist() == ["2 (-11 to 15)", "5"]
-
-
-def test_tokens_to_target_name_those_that_do_not_arrive() -> None:
-    arms = ["forward"] * 2 + ["control"] * 2 + ["scratch"] * 2
-    tokens = [1000.0, 3000.0, 9000.0, math.inf, 8000.0, 8000.0]
-    needed = pd.DataFrame({"direction": "forward", "act_layer": 1, "seed": [0, 1] * 3, "arm": arms})
-    needed = needed.assign(tokens_needed=tokens, reached=[math.isfinite(needed) for needed in tokens])
-    row = tokens_table(needed).iloc[0]
-    assert (row["transfer"], row["control"], row["scratch"]) == ("2 thousand", "1 of 2 arrive", "8 thousand")
-
-
-def test_a_check_shows_both_numbers_or_stops(said: list[str]) -> None:
-    check("loss", 1.0, 1.0001, 1e-3)
-    assert "**1**" in said[0] and "1.0001" in said[0]
-    with pytest.raises(AssertionError, match="loss: 1.0 and 1.1 differ"):
-        check("loss", 1.0, 1.1, 1e-3)
+    for text in ("<|a|>", "*b* _c_ d_e", "`f` $g$ [h](i)", "#j ~k~", "l\\m"):
+        shown = markdown2html_mistune(escape_markdown(text))
+        expected = text.replace("<", "&lt;").replace(">", "&gt;")
+        assert shown.strip() == f"<p>{expected}</p>"

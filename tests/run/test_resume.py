@@ -3,31 +3,32 @@
 import pytest
 import torch
 
-from saelib.run.resume import MANIFEST, PROGRESS, STATE, load_checkpoint, save_checkpoint
+from saelib.run.resume import MANIFEST, PROGRESS, STATE, newest_resume_point, save_resume_point
 
 
 def save(folder, tokens):
-    save_checkpoint(folder, tokens, {"weights": torch.full((3,), float(tokens))}, {"tokens": tokens})
+    save_resume_point(folder, tokens, {"weights": torch.full((3,), float(tokens))}, {"tokens": tokens})
 
 
 def test_newest_is_loaded_and_two_are_kept(tmp_path):
     for tokens in (5, 10, 100):
         save(tmp_path, tokens)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "100"]
-    checkpoint = load_checkpoint(tmp_path)
-    assert checkpoint
-    assert checkpoint.progress == {"tokens": 100}
-    assert checkpoint.tensors["weights"].tolist() == [100.0] * 3
+    found = newest_resume_point(tmp_path)
+    assert found
+    assert found.folder == tmp_path / "100"
+    assert found.progress == {"tokens": 100}
+    assert found.tensors["weights"].tolist() == [100.0] * 3
 
 
-def test_no_checkpoint(tmp_path):
-    assert load_checkpoint(tmp_path / "absent") is None
+def test_no_resume_point(tmp_path):
+    assert newest_resume_point(tmp_path / "absent") is None
 
 
 def loaded_tokens(folder):
-    checkpoint = load_checkpoint(folder)
-    assert checkpoint
-    return checkpoint.progress["tokens"]
+    found = newest_resume_point(folder)
+    assert found
+    return found.progress["tokens"]
 
 
 def flip_a_byte(path):
@@ -38,7 +39,7 @@ def flip_a_byte(path):
 
 @pytest.mark.parametrize("name", [STATE, PROGRESS, MANIFEST])
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "removed", "emptied"])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, name, damage):
+def test_a_damaged_resume_point_gives_way_to_the_one_before(tmp_path, name, damage):
     save(tmp_path, 5)
     save(tmp_path, 10)
     path = tmp_path / "10" / name
@@ -50,11 +51,11 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, name, damage
         path.unlink()
     else:
         path.write_bytes(b"")
-    with pytest.warns(UserWarning, match="10 is damaged"):
+    with pytest.warns(UserWarning, match="resume point .*10 is damaged"):
         assert loaded_tokens(tmp_path) == 5
 
 
-def test_an_unfinished_write_is_not_a_checkpoint(tmp_path):
+def test_an_unfinished_write_is_not_a_resume_point(tmp_path):
     save(tmp_path, 5)
     (tmp_path / ".10.abc").mkdir()  # what a kill during a write leaves
     (tmp_path / ".10.abc" / STATE).write_bytes(b"half")

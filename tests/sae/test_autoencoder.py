@@ -1,6 +1,4 @@
-"""The SAE's arithmetic, its gradients, and its folder."""
-
-import json
+"""The SAE's arithmetic and its gradients."""
 
 import pytest
 import torch
@@ -8,15 +6,7 @@ from torch import nn
 
 from saelib.sae import autoencoder as sae_module
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
-from saelib.sae.folder import load_sae, save_sae
-
-
-def small_sae(d_model: int = 6, d_sae: int = 20, seed: int = 0) -> SparseAutoencoder:
-    sae = random_sae(d_model, d_sae, torch.Generator().manual_seed(seed))
-    with torch.no_grad():
-        sae.b_enc.normal_(0, 0.1)
-        sae.b_dec.normal_(0, 0.1)
-    return sae
+from tests.helpers.small_saes import small_sae
 
 
 def autograd_loss(sae: SparseAutoencoder, x: torch.Tensor, l1_coefficient: float) -> torch.Tensor:
@@ -97,58 +87,17 @@ def test_normalising_the_decoder_leaves_directions():
     torch.testing.assert_close(sae.W_dec.detach(), before)
 
 
-def test_folder_keeps_every_bit(tmp_path):
+def test_an_sae_says_its_sizes_and_where_it_comes_from():
     sae = small_sae()
-    save_sae(sae, tmp_path / "a", metadata={"hook_name": "blocks.3.hook_resid_post"}, lineage={"tokens": 5})
-    again = load_sae(tmp_path / "a")
-    for name, parameter in sae.named_parameters():
-        assert torch.equal(parameter, again.get_parameter(name))
-    config = json.loads((tmp_path / "a" / "cfg.json").read_text())
-    assert config["metadata"]["hook_name"] == "blocks.3.hook_resid_post"
-    assert json.loads((tmp_path / "a" / "lineage.json").read_text()) == {"tokens": 5}
-
-
-def edit_config(folder, **changes):
-    config = json.loads((folder / "cfg.json").read_text()) | changes
-    (folder / "cfg.json").write_text(json.dumps({key: value for key, value in config.items() if value != "absent"}))
-
-
-@pytest.mark.parametrize("setting", [True, "absent"])
-def test_a_subtracted_decoder_bias_is_folded_away(tmp_path, setting):
-    sae, x = small_sae(), torch.randn(10, 6)
-    expected = sae.decode(sae.encode(x - sae.b_dec))
-    save_sae(sae, tmp_path / "a")
-    edit_config(tmp_path / "a", apply_b_dec_to_input=setting)  # absent means true in SAELens
-    torch.testing.assert_close(load_sae(tmp_path / "a")(x), expected)
-
-
-def add_threshold(folder, threshold):
-    from safetensors.torch import load_file, save_file
-
-    save_file(
-        load_file(folder / "sae_weights.safetensors") | {"threshold": threshold}, folder / "sae_weights.safetensors"
+    assert repr(sae) == "SparseAutoencoder(d_model=6, d_sae=20, architecture=standard)"
+    sae.lineage = {"arm": "forward", "source_layer": 0, "sae_layer": 1, "seed": 0, "tokens": 4096, "learning_rate": 0.1}
+    assert repr(sae) == (
+        "SparseAutoencoder(d_model=6, d_sae=20, architecture=standard, arm=forward, source_layer=0, sae_layer=1, "
+        "seed=0, tokens=4096)"
     )
-    edit_config(folder, architecture="jumprelu")
 
 
-def test_the_authors_jumprelu_without_thresholds_is_a_relu(tmp_path):
-    sae, x = small_sae(), torch.randn(10, 6)
-    save_sae(sae, tmp_path / "a")
-    add_threshold(tmp_path / "a", torch.zeros(20))
-    torch.testing.assert_close(load_sae(tmp_path / "a")(x), sae(x))
-
-
-def test_what_would_be_computed_differently_is_refused(tmp_path):
-    save_sae(small_sae(), tmp_path / "a")
-    add_threshold(tmp_path / "a", torch.ones(20))
-    with pytest.raises(ValueError, match="jumprelu"):
-        load_sae(tmp_path / "a")
-    save_sae(small_sae(), tmp_path / "b")
-    edit_config(tmp_path / "b", normalize_activations="layer_norm")
-    with pytest.raises(ValueError, match="layer_norm"):
-        load_sae(tmp_path / "b")
-    edit_config(tmp_path / "b", normalize_activations="none", d_sae=21)
-    with pytest.raises(ValueError, match=r"do not fit cfg\.json"):
-        load_sae(tmp_path / "b")
-    with pytest.raises(FileNotFoundError, match=r"cfg\.json is missing"):
-        load_sae(tmp_path / "nowhere")
+def test_lineages_are_not_shared():
+    first, second = small_sae(), small_sae()
+    first.lineage["arm"] = "scratch"
+    assert second.lineage == {}

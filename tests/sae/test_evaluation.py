@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from saelib.language.model import LanguageModel, load_language_model
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 from saelib.sae.evaluation import activation_moments, evaluate
 

@@ -1,18 +1,27 @@
 """Presets hold what the paper did, and mistakes are refused by name."""
 
+import pydoc
+from typing import Any
+
 import pytest
 
-from saelib.transfer.config import PRESETS, checkpoint_grid, resolve_config
+from saelib.results.values import RESULTS
+from saelib.run.files import read_json
+from saelib.sae.config import TrainingConfig, TrainingPhase
+from saelib.transfer.config import PRESETS, ExperimentConfig, checkpoint_grid, resolve_config
+
+TINY = "b04ac045fc66a0dec627f40ab1fd20209ddc22b9953db9eeb5e77455a58a4f5e"
 
 
-def test_every_preset_is_valid_and_can_be_written():
+def test_every_preset_is_valid_and_can_be_written() -> None:
     for name, config in PRESETS.items():
-        assert config.preset == name
+        assert config.preset == config.run == name
         assert resolve_config(preset=name) == config
         assert config.as_dict()["scratch"]["checkpoints"][-1] == config.scratch.tokens
+        assert ExperimentConfig(**config.as_dict()) == config
 
 
-def test_pythia_preset_has_the_papers_numbers():
+def test_pythia_preset_has_the_papers_numbers() -> None:
     config = PRESETS["pythia-160m"]
     assert config.scratch.tokens == 244_140 * 4096
     assert config.transfer.tokens == 122_070 * 4096
@@ -27,41 +36,128 @@ def test_pythia_preset_has_the_papers_numbers():
     assert set(hundred_millions[:5]) <= set(config.transfer.checkpoints)
 
 
-def test_grid_doubles_then_goes_evenly():
+def test_grid_doubles_then_goes_evenly() -> None:
     assert checkpoint_grid(10, first=1, even=8, steps=3) == (0, 10, 20, 40, 80, 160, 240)
 
 
+LAYERS_WANTED = "name at least one layer, each once, from the first to the last; None takes all"
+
+
 @pytest.mark.parametrize(
-    ("parameters", "error", "message"),
+    ("parameters", "message"),
     [
-        ({"preset": "large"}, ValueError, "'large' is unknown; choose one of tiny"),
-        ({"sed": 1}, ValueError, "'sed' is unknown; the known ones are preset, run, seed"),
-        ({"seed": "1"}, TypeError, "seed='1' is a str; it must be int"),
-        ({"seed": True}, TypeError, "seed=True is a bool"),
-        ({"l1_coefficient": "big"}, TypeError, "l1_coefficient='big'"),
-        ({"layers": [0, "x"]}, TypeError, "layers"),
-        ({"run": "../else"}, ValueError, "run='../else'"),
-        ({"batch_tokens": 1000}, ValueError, "batch_tokens=1000 does not divide"),
-        ({"sae_seeds": 0}, ValueError, "sae_seeds=0: must be above 0"),
-        ({"matmul_precision": "low"}, ValueError, "matmul_precision='low': choose one of highest, high, medium"),
-        ({"l1_warm_up_share": 2.0}, ValueError, "l1_warm_up_share=2.0"),
-        ({"scratch": {"checkpoints": [0, 100]}}, ValueError, "no multiples of a chunk's 16384 tokens"),
-        ({"scratch": {"checkpoints": [16384]}}, ValueError, "start at 0 and rise"),
-        ({"scratch": {"tokens": 5}}, ValueError, "'tokens' is unknown"),
+        ({"preset": "large"}, "preset='large' is unknown; choose one of tiny, smoke, pythia-160m"),
+        ({"preset": 3}, "preset=3 is unknown; choose one of tiny, smoke, pythia-160m"),
+        ({"seed": "1"}, "seed='1': should be a whole number"),
+        ({"seed": True}, "seed=True: should be a whole number"),
+        ({"seed": -1}, "seed=-1: should be greater than or equal to 0"),
+        ({"l1_coefficient": "big"}, "l1_coefficient='big': should be a number"),
+        ({"layers": [0, "x"]}, "layers=[0, 'x']: entry 2 should be a whole number"),
+        ({"layers": [0, True]}, "layers=[0, True]: entry 2 should be a whole number"),
+        ({"layers": [-1]}, "layers=[-1]: entry 1 should be greater than or equal to 0"),
+        ({"layers": []}, f"layers=[]: {LAYERS_WANTED}"),
+        ({"layers": [1, 1]}, f"layers=[1, 1]: {LAYERS_WANTED}"),
+        ({"layers": [2, 0]}, f"layers=[2, 0]: {LAYERS_WANTED}"),
+        ({"layers": 3}, "layers=3: should be a list"),
+        ({"adam_betas": [0.0]}, "adam_betas=[0.0]: entry 2 is missing"),
+        ({"adam_betas": [0.0, 0.9, 0.99]}, "adam_betas=[0.0, 0.9, 0.99]: should have 2 entries"),
+        ({"adam_betas": [5.0, -1.0]},
+         "adam_betas=[5.0, -1.0]: entry 1 should be less than 1\n"
+         "adam_betas=[5.0, -1.0]: entry 2 should be greater than or equal to 0"),
+        ({"batch_tokens": 1000}, "batch_tokens=1000 does not divide a chunk of chunk_rows=64 x context_length=256 = "
+                                 "16384 tokens"),
+        ({"sae_seeds": 0}, "sae_seeds=0: should be greater than 0"),
+        ({"control_learning_rate": 0}, "control_learning_rate=0: should be greater than 0"),
+        ({"matmul_precision": "low"}, "matmul_precision='low': should be 'highest', 'high' or 'medium'"),
+        ({"l1_warm_up_share": 2.0}, "l1_warm_up_share=2.0: should be less than or equal to 1"),
+        ({"revision": 3}, "revision=3: should be a text"),
+        ({"scratch": 3}, "scratch=3: should name fields and their values, such as {'learning_rate': 0.001}"),
+        ({"scratch": {"checkpoints": [0, 100]}},
+         "scratch.checkpoints: [100] are no multiples of a chunk's 16384 tokens"),
+        ({"scratch": {"checkpoints": [0, 100]}, "transfer": {"checkpoints": [0, 50]}},
+         "scratch.checkpoints: [100] are no multiples of a chunk's 16384 tokens\n"
+         "transfer.checkpoints: [50] are no multiples of a chunk's 16384 tokens"),
+        ({"scratch": {"checkpoints": [16384]}},
+         "scratch.checkpoints=[16384]: must start at 0 and rise, with the end of training as the last"),
+        ({"scratch": {"learning_rate": -1.0}}, "scratch.learning_rate=-1.0: should be greater than 0"),
+        ({"transfer": {"learning_rate": "fast"}}, "transfer.learning_rate='fast': should be a number"),
+        ({"scratch": {"tokens": 5}},
+         "parameter 'scratch.tokens' is unknown; the known ones are checkpoints, learning_rate"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        resolve_config(**parameters)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("run", ["../else", "", ".hidden", "-x", "a b"])
+def test_a_run_has_the_name_of_a_folder(run: str) -> None:
+    with pytest.raises(ValueError, match=r"^run='.*': use letters, digits"):
+        resolve_config(run=run)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [
+        ("sed", "seed"),
+        ("l1_coefficent", "l1_coefficient"),
+        ("l1coefficient", "l1_coefficient"),
+        ("layer", "layers"),
+        ("presets", "preset"),
+        ("sae_seed", "sae_seeds"),
     ],
 )
-def test_mistakes_are_named(parameters, error, message):
-    with pytest.raises(error, match=message.replace(".", r"\.").replace("(", r"\(")):
-        resolve_config(**parameters)
+def test_an_unknown_name_is_told_the_nearest_known_one(wrong: str, nearest: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        resolve_config(**{wrong: 1})
+    hint = f"parameter {wrong!r} is unknown; did you mean {nearest}? The known ones are preset, run, seed, "
+    assert str(refused.value).startswith(hint)
 
 
-def test_json_lists_and_whole_numbers_fit():
+def test_all_mistakes_are_named_at_once() -> None:
+    with pytest.raises(ValueError) as refused:
+        resolve_config(l1_coefficient=-1, layers=[], sed=1, scratch={"learning_rate": -1.0, "learning_rates": 1.0})
+    lines = str(refused.value).splitlines()
+    starts = ("l1_coefficient=-1:", "layers=[]:", "parameter 'sed'", "scratch.learning_rate=-1.0:",
+              "parameter 'scratch.learning_rates' is unknown; did you mean learning_rate?")  # fmt: skip
+    assert len(lines) == len(starts)
+    for start in starts:
+        assert any(line.startswith(start) for line in lines), start
+
+
+def test_json_lists_and_whole_numbers_fit() -> None:
     config = resolve_config(preset="tiny", layers=[0, 2], l1_coefficient=1, adam_betas=[0, 0.99])
     assert config.layers == (0, 2)
     assert config.adam_betas == (0.0, 0.99)
+    assert type(config.l1_coefficient) is type(config.adam_betas[0]) is float
 
 
-def test_hash_tells_what_decides_the_numbers():
+def test_a_phase_may_be_changed_in_part() -> None:
+    config = resolve_config(preset="tiny", scratch={"learning_rate": 1e-2})
+    assert config.scratch == TrainingPhase(checkpoints=PRESETS["tiny"].scratch.checkpoints, learning_rate=1e-2)
+    assert config.transfer == PRESETS["tiny"].transfer
+
+
+def test_hash_tells_what_decides_the_numbers() -> None:
     base = resolve_config(preset="tiny")
     assert base.sha256() == resolve_config(preset="tiny", run="other", device="cpu").sha256()
     assert base.sha256() != resolve_config(preset="tiny", seed=1).sha256()
+
+
+def test_the_default_run_has_the_hash_under_which_its_results_are_kept() -> None:
+    assert PRESETS["tiny"].sha256() == TINY
+    assert read_json(RESULTS / "tiny" / "config.json") == PRESETS["tiny"].as_dict()
+
+
+def test_every_field_has_a_sentence_that_help_and_the_schema_show() -> None:
+    page = pydoc.plain(pydoc.render_doc(ExperimentConfig))
+    schema = ExperimentConfig.model_json_schema()
+    assert TrainingConfig.model_fields.keys() < ExperimentConfig.model_fields.keys()
+    for name, field in ExperimentConfig.model_fields.items():
+        sentence = " ".join((field.description or "").split())
+        assert len(sentence) > 10, name
+        assert f"    {name}: {sentence}\n" in page
+        assert " ".join(schema["properties"][name]["description"].split()) == sentence
+    assert "lambda, weight of the L1 penalty" in page
+    assert schema["$defs"]["TrainingPhase"]["properties"]["learning_rate"]["exclusiveMinimum"] == 0

@@ -2,53 +2,18 @@
 
 import math
 
-import numpy as np
-import pandas as pd
 import pytest
-from scipy import stats
 
 from saelib.transfer.convergence import (
     equal_token_gains,
     first_crossing,
     layer_matched,
-    mean_with_interval,
     normalised_scores,
     savings,
-    summarise,
     tokens_to_target,
     zero_shot_matrix,
 )
-
-
-def row(arm, act_layer, tokens, ce_score, *, seed=0, source=None, sae_layer=None, loss=None):
-    return {"arm": arm, "source_layer": source, "sae_layer": act_layer if sae_layer is None else sae_layer,
-            "act_layer": act_layer, "seed": seed, "tokens": tokens, "ce_score": ce_score,
-            "loss": 1 - ce_score if loss is None else loss}  # fmt: skip
-
-
-def two_layer_run(seeds=(0, 1)) -> pd.DataFrame:
-    """Two layers: scratch reaches 0.9 after 100 tokens, transfers start at 0.7 and are at 0.9 after 20."""
-    rows = []
-    for seed in seeds:
-        for layer in (0, 1):
-            rows += [
-                row("scratch", layer, tokens, score, seed=seed) for tokens, score in [(0, 0.0), (50, 0.8), (100, 0.9)]
-            ]
-            rows += [
-                row("control", layer, tokens, score, seed=seed) for tokens, score in [(0, 0.0), (20, 0.4), (40, 0.6)]
-            ]
-        rows += [
-            row("forward", 1, tokens, score, seed=seed, source=0) for tokens, score in [(0, 0.7), (20, 0.9), (40, 0.95)]
-        ]
-        rows += [
-            row("backward", 0, tokens, score, seed=seed, source=1)
-            for tokens, score in [(0, 0.7), (20, 0.75), (40, 0.8)]
-        ]
-        rows += [
-            row("zero_shot", 1, 0, 0.7, seed=seed, source=0, sae_layer=0),
-            row("zero_shot", 0, 0, 0.7, seed=seed, source=1, sae_layer=1),
-        ]
-    return pd.DataFrame(rows)
+from tests.helpers.transfer_tables import two_layer_run
 
 
 @pytest.mark.parametrize(
@@ -64,21 +29,6 @@ def two_layer_run(seeds=(0, 1)) -> pd.DataFrame:
 )
 def test_first_crossing(values, target, direction, expected):
     assert first_crossing([0, 10, 20], values, target, direction) == pytest.approx(expected)
-
-
-def test_interval_is_students():
-    values = [1.0, 2.0, 4.0]
-    low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
-    assert mean_with_interval(values) == pytest.approx((np.mean(values), low, high, 3))
-    assert math.isnan(mean_with_interval([1.0]).low)
-
-
-def test_layers_are_averaged_within_a_seed_before_seeds_are_compared():
-    table = pd.DataFrame({"arm": "a", "seed": [0, 0, 1, 1], "value": [0.0, 10.0, 1.0, 11.0]})
-    summary = summarise(table, ["arm"], "value").iloc[0]
-    assert (summary["mean"], summary["count"]) == (5.5, 2)
-    low, high = stats.t.interval(0.95, 1, loc=5.5, scale=stats.sem([5.0, 6.0]))
-    assert (summary["low"], summary["high"]) == pytest.approx((low, high))
 
 
 def test_directions_are_compared_at_their_own_layers():

@@ -1,50 +1,24 @@
-"""A whole run in small: files, provenance, resumption, and refusals."""
+"""A whole run in small: files, provenance, resumption, refusals; and a run claims its folder with its first result."""
+
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from saelib.results.provenance import check_paired, commit
+from saelib.results.provenance import commit, write_table
 from saelib.run.files import read_json
+from saelib.run.lock import RunInUseError
 from saelib.transfer.convergence import savings
-from saelib.transfer.experiment import evaluate_phase, evaluate_zero_shot, open_experiment, train_phase
-from saelib.transfer.ledger import compute_ledger, language_model_flops_per_token, sae_flops_per_token, wall_times
+from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, phase_state, train_phase
+from saelib.transfer.tables import check_paired, table_of
+from tests.helpers.hold_run import held_by_another
 from tests.helpers.small_world import files_below
-
-TEXT = "\n\n".join(
-    f"Paragraph {number} tells of {number * 7} small things, and of nothing else at all." for number in range(3000)
-)
+from tests.transfer.conftest import OpenSmall
 
 
-def open_small(random_model_folder, tmp_path, **changes):
-    text = tmp_path / "prose.txt"
-    text.write_text(TEXT)
-    parameters = {
-        "preset": "smoke",
-        "run": "small",
-        "language_model": str(random_model_folder),
-        "corpus": str(text),
-        "layers": [0, 1, 2],
-        "scratch": {"checkpoints": [0, 1024, 2048]},
-        "transfer": {"checkpoints": [0, 1024]},
-    }
-    return open_experiment(**parameters | changes)
-
-
-@pytest.fixture(scope="module")
-def run(random_model_folder, tmp_path_factory):
-    """A finished run of three layers and two seeds."""
-    base = tmp_path_factory.mktemp("experiment")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAELIB_RUNS", str(base / "runs"))
-        experiment = open_small(random_model_folder, base)
-        for phase in ("scratch", "transfer"):
-            train_phase(experiment, phase)
-            evaluate_phase(experiment, phase)
-        evaluate_zero_shot(experiment)
-        yield experiment
-
-
-def test_every_arm_layer_and_seed_is_scored(run):
+def test_every_arm_layer_and_seed_is_scored(run: Experiment) -> None:
     table = pd.read_parquet(run.folder / "evaluation.parquet")
     final = table.groupby("arm")["tokens"].max().to_dict()
     assert final == {"scratch": 2048, "forward": 1024, "backward": 1024, "control": 1024, "zero_shot": 0}
@@ -53,7 +27,7 @@ def test_every_arm_layer_and_seed_is_scored(run):
     assert table.drop(columns="source_layer").notna().all(axis=None)
 
 
-def test_every_row_carries_its_provenance(run):
+def test_every_row_carries_its_provenance(run: Experiment) -> None:
     table = pd.read_parquet(run.folder / "evaluation.parquet")
     assert set(table["config_sha256"]) == {run.config.sha256()}
     assert set(table["eval_tokens"]) == {run.corpus.held_out.size}
@@ -62,17 +36,13 @@ def test_every_row_carries_its_provenance(run):
     assert set(table["commit"]) == {commit()}
 
 
-def test_clean_loss_is_the_same_in_all_rows(run):
+def test_clean_loss_is_the_same_in_all_rows(run: Experiment) -> None:
     table = pd.read_parquet(run.folder / "evaluation.parquet")
     check_paired(table)
     assert table["ce_clean"].nunique() == 1
-    with pytest.raises(ValueError, match="clean losses differ"):
-        check_paired(table.assign(ce_clean=table["ce_clean"] + table["seed"]))
-    with pytest.raises(ValueError, match="2 sets of held-out tokens"):
-        check_paired(table.assign(eval_sha256=table["seed"].astype(str)))
 
 
-def test_a_transfer_starts_at_its_sources_zero_shot_score(run):
+def test_a_transfer_starts_at_its_sources_zero_shot_score(run: Experiment) -> None:
     table = pd.read_parquet(run.folder / "evaluation.parquet")
     keys = ["source_layer", "act_layer", "seed"]
     start = table.query("arm in ['forward', 'backward'] and tokens == 0").merge(
@@ -82,21 +52,36 @@ def test_a_transfer_starts_at_its_sources_zero_shot_score(run):
     assert (start["ce_score"] - start["ce_score_zero_shot"]).abs().max() < 1e-6
 
 
-def test_train_and_held_out_rows_are_disjoint(run):
-    train = {row.tobytes() for row in run.corpus.train.rows}
+def test_train_and_held_out_rows_are_disjoint(run: Experiment) -> None:
+    train = {row.tobytes() for row in run.corpus.train.rows}  # type: ignore[attr-defined]
     assert not train & {row.tobytes() for row in run.corpus.held_out}
 
 
-def test_finished_stages_are_read_back(run):
+def test_an_sae_says_which_model_and_text_it_is_of(run: Experiment) -> None:
+    metadata = read_json(run.phase_folders("transfer").sae("forward", 1, 0, 1024) / "cfg.json")["metadata"]
+    assert metadata["model_name"] == run.config.language_model
+    assert metadata["dataset_path"] == run.config.corpus
+    assert metadata["hook_name"] == "blocks.1.hook_resid_post"
+
+
+def test_the_logs_of_both_phases_are_one_table(run: Experiment) -> None:
+    table = pd.read_parquet(run.folder / "training.parquet")
+    assert table.groupby("phase")["arm"].unique().map(sorted).to_dict() == {
+        "scratch": ["scratch"], "transfer": ["backward", "control", "forward"],
+    }  # fmt: skip
+    assert len(table) == len(train_phase(run, "scratch")) + len(train_phase(run, "transfer"))
+
+
+def test_finished_stages_are_read_back(run: Experiment) -> None:
     before = files_below(run.folder)
     changed = ("language_model", "corpus", "layers", "scratch", "transfer")
-    reopened = open_experiment(preset="smoke", run="small", **{name: getattr(run.config, name) for name in changed})
+    reopened = open_experiment(preset="smoke", run="finished", **{name: getattr(run.config, name) for name in changed})
     train_phase(reopened, "scratch")
     evaluate_phase(reopened, "transfer")
     assert files_below(run.folder) == before
 
 
-def test_an_interrupted_evaluation_goes_on(run):
+def test_an_interrupted_evaluation_goes_on(run: Experiment) -> None:
     whole = (run.folder / "evaluation.parquet").read_bytes()
     part = run.folder / "evaluation" / "transfer-000000001024.parquet"
     kept = pd.read_parquet(part)
@@ -107,42 +92,88 @@ def test_an_interrupted_evaluation_goes_on(run):
     assert (run.folder / "evaluation.parquet").read_bytes() == whole
 
 
-def test_another_config_in_the_same_folder_is_refused(run):
+def test_another_config_in_the_same_folder_is_refused_when_it_is_opened(run: Experiment) -> None:
     parameters = read_json(run.folder / "config.json")
     parameters["l1_coefficient"] = 0.5
     with pytest.raises(FileExistsError, match=r"l1_coefficient was 1\.0, is 0\.5"):
         open_experiment(**parameters)
 
 
-def test_an_absent_layer_is_named(random_model_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
-    with pytest.raises(ValueError, match=r"layers=\[7\].*has layers 0 to 2"):
-        _ = open_small(random_model_folder, tmp_path, layers=[0, 7]).layers
-
-
-def test_ledger_by_hand(run):
-    d_model, d_sae, tokens = 32, 64, 1024
-    assert sae_flops_per_token(d_model, d_sae) == 5 * 2 * d_model * d_sae
-    block = 4 * d_model**2 + 8 * d_model**2  # attention and feed-forward weights of a GPT-NeoX block
-    assert run.model.block_weights == block
-    pass_flops = language_model_flops_per_token(block, 3, d_model, 64)
-    assert pass_flops == 3 * (2 * block + 4 * d_model * 32)
-    ledger = compute_ledger(run).set_index("arm")
-    assert ledger.loc["control", "sae_flops"] == 3 * tokens * 5 * 2 * d_model * d_sae
-    assert ledger.loc["forward", "source_flops"] == 2 * ledger.loc["scratch", "total_flops"] // 3
-    assert ledger.loc["scratch", "lm_flops_shared"] == 2048 * pass_flops
-    assert ledger.loc["scratch", "source_flops"] == 0
-
-
-def test_wall_times_count_every_sae_token(run):
-    table = wall_times(run.folder / "checkpoints").set_index("phase")
-    assert table.loc["scratch", "sae_tokens"] == 6 * 2048
-    assert table.loc["transfer", "sae_tokens"] == 14 * 1024
-    assert (table["seconds"] > 0).all()
-
-
-def test_savings_come_out_for_both_directions_and_targets(run):
+def test_savings_come_out_for_both_directions_and_targets(run: Experiment) -> None:
     table = savings(pd.read_parquet(run.folder / "evaluation.parquet"))
     assert set(table["target"]) == {"ce_score", "loss"}
     assert set(table["direction"]) == {"forward", "backward"}
     assert table["mean"].between(-10, 1).all()
+
+
+SHORT = {"layers": [1], "scratch": {"checkpoints": [0, 1024]}, "transfer": {"checkpoints": [0, 1024]}, "sae_seeds": 1}
+
+
+def test_a_layer_that_is_not_there_leaves_the_name_free(empty_runs: Path, open_small: OpenSmall) -> None:
+    mistaken = open_small(run="x", layers=[9])
+    for stage in (lambda: train_phase(mistaken, "scratch"), lambda: evaluate_phase(mistaken, "scratch"),
+                  lambda: evaluate_zero_shot(mistaken), lambda: phase_state(mistaken, "transfer")):  # fmt: skip
+        with pytest.raises(ValueError, match=r"layers=\[9\]: .* has layers 0 to 2"):
+            stage()
+    assert not (empty_runs / "x").exists()
+    right = open_small(run="x", **SHORT)
+    assert len(train_phase(right, "scratch")) == 4
+    assert read_json(empty_runs / "x" / "config.json")["layers"] == [1]
+
+
+def test_a_text_that_is_too_short_leaves_the_name_free(empty_runs: Path, open_small: OpenSmall, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("Too short for a row.")
+    mistaken = open_small(run="x", corpus=str(tmp_path / "short.txt"))
+    for stage in (lambda: train_phase(mistaken, "scratch"), lambda: evaluate_phase(mistaken, "scratch")):
+        with pytest.raises(ValueError, match="held-out rows|training row"):
+            stage()
+    assert not (empty_runs / "x").exists()
+
+
+def test_a_model_that_is_not_there_leaves_the_name_free(empty_runs: Path, open_small: OpenSmall) -> None:
+    with pytest.raises((OSError, ValueError)):
+        train_phase(open_small(run="x", language_model=str(empty_runs / "nowhere")), "scratch")
+    assert not (empty_runs / "x").exists()
+
+
+def test_two_that_were_opened_together_do_not_share_a_folder(empty_runs: Path, open_small: OpenSmall) -> None:
+    """The second claims after the first: what was free when it was opened is taken."""
+    first, second = open_small(run="x", **SHORT), open_small(run="x", **SHORT, seed=5)
+    assert not (empty_runs / "x").exists()
+    train_phase(first, "scratch")
+    before = files_below(first.folder)
+    for stage in (lambda: train_phase(second, "scratch"), lambda: train_phase(second, "transfer"),
+                  lambda: evaluate_phase(second, "scratch"), lambda: second.sae("scratch", 1)):  # fmt: skip
+        with pytest.raises(FileExistsError, match="seed was 0, is 5"):
+            stage()
+    assert files_below(first.folder) == before
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "zero_shot"])
+def test_no_stage_computes_beside_another_process(run: Experiment, stage: str, empty_runs: Path) -> None:
+    parts = {"train": "training/scratch.parquet", "evaluate": "evaluation/scratch-000000002048.parquet",
+             "zero_shot": "evaluation/zero_shot.parquet"}  # fmt: skip
+    call: dict[str, Any] = {"train": lambda: train_phase(run, "scratch"),
+                            "evaluate": lambda: evaluate_phase(run, "scratch"),
+                            "zero_shot": lambda: evaluate_zero_shot(run)}  # fmt: skip
+    part = run.folder / parts[stage]
+    content = part.read_bytes()
+    with held_by_another(run.folder) as other:
+        call[stage]()  # reading what is finished disturbs nobody
+        part.unlink()
+        try:
+            before = files_below(run.folder)
+            with pytest.raises(RunInUseError, match=f"run 'finished' is in use by process {other.pid}"):
+                call[stage]()
+            assert files_below(run.folder) == before
+        finally:
+            part.write_bytes(content)
+
+
+def test_the_state_of_a_phase(empty_runs: Path, open_small: OpenSmall) -> None:
+    experiment = open_small(run="x", sae_seeds=2)
+    assert phase_state(experiment, "scratch") == "Phase scratch: 6 SAEs of 2,048 tokens each are trained now."
+    assert not (empty_runs / "x").exists()
+    write_table(table_of([{"arm": "scratch"}]), experiment.folder / "training" / "scratch.parquet")
+    assert phase_state(experiment, "scratch") == "Phase scratch: found 6 SAEs of 2,048 tokens each, finished."
+    assert phase_state(experiment, "transfer").endswith("14 SAEs of 1,024 tokens each are trained now.")

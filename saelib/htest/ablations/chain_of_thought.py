@@ -13,8 +13,10 @@ from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Condition, Reply, read_replies, write_replies
 from saelib.htest.config import PARSER
 from saelib.htest.respondents import Respondent
-from saelib.htest.study import Study, ask, condition_of, missing_count
+from saelib.htest.stages import ask, condition_of, missing_count
+from saelib.htest.study import Study
 from saelib.htest.tasks import LETTERS, TASKS
+from saelib.run.lock import writing
 
 
 def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent | None) -> list[Reply]:
@@ -27,14 +29,14 @@ def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent 
     Raises:
         ValueError: a prompt with its reply does not fit the model's context, or stored verdicts are on other replies.
     """
-    config, version = study.config, study.versions[0]
+    config, item_set = study.config, study.item_sets[0]
     form, limit = "chain_of_thought", config.chain_of_thought_items
     condition = condition_of(study, respondent, form, k, max_tokens=config.chain_of_thought_tokens)
     if judge is not None and judge.is_paid and respondent.is_paid:
-        missing = sum(missing_count(study, condition, version, task, limit) for task in TASKS)
+        missing = sum(missing_count(study, condition, item_set, task, limit) for task in TASKS)
         study.check_budget(judge, 2 * missing)  # thoughts and verdicts, before the first thought is paid for
     replies = ask(
-        study, respondent, k, versions=[version], form=form, max_tokens=config.chain_of_thought_tokens, limit=limit
+        study, respondent, k, item_sets=[item_set], form=form, max_tokens=config.chain_of_thought_tokens, limit=limit
     )
     return replies if judge is None else _judged(study, replies, judge)
 
@@ -59,16 +61,19 @@ def _judged(study: Study, replies: Sequence[Reply], judge: Respondent) -> list[R
     _check_same(path, judged, replies)
     if missing := replies[len(judged) :]:
         prompts = [Prompt(judge_prompt(reply.reply or ""), LETTERS) for reply in missing]
-        verdicts = study.answers(judge, [reply.item for reply in missing], prompts, condition)
-        judged += [
-            replace(reply, judge=judge.name, verdict=verdict.reply)
-            for reply, verdict in zip(missing, verdicts, strict=True)
-        ]
-        write_replies(path, judged)
+        with writing(study):
+            verdicts = study.answers(judge, [reply.item for reply in missing], prompts, condition)
+            judged += [
+                replace(reply, judge=judge.name, verdict=verdict.reply)
+                for reply, verdict in zip(missing, verdicts, strict=True)
+            ]
+            write_replies(path, judged)
     return judged[: len(replies)]
 
 
 def _check_same(path: Path, judged: Sequence[Reply], replies: Sequence[Reply]) -> None:
     for old, new in zip(judged, replies, strict=False):
         if (old.item, old.reply) != (new.item, new.reply):
-            raise ValueError(f"{path} holds verdicts on other replies than the run has now; delete it to judge anew")
+            raise ValueError(
+                f"{path} holds verdicts on other replies than the run has now; delete it to ask the judge again"
+            )

@@ -8,11 +8,11 @@ model on other items than those reported. Nothing is kept of an interrupted trai
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saelib.htest.ablations.letter_training import FineTuning, Step, encode, fit, mean_scores, score
+from saelib.htest.ablations.letter_training import Step, encode, fit, mean_scores, score
+from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item, hash_items
 from saelib.run.files import read_json, replace_folder, write_json
 from saelib.run.progress import progress
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from saelib.language.model import LanguageModel
 
-__all__ = ["CURVE", "MANIFEST", "TRAINING", "FineTuning", "check_items", "fine_tune"]
 MANIFEST, CURVE = "fine_tuning.json", "learning_curve.parquet"
 TRAINING = "training"  # in the learning curve: the training items, as they were just before they were learnt from
 
@@ -48,7 +47,7 @@ def fine_tune(
         folder: where the tuned model goes, with its tokenizer, the learning curve and `fine_tuning.json`.
 
     Returns:
-        The learning curve, a row for each step that was evaluated and each probe: step, items_seen, probe, accuracy,
+        The learning curve, one row for each evaluated step and each probe: step, items_seen, probe, accuracy,
         loss (nats). The rows of the probe "training" are means over the batches since the evaluation before.
 
     Raises:
@@ -56,7 +55,7 @@ def fine_tune(
         FileNotFoundError: there is no such model.
         FloatingPointError: the loss is no longer a finite number.
     """
-    from saelib.language.model import load_language_model
+    from saelib.language.loading import load_language_model
 
     check_items(train, probes, recipe)
     language_model = load_language_model(source, device, revision)
@@ -128,7 +127,7 @@ def _describe(
 ) -> dict[str, Any]:
     """Everything that decides the curve and the weights, as JSON values."""
     return {
-        "recipe": asdict(recipe),
+        "recipe": recipe.as_dict(),
         "base_revision": language_model.revision,
         "training_items": hash_items(train),
         "probes": {name: hash_items(items) for name, items in probes.items()},
@@ -136,7 +135,7 @@ def _describe(
 
 
 def _save(folder: Path, language_model: "LanguageModel", curve: "DataFrame", manifest: dict[str, Any]) -> None:
-    from saelib.language.model import no_progress_bar
+    from saelib.language.loading import no_progress_bar
 
     def fill(temporary: Path) -> None:
         with no_progress_bar():

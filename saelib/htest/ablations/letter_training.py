@@ -1,6 +1,6 @@
 """Training a causal language model on one letter after a text, and scoring how well it answers.
 
-In: items and a recipe. Out: a step at a time, with the scores of its batch. `fine_tuning` is what calls it.
+In: items and a recipe. Out: one step after the other, with the scores of its batch. `fine_tuning` is what calls it.
 
 The loop is written out: `transformers.Trainer` was a tenth slower than the same loop on the embedded model, computes
 logits for every position where one in fifteen is needed (a tenth to a quarter of the time), spreads over all GPUs
@@ -9,12 +9,12 @@ unasked and reseeds the process.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from saelib.htest.asking.prompts import render, tokenise
+from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item
 
 if TYPE_CHECKING:
@@ -28,60 +28,6 @@ LARGEST_GRADIENT = 1.0  # norm, clipped above
 AT_A_TIME = 16  # items in a forward pass; changes speed and memory only
 
 
-@dataclass(frozen=True, kw_only=True)
-class FineTuning:
-    """The recipe: AdamW, a learning rate that rises and falls linearly.
-
-    Of the learning rates 3e-4, 1e-3, 3e-3 and batches of 16 and 32, tried with the embedded model on five tasks with
-    items of another seed than the presets', the chosen pair was about as good as any; 3e-4 with 32 learnt too little.
-    """
-
-    items: int = 1000
-    """Training items of a task."""
-    epochs: int = 3
-    """How often each is seen."""
-    batch_size: int = 32
-    """Items a step."""
-    learning_rate: float = 1e-3
-    """At its highest."""
-    warm_up: float = 0.1
-    """Share of the steps in which the learning rate rises; it falls to 0 in the others."""
-    weight_decay: float = 0.0
-    """AdamW's, of all weights."""
-    evaluations_per_epoch: int = 4
-    """Points of the learning curve in each epoch."""
-    seed: int = 0
-    """Of the order of the items, and of dropout where a model has it."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be trained.
-
-        Raises:
-            ValueError: with the field, its value and what would be right.
-        """
-        for name in ("items", "epochs", "batch_size", "evaluations_per_epoch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
-        if not self.learning_rate > 0 or self.weight_decay < 0 or self.seed < 0:
-            raise ValueError(
-                f"learning_rate={self.learning_rate}, weight_decay={self.weight_decay}, seed={self.seed}: "
-                "the first must be above 0, the others not below"
-            )
-        if not 0 <= self.warm_up < 1:
-            raise ValueError(f"warm_up={self.warm_up}: a share of the steps, from 0 to below 1")
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches in which every item stands once; the last may be smaller."""
-        return math.ceil(self.items / self.batch_size)
-
-    @property
-    def evaluated_steps(self) -> list[int]:
-        """Steps after which the probes are scored: 0, then evenly over each epoch up to its end."""
-        epochs = np.arange(self.epochs * self.evaluations_per_epoch + 1) / self.evaluations_per_epoch
-        return sorted({round(steps) for steps in (epochs * self.steps_per_epoch).tolist()})
-
-
 class Example(NamedTuple):
     """An item as token ids."""
 
@@ -90,7 +36,7 @@ class Example(NamedTuple):
     wrong: int
 
 
-class Scores(NamedTuple):
+class LetterScores(NamedTuple):
     """How well a model answers a list of items."""
 
     accuracy: float
@@ -106,7 +52,7 @@ class Step(NamedTuple):
     """From 1."""
     items: int
     """In its batch."""
-    scores: Scores
+    scores: LetterScores
     """Of its batch, before the weights changed."""
 
 
@@ -142,7 +88,7 @@ def next_token(model: "PreTrainedModel", prompts: Sequence[Sequence[int]]) -> "F
     return logits[range(len(prompts)), own].float().log_softmax(-1)
 
 
-def score(model: "PreTrainedModel", examples: Sequence[Example]) -> Scores:
+def score(model: "PreTrainedModel", examples: Sequence[Example]) -> LetterScores:
     """Scores of the model as it is, in evaluation mode; its mode is left as it was."""
     import torch
 
@@ -155,12 +101,12 @@ def score(model: "PreTrainedModel", examples: Sequence[Example]) -> Scores:
     return mean_scores(scores, list(map(len, parts)))
 
 
-def mean_scores(scores: Sequence[Scores], items: Sequence[int]) -> Scores:
+def mean_scores(scores: Sequence[LetterScores], items: Sequence[int]) -> LetterScores:
     """Scores of several batches together, by the number of items in each."""
-    return Scores(*np.average(np.array(scores), axis=0, weights=items).tolist())
+    return LetterScores(*np.average(np.array(scores), axis=0, weights=items).tolist())
 
 
-def add_gradients(model: "PreTrainedModel", batch: Sequence[Example]) -> Scores:
+def add_gradients(model: "PreTrainedModel", batch: Sequence[Example]) -> LetterScores:
     """Add the gradients of a batch's mean loss to those of the weights; returns its scores.
 
     The loss is that of the letter alone: cross-entropy over the whole vocabulary at the token after each prompt.
@@ -218,8 +164,8 @@ def _by_length(examples: Sequence[Example]) -> list[list[Example]]:
     return [ordered[start : start + AT_A_TIME] for start in range(0, len(ordered), AT_A_TIME)]
 
 
-def _scores(log_probabilities: "Float[Tensor, 'prompts vocabulary']", examples: Sequence[Example]) -> Scores:
+def _scores(log_probabilities: "Float[Tensor, 'prompts vocabulary']", examples: Sequence[Example]) -> LetterScores:
     rows = range(len(examples))
     right = log_probabilities[rows, [example.right for example in examples]].double()
     wrong = log_probabilities[rows, [example.wrong for example in examples]]
-    return Scores((right > wrong).double().mean().item(), -right.mean().item())
+    return LetterScores((right > wrong).double().mean().item(), -right.mean().item())

@@ -1,4 +1,4 @@
-"""The fine-tuning experiment of a study: one model a task, tuned on fresh items, tested bare and with shots.
+"""The fine-tuning experiment of a study: one model for each task, tuned on fresh items, tested bare and with shots.
 
 In: a study. Out: learning curves, tuned models under `htest/tuned/<task>/`, and their replies. Beside the paper's test
 stands one that it could not make: items whose words the model did not see while it was tuned. A rule carries over to
@@ -7,17 +7,20 @@ them, memorised words do not.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saelib.htest.ablations.fine_tuning import fine_tune
 from saelib.htest.asking.prompts import choose_shots
 from saelib.htest.asking.replies import Reply
-from saelib.htest.items.generators import VERSION, generate_items
+from saelib.htest.items.generators import generate_items
 from saelib.htest.items.item import Item, select
-from saelib.htest.items.words import split_vocabulary
+from saelib.htest.items.words import ITEM_SET, split_vocabulary
 from saelib.htest.respondents import Respondent, local_respondent
-from saelib.htest.study import Study, ask_items, condition_of
+from saelib.htest.stages import ask_items, condition_of
+from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
+from saelib.run.lock import writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +37,8 @@ def probe_items(study: Study, task: str) -> dict[str, list[Item]]:
     probes = {}
     for name, vocabulary in ((SEEN_WORDS, seen), (FRESH_WORDS, fresh)):
         items = generate_items(task, count, seed, "test", vocabulary)
-        probes[name] = [replace(item, version=f"{VERSION}-{name.replace(' ', '-')}") for item in items]
-    return probes | {TEST: select(study.items, task, "test", study.versions[0])[:count]}
+        probes[name] = [replace(item, item_set=f"{ITEM_SET}-{name.replace(' ', '-')}") for item in items]
+    return probes | {TEST: select(study.items, task, "test", study.item_sets[0])[:count]}
 
 
 def training_items(study: Study, task: str, probes: Mapping[str, list[Item]]) -> list[Item]:
@@ -46,14 +49,20 @@ def training_items(study: Study, task: str, probes: Mapping[str, list[Item]]) ->
     return generate_items(task, recipe.items, study.config.seed, "train", seen, frozenset(item.text for item in tested))
 
 
+def tuned_folder(study: Study, task: str) -> Path:
+    """Where the model that was tuned on a task lies."""
+    return study.folder / "htest" / "tuned" / task
+
+
 def tune_task(study: Study, task: str) -> "pd.DataFrame":
     """Tune the config's model on one task, or find what was tuned before; returns its learning curve."""
     config = study.config
     probes = probe_items(study, task)
     train = training_items(study, task, probes)
-    recipe = replace(config.fine_tuning, seed=config.seed)
-    folder = study.folder / "htest" / "tuned" / task
-    curve = fine_tune(config.fine_tuning_model, None, train, probes, recipe, folder, config.device)
+    recipe = config.fine_tuning.replace(seed=config.seed)
+    folder = tuned_folder(study, task)
+    with writing(study):
+        curve = fine_tune(config.fine_tuning_model, None, train, probes, recipe, folder, config.device)
     return curve.assign(task=task)
 
 
@@ -77,13 +86,12 @@ def ask_tuned(study: Study, untuned: Respondent) -> list[Reply]:
     Args:
         untuned: the model before it was tuned, loaded.
     """
-    from saelib.language.model import load_language_model
+    from saelib.language.loading import load_language_model
 
     replies = []
     for task in TASKS:
         probes = probe_items(study, task)
-        folder = study.folder / "htest" / "tuned" / task
-        model = load_language_model(str(folder), study.config.device)
+        model = load_language_model(str(tuned_folder(study, task)), study.config.device)
         tuned = local_respondent(model, TUNED + study.config.fine_tuning_model, untuned.form)
         for respondent in (tuned, untuned):
             replies += _ask_both_ways(study, respondent, task, probes)
@@ -93,7 +101,7 @@ def ask_tuned(study: Study, untuned: Respondent) -> list[Reply]:
 def _ask_both_ways(
     study: Study, respondent: Respondent, task: str, probes: Mapping[str, Sequence[Item]]
 ) -> list[Reply]:
-    shots = choose_shots(select(study.items, task, "dev", study.versions[0]), min(SHOTS, max(study.config.shots)))
+    shots = choose_shots(select(study.items, task, "dev", study.item_sets[0]), min(SHOTS, max(study.config.shots)))
     replies = []
     for items in probes.values():
         replies += ask_items(study, respondent, condition_of(study, respondent, "bare", 0), items, [])
@@ -102,7 +110,7 @@ def _ask_both_ways(
 
 
 def tuned_table(accuracies: "pd.DataFrame", model: str) -> "pd.DataFrame":
-    """Mean accuracy over the ten tasks, untuned beside tuned, a row for each test.
+    """Mean accuracy over the ten tasks, untuned beside tuned, one row for each test.
 
     Args:
         accuracies: of the whole run.
@@ -112,13 +120,15 @@ def tuned_table(accuracies: "pd.DataFrame", model: str) -> "pd.DataFrame":
 
     from saelib.htest.scoring.accuracy import mean_over_tasks
     from saelib.htest.scoring.select import as_chosen, pick
-    from saelib.results.notebook import with_interval
+    from saelib.results.text import with_interval
 
     tuned = as_chosen(pick(accuracies, model=TUNED + model, shuffle_seed=None, judge=""))
     rows = []
-    for (form, k, version), group in tuned.groupby(["form", "k", "version"], sort=False):
-        line = {"prompt": "bare text" if form == "bare" else f"{k} shots", "items": version}
-        untuned = as_chosen(pick(accuracies, model=model, form=form, k=k, version=version, shuffle_seed=None, judge=""))
+    for (form, k, item_set), group in tuned.groupby(["form", "k", "item_set"], sort=False):
+        line = {"prompt": "bare text" if form == "bare" else f"{k} shots", "items": item_set}
+        untuned = as_chosen(
+            pick(accuracies, model=model, form=form, k=k, item_set=item_set, shuffle_seed=None, judge="")
+        )
         for name, table in (("untuned", untuned), ("tuned", group)):
             line[name] = with_interval(mean_over_tasks(table, []).iloc[0], 3)
         rows.append(line)

@@ -3,11 +3,11 @@
     python -m saelib.htest.asking.lm_eval_export FOLDER --items runs/x/htest/items.jsonl --k 50
     lm_eval --model hf --model_args pretrained=MODEL,dtype=float32 --include_path FOLDER --tasks htest_k50
 
-In: items, the number of shots, a form. Out: FOLDER with a file a task, one for the group, and the rendered prompts and
-answers as JSON lines. The harness's own few-shot machinery is not used, and nothing stands between prompt and answer,
-so it reads the bytes that `prompts.render` wrote. The data files are named by their absolute path: export again after
-a move. The chat form is for `--apply_chat_template`; where a template ends in a blank or a line break, the harness
-counts it as a part of every answer, which adds the same number to each log-probability.
+In: items, the number of shots, a form. Out: FOLDER with one file for each task, one for the group, and the rendered
+prompts and answers as JSON lines. The harness's own few-shot machinery is not used, and nothing stands between prompt
+and answer, so it reads the bytes that `prompts.render` wrote. The data files are named by their absolute path: export
+again after a move. The chat form is for `--apply_chat_template`; where a template ends in a blank or a line break, the
+harness counts it as a part of every answer, which adds the same number to each log-probability.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def export(
     """Make `folder`, or replace it whole; returns the group's name.
 
     Raises:
-        ValueError: an unknown form, items of several versions, a task without test items or with too few shots, or
+        ValueError: an unknown form, items of several sets, a task without test items or with too few shots, or
             an existing folder that is no export.
     """
     if form not in EXPORTED_FORMS:
@@ -90,9 +90,9 @@ def _documents(items: Sequence[Item], task: str, k: int, form: str) -> list[dict
 
 
 def _check_items(items: Sequence[Item], tasks: Sequence[str]) -> None:
-    versions = sorted({item.version for item in items if item.task in tasks and item.split in ("dev", "test")})
-    if len(versions) > 1:
-        raise ValueError(f"the items are of {len(versions)} versions ({', '.join(versions)}); choose one of them")
+    item_sets = sorted({item.item_set for item in items if item.task in tasks and item.split in ("dev", "test")})
+    if len(item_sets) > 1:
+        raise ValueError(f"the items are of {len(item_sets)} sets ({', '.join(item_sets)}); choose one of them")
 
 
 def _check_folder(folder: Path) -> None:
@@ -105,15 +105,19 @@ def _check_folder(folder: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export from the command line, and say how to run it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m saelib.htest.asking.lm_eval_export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="made, or replaced where it is an earlier export")
     parser.add_argument("--items", type=Path, required=True, help="items.jsonl with dev and test items")
     parser.add_argument("--k", type=int, default=50, help="shots before each question (default: 50)")
     parser.add_argument("--form", choices=EXPORTED_FORMS, default="completion")
-    parser.add_argument("--version", help="which items to take where the file holds several versions")
+    parser.add_argument("--item-set", help="which set of items to take where the file holds several")
     options = parser.parse_args(arguments)
     try:
-        items = [item for item in read_items(options.items) if options.version in (None, item.version)]
+        items = [item for item in read_items(options.items) if options.item_set in (None, item.item_set)]
         group = export(options.folder, items, options.k, options.form)
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error

@@ -1,7 +1,7 @@
 r"""From items to the text that a model is shown.
 
-In: the items to ask and the shots. Out: one `Prompt` an item, in one of the forms below. The blanks are part of the
-experiment, and this is why each stands where it does:
+In: the items to ask and the shots. Out: one `Prompt` for each item, in one of the forms below. The blanks are part of
+the experiment, and this is why each stands where it does:
 
 - `chat`, `chain_of_thought` and `letter_geometry` are the authors' own, to the letter (run_h_test.py, utils.py and
   run_challenge.py of brucewlee/h-test): a blank after `Label:` and after the offered `A`, none before the bracket of

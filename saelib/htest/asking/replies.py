@@ -114,6 +114,22 @@ def read_replies(path: Path) -> list[Reply]:
     return read_json_lines(path, reply_of)
 
 
+def stored_answers(path: Path, items: Sequence[Item], prompts: Sequence[Prompt]) -> list[Reply]:
+    """Replies that an earlier call left in a file; they must be to the same items and prompts.
+
+    Raises:
+        ValueError: they are to others: the run's items or the prompts have changed since.
+    """
+    replies = read_replies(path) if path.is_file() else []
+    for reply, item, prompt in zip(replies, items, prompts, strict=False):
+        if reply.item != item or reply.prompt != prompt.text:
+            raise ValueError(
+                f"{path} holds a reply to another item or prompt than {item.key}, so the items or prompts of this run "
+                "have changed since: name another run, or delete its htest/replies folder"
+            )
+    return replies
+
+
 def reply_of(values: dict[str, Any]) -> Reply:
     """A reply from the JSON object of a line."""
     return Reply(**(values | {"item": item_of(values["item"]), "condition": Condition(**values["condition"])}))

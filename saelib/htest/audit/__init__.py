@@ -1,1 +1,6 @@
-"""Rules, shortcuts, and the audit of a set of items."""
+"""Are the items right, and can they be solved without being read?
+
+In: items. Out: tables of labels that an independent rule disputes (`audit.audit`, `audit.disagreements`), of repeats
+and overlaps, and of shortcuts, such as the length of a text, that give a label away (`shortcuts.shortcut_table`).
+`tables` puts them into words. On the command line: `python -m saelib.htest.audit FILE`.
+"""

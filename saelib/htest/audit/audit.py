@@ -1,17 +1,16 @@
 """What is wrong with a set of items: labels against the rules, repeats, overlaps, shortcuts.
 
-In: items, or a file or folder of them (`python -m saelib.htest.audit.audit FILE_OR_FOLDER`). Out: tables, one row for each
-task. A text is repeated where it is the same to the letter; in letter geometry its options must be the same too.
+In: items, or a file or folder of them. Out: tables, one row for each task. A text is repeated where it is the same to
+the letter; in letter geometry its options must be the same too.
 """
 
-import argparse
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from saelib.htest.audit.rules import RULES
-from saelib.htest.audit.shortcuts import RAREST_OPTION, best_threshold, rarest_option_accuracy, shortcut_table
+from saelib.htest.audit.shortcuts import RAREST_OPTION, best_threshold, rarest_option_accuracy
 from saelib.htest.items.item import SPLITS, Item, read_items
 from saelib.htest.items.official import load_official
 
@@ -19,23 +18,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHARES = ("shortcut_dev", "shortcut_test")
-WORDS = ("version", "task", "shortcut")
-
-
-class Verdict(NamedTuple):
-    """What a task's rule says of an item."""
-
-    item: Item
-    label: str | None
-    """None where the rule cannot tell, or the task has none."""
+WORDS = ("item_set", "task", "shortcut")
 
 
 def audit(items: Sequence[Item]) -> "pd.DataFrame":
-    """Counts of what is wrong, one row for each version, seed and task.
+    """Counts of what is wrong, one row for each set of items, seed and task.
 
     Returns:
         For each split that occurs: `<split>_items`, of them `<split>_a` with label A, `<split>_disagreements` with the
-        rule, and `<split>_repeats`, extra copies within the split. `unknown`: items that the rule cannot judge.
+        rule, and `<split>_repeats`, extra copies within the split. `unknown`: items whose label the rule cannot tell.
         `overlaps`: test items that dev or train holds too. `conflicts`: texts that stand with several labels.
         `repeated_options`: letter-geometry items that offer a symbol twice. `shortcut`: the best cut by its accuracy on
         dev, or for letter geometry the rarest option, with its accuracy. What does not apply to a task is NA.
@@ -44,10 +35,10 @@ def audit(items: Sequence[Item]) -> "pd.DataFrame":
 
     groups: dict[tuple[str, int, str], list[Item]] = defaultdict(list)
     for item in items:
-        groups[item.version, item.seed, item.task].append(item)
+        groups[item.item_set, item.seed, item.task].append(item)
     splits = [split for split in SPLITS if any(item.split == split for item in items)]
     rows = [
-        dict(zip(("version", "seed", "task"), key, strict=True)) | _count(group, splits)
+        dict(zip(("item_set", "seed", "task"), key, strict=True)) | _count(group, splits)
         for key, group in groups.items()
     ]
     table = pd.DataFrame(rows)
@@ -58,31 +49,34 @@ def disagreements(items: Sequence[Item]) -> "pd.DataFrame":
     """Every item whose label is not what the rule of its task says."""
     import pandas as pd
 
-    columns = ["version", "seed", "task", "split", "row", "text", "label", "rule"]
-    wrong = [verdict for verdict in map(_judge, items) if verdict.label not in (None, verdict.item.label)]
-    rows = [[getattr(verdict.item, name) for name in columns[:-1]] + [verdict.label] for verdict in wrong]
+    columns = ["item_set", "seed", "task", "split", "row", "text", "label", "rule"]
+    rows = [[getattr(item, name) for name in columns[:-1]] + [label_by_rule(item)] for item in filter(_disputed, items)]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _judge(item: Item) -> Verdict:
-    return Verdict(item, RULES[item.task](item.text) if item.task in RULES else None)
+def label_by_rule(item: Item) -> str | None:
+    """What the rule of the item's task says; None where it cannot tell, or the task has none."""
+    return RULES[item.task](item.text) if item.task in RULES else None
+
+
+def _disputed(item: Item) -> bool:
+    return label_by_rule(item) not in (None, item.label)
 
 
 def _count(items: list[Item], splits: list[str]) -> dict[str, Any]:
-    """The row of one version, seed and task."""
+    """The row of one set of items, seed and task."""
     has_rule = items[0].task in RULES
     by_split = {split: [item for item in items if item.split == split] for split in splits}
     row: dict[str, Any] = {}
     for split, part in by_split.items():
-        wrong = sum(verdict.label not in (None, verdict.item.label) for verdict in map(_judge, part))
         row[f"{split}_items"] = len(part)
         row[f"{split}_a"] = sum(item.label == "A" for item in part) if has_rule else None
-        row[f"{split}_disagreements"] = wrong if has_rule else None
+        row[f"{split}_disagreements"] = sum(map(_disputed, part)) if has_rule else None
         row[f"{split}_repeats"] = len(part) - len(set(map(_asked, part)))
     elsewhere = {_asked(item) for item in items if item.split != "test"}
     labels = Counter(asked for asked, _ in {(_asked(item), item.label) for item in items})
     return row | {
-        "unknown": sum(_judge(item).label is None for item in items) if has_rule else None,
+        "unknown": sum(label_by_rule(item) is None for item in items) if has_rule else None,
         "overlaps": sum(_asked(item) in elsewhere for item in by_split.get("test", [])),
         "conflicts": sum(count > 1 for count in labels.values()),
         "repeated_options": None if has_rule else sum(len(set(item.options)) < len(item.options) for item in items),
@@ -108,7 +102,7 @@ def _best_shortcut(dev: list[Item], test: list[Item], has_rule: bool) -> dict[st
 
 
 def read_any(path: Path) -> list[Item]:
-    """Items of a file that `write_items` wrote, or of a folder of the authors' files.
+    """Items of a file that `write_items` wrote, or of a folder with the authors' files.
 
     Raises:
         FileNotFoundError: there is neither a file nor a whole folder at `path`.
@@ -117,24 +111,3 @@ def read_any(path: Path) -> list[Item]:
     if path.suffix and not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
     return read_items(path) if path.is_file() else load_official(path)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the audit of a file or folder, the labels that a rule contradicts, and the shortcuts, as Markdown."""
-    parser = argparse.ArgumentParser(
-        prog="python -m saelib.htest.audit.audit", description="Audit a file of H-Test items."
-    )
-    parser.add_argument("path", type=Path, help="items.jsonl, or a folder with the authors' released files")
-    try:
-        items = read_any(parser.parse_args(arguments).path)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(str(error)) from error
-    titled = {"Audit": audit(items), "Labels that the rule contradicts": disagreements(items),
-              "Shortcuts, fitted on dev": shortcut_table(items)}  # fmt: skip
-    for title, table in titled.items():
-        shown = table.round(3).astype(object).where(table.notna(), "-")
-        print(f"## {title}\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -100,19 +100,19 @@ def shortcut_table(items: Sequence[Item], count_tokens: Callable[[str], int] | N
         count_tokens: tokens of a text for the model at hand; adds tokens to the features.
 
     Returns:
-        One row for each version, seed, task and feature that has both dev and test items; letter geometry has no dev
-        split and needs none. `above` is the label given above `cut`.
+        One row for each set of items, seed, task and feature that has both dev and test items; letter geometry has no
+        dev split and needs none. `above` is the label given above `cut`.
     """
     import pandas as pd
 
     rows = []
-    for version, seed in dict.fromkeys((item.version, item.seed) for item in items):
-        same = [item for item in items if (item.version, item.seed) == (version, seed)]
+    for item_set, seed in dict.fromkeys((item.item_set, item.seed) for item in items):
+        same = [item for item in items if (item.item_set, item.seed) == (item_set, seed)]
         for task in (*TASKS, LETTER_GEOMETRY):
             dev, test = select(same, task, "dev"), select(same, task, "test")
             lines = _geometry_lines(test) if task == LETTER_GEOMETRY else _lines(dev, test, features(count_tokens))
-            rows += [{"version": version, "seed": seed, "task": task} | line for line in lines]
-    columns = ["version", "seed", "task", "feature", "cut", "above", "dev_accuracy", "test_accuracy", "chance"]
+            rows += [{"item_set": item_set, "seed": seed, "task": task} | line for line in lines]
+    columns = ["item_set", "seed", "task", "feature", "cut", "above", "dev_accuracy", "test_accuracy", "chance"]
     numbers = dict.fromkeys(("cut", "dev_accuracy", "test_accuracy", "chance"), "Float64")
     return pd.DataFrame(rows, columns=columns).astype(numbers)
 

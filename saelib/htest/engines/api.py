@@ -1,16 +1,15 @@
 """Models behind an API: `api:<name in Inspect AI>`, such as "api:openai/gpt-4o" or "api:openai-api/local/model".
 
-In: items, their prompts and the condition. Out: replies. Inspect AI sends the requests, tries again after 429, 500 and
-dropped connections, and writes each answer to a log at once: a run that was killed asks only for what is missing when
-the same call is made again. Keys and addresses come from the environment (`OPENAI_API_KEY`, `<NAME>_BASE_URL`).
+In: items, their prompts and the condition. Out: replies. Inspect AI sends the requests (`language.api`) and writes each
+answer to a log at once: a run that was killed asks only for what is missing when the same call is made again. What a
+run would cost is estimated before anything is sent.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from saelib.htest.asking.judge import JUDGE_TOKENS, judge_prompt
 from saelib.htest.asking.prompts import Prompt
@@ -18,14 +17,9 @@ from saelib.htest.asking.replies import Answer, Condition, Reply
 from saelib.htest.config import API
 from saelib.htest.engines.inspect_logs import import_logs
 from saelib.htest.items.item import Item
-
-if TYPE_CHECKING:
-    from inspect_ai import Task
-    from inspect_ai.model import Model
+from saelib.language.api import open_api_model, run_eval_set
 
 CHARACTERS_PER_TOKEN = 3  # English prose has about 4, short quoted lines fewer: rather too many tokens than too few
-RETRIES = 8  # waits of 3, 6, 12 ... seconds, about 13 minutes in all; the OpenAI client tries three times in each
-ATTEMPT_SECONDS = 300  # until a request without an answer is given up and sent again
 
 
 class Cost(NamedTuple):
@@ -106,48 +100,10 @@ def ask_api(
     """
     from saelib.htest.engines.inspect_tasks import make_task
 
-    model = _model(condition.model)  # a missing key is found before anything is paid for
+    if not condition.model.startswith(API):
+        raise ValueError(f"{condition.model!r} is no model of an API: write {API!r} before its name in Inspect AI")
+    model = open_api_model(condition.model.removeprefix(API))  # a missing key is found before anything is paid for
     tasks = sorted({item.task for item in items})
     task = make_task(items, prompts, condition, "-".join(["htest", *tasks]), log_probabilities=log_probabilities)
-    replies = {reply.item.key: reply for reply in import_logs(_run(task, model, log_folder, connections))}
+    replies = {reply.item.key: reply for reply in import_logs(run_eval_set(task, model, log_folder, connections))}
     return [replies[item.key] for item in items]
-
-
-def _model(name: str) -> "Model":
-    from inspect_ai._util.error import PrerequisiteError
-    from inspect_ai.model import get_model
-
-    if not name.startswith(API):
-        raise ValueError(f"{name!r} is no model of an API: write {API!r} before its name in Inspect AI")
-    try:
-        return get_model(name.removeprefix(API), memoize=False)  # the environment may name another address than before
-    except PrerequisiteError as error:
-        reason = " ".join(re.sub(r"\[/?[a-z ]+\]", "", str(error.message)).split())  # without colours
-        raise RuntimeError(f"{name}: {reason} Set it and run again; keys are never parameters.") from error
-
-
-def _run(task: "Task", model: "Model", log_folder: Path, connections: int) -> list[str]:
-    """Run a task as an Inspect evaluation set, which finds by name, version and sample id what its logs hold."""
-    from inspect_ai import eval_set
-    from IPython.utils.capture import capture_output
-
-    with capture_output(stderr=False):  # its closing line names the folder, and a notebook would store it
-        _, logs = eval_set(
-            [task],
-            log_dir=str(log_folder.resolve()),
-            model=model,
-            log_dir_allow_dirty=True,  # logs of other conditions may stand beside
-            log_buffer=1,  # an answer is on disk as soon as it is there: a killed run loses only requests in flight
-            log_realtime=False,  # no second copy of the answers in the user's home
-            ctl_server=False,
-            display="log",
-            continue_on_fail=True,  # one refused request keeps no other item from being answered
-            retry_attempts=1,  # each request has its own retries; what failed after them is asked by the next call
-            retry_immediate=False,
-            max_connections=connections,
-            max_retries=RETRIES,
-            attempt_timeout=ATTEMPT_SECONDS,
-        )
-    if not logs:
-        raise KeyboardInterrupt  # Inspect takes the signal for itself, and ends without a log to show
-    return [log.location for log in logs]

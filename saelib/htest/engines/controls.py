@@ -29,7 +29,7 @@ def control_engine(name: str, items: Sequence[Item]) -> Engine:
             "coin" one drawn by the condition's seed and the item, whatever else is asked, "shortcut" what the best cut
             fitted on the task's dev split says, "rarest_option" the symbol that letter geometry offers least often.
         items: all there are. The shortcut takes their dev splits and the rarest option their letter geometry, each
-            version and seed by itself; the other controls need none.
+            set of items and seed by itself; the other controls need none.
 
     Raises:
         ValueError: an unknown name. The engine raises it where the control cannot answer an item's task.
@@ -91,11 +91,11 @@ def _rarest_option(items: Sequence[Item]) -> Replier:
 
 
 def _source(item: Item) -> tuple[str, int, str]:
-    return item.version, item.seed, item.task
+    return item.item_set, item.seed, item.task
 
 
 def _together(items: Iterable[Item]) -> dict[tuple[str, int, str], list[Item]]:
-    """Items of one version, seed and task: a cut of the official ones says nothing of fresh ones."""
+    """Items by their set, seed and task: a cut of the official ones says nothing of fresh ones."""
     groups: dict[tuple[str, int, str], list[Item]] = defaultdict(list)
     for item in items:
         groups[_source(item)].append(item)

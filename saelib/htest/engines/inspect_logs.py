@@ -1,8 +1,8 @@
 """From Inspect AI's logs to our replies.
 
-In: logs of the tasks of `inspect_tasks`, written by `inspect eval` or by `api_engine`. Out: one `Reply` a sample, raw
-and with everything that is needed to score it; nothing but the log is read. What Inspect was told on its command line
-counts: model, temperature and the limit of the reply come from the log.
+In: logs of the tasks of `inspect_tasks`, written by `inspect eval` or by `engines.api`. Out: one `Reply` for each
+sample, raw and with everything that is needed to score it; nothing but the log is read. What Inspect was told on its
+command line counts: model, temperature and the limit of the reply come from the log.
 """
 
 from collections.abc import Iterable, Sequence

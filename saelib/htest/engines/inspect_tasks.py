@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -63,20 +64,28 @@ def make_task(
 
 
 def _fingerprint(samples: Sequence[Sample]) -> str:
-    """Changes with any prompt, item or condition: Inspect takes tasks of one name and version for the same."""
-    content = [(sample.id, sample.input, sample.metadata) for sample in samples]
+    """Changes with any prompt, item or condition: Inspect takes tasks of one name and version for the same.
+
+    The item's set has the name here that it had in earlier releases, so that their logs are still gone on with.
+    """
+    content = [(sample.id, sample.input, _as_before(sample.metadata or {})) for sample in samples]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _load(source: str, seed: int, name: str, version: str | None) -> tuple[list[Item], list[Item]]:
-    """Dev and test items of a task, of one version."""
+def _as_before(metadata: dict[str, Any]) -> dict[str, Any]:
+    item = {"version" if name == "item_set" else name: value for name, value in metadata["item"].items()}
+    return metadata | {"item": item}
+
+
+def _load(source: str, seed: int, name: str, item_set: str | None) -> tuple[list[Item], list[Item]]:
+    """Dev and test items of a task, all of one set."""
     from saelib.htest.items.sources import load_items
 
     items = load_items(source, seed)
-    dev, test = (select(items, name, split, version) for split in ("dev", "test"))
-    versions = sorted({item.version for item in test})
-    if len(versions) != 1:
-        found = f"of the versions {', '.join(versions)}: choose one by -T version=..." if versions else "none"
+    dev, test = (select(items, name, split, item_set) for split in ("dev", "test"))
+    item_sets = sorted({item.item_set for item in test})
+    if len(item_sets) != 1:
+        found = f"of the sets {', '.join(item_sets)}: choose one by -T item_set=..." if item_sets else "none"
         raise ValueError(f"items={source!r}, test items of the task {name!r}: {found}")
     return dev, test
 
@@ -85,7 +94,7 @@ def _register(name: str) -> Callable[..., Task]:
     def build(
         items: str = "official",
         seed: int = 0,
-        version: str | None = None,
+        item_set: str | None = None,
         k: int = 50,
         shuffle_seed: int | None = None,
         form: str = "chat",
@@ -93,7 +102,7 @@ def _register(name: str) -> Callable[..., Task]:
         max_tokens: int | None = None,
     ) -> Task:
         chain_of_thought = form == "chain_of_thought"
-        dev, asked = _load(items, seed, name, version)
+        dev, asked = _load(items, seed, name, item_set)
         condition = Condition(
             model="",  # Inspect knows it; the importer takes it from the log
             form=form,
@@ -111,7 +120,7 @@ def _register(name: str) -> Callable[..., Task]:
     Args:
         items: "official", "fresh", or the path of an items.jsonl.
         seed: of fresh items, and of the sampling.
-        version: of the items, where the file has several.
+        item_set: which set of items to take, where the file has several.
         k: shots before the question.
         shuffle_seed: draws and shuffles the shots; None takes the released order.
         form: "chat", or "chain_of_thought", which needs a model in the role of the grader.
@@ -126,18 +135,18 @@ HTEST = {name: _register(name) for name in TASKS}
 
 @task
 def htest_letter_geometry(
-    items: str = "official", seed: int = 0, version: str | None = None, temperature: float = 0.7, max_tokens: int = 1
+    items: str = "official", seed: int = 0, item_set: str | None = None, temperature: float = 0.7, max_tokens: int = 1
 ) -> Task:
     """H-Test letter geometry: four symbols to choose from, no shots.
 
     Args:
         items: "official", "fresh", or the path of an items.jsonl.
         seed: of fresh items, and of the sampling.
-        version: of the items, where the file has several.
+        item_set: which set of items to take, where the file has several.
         temperature: the paper's is 0.7.
         max_tokens: longest reply.
     """
-    _, asked = _load(items, seed, LETTER_GEOMETRY, version)
+    _, asked = _load(items, seed, LETTER_GEOMETRY, item_set)
     condition = Condition(
         model="", form=LETTER_GEOMETRY, k=0, temperature=temperature, max_tokens=max_tokens, seed=seed
     )

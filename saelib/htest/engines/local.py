@@ -1,6 +1,6 @@
 """The engine for models on this machine: log-probabilities of the answers, and replies.
 
-In: items, their prompts and a condition. Out: an `Answer` an item. The k shots, which all prompts of a task begin
+In: items, their prompts and a condition. Out: an `Answer` to each. The k shots, which all prompts of a task begin
 with, are read once (`shared_prefix`); where an architecture does not allow that, every prompt is read from its first
 token (`padded_batches`). Either way an answer is that of its prompt alone, whatever else is asked and however many
 tokens are read at a time.
@@ -17,7 +17,7 @@ from torch import Tensor
 from saelib.htest.asking.prompts import Prompt, as_seen, tokenise
 from saelib.htest.asking.replies import Answer, Condition
 from saelib.htest.engines import padded_batches
-from saelib.htest.engines.shared_prefix import Run, SharedPrefix, can_share, common_prefix
+from saelib.htest.engines.shared_prefix import Segment, SharedPrefix, can_share, common_prefix
 from saelib.htest.items.item import Item
 from saelib.run.progress import progress
 
@@ -47,7 +47,7 @@ class Decoding(NamedTuple):
     """Tokens that end a reply."""
 
 
-class Finding(NamedTuple):
+class Outcome(NamedTuple):
     """What the model gave for one question."""
 
     log_probabilities: list[float]
@@ -70,7 +70,7 @@ class LocalEngine:
 
     @torch.inference_mode()
     def __call__(self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
-        """Answers to the prompts, one an item.
+        """Answers to the prompts, one for each item.
 
         Raises:
             ValueError: a prompt or answer does not fit the model's tokenizer or context (see `prompts.tokenise`), or
@@ -92,49 +92,49 @@ class LocalEngine:
         stops = stop_tokens(model, tokenizer.eos_token_id)
         decoding = Decoding(room, condition.temperature, stops)
         ask = ask_together if can_share(model) else ask_apart
-        findings = ask(model, questions, decoding, self.batch_tokens)
+        outcomes = ask(model, questions, decoding, self.batch_tokens)
         return [
             Answer(
-                reply=decode(tokenizer, finding.reply) if room else None,
-                log_probabilities=dict(zip(item.options, finding.log_probabilities, strict=True)),
-                usage={"input_tokens": len(question.ids), "output_tokens": len(finding.reply)},
+                reply=decode(tokenizer, outcome.reply) if room else None,
+                log_probabilities=dict(zip(item.options, outcome.log_probabilities, strict=True)),
+                usage={"input_tokens": len(question.ids), "output_tokens": len(outcome.reply)},
             )
-            for item, question, finding in zip(items, questions, findings, strict=True)
+            for item, question, outcome in zip(items, questions, outcomes, strict=True)
         ]
 
 
 def ask_together(
     model: "PreTrainedModel", questions: Sequence[Question], decoding: Decoding, batch_tokens: int
-) -> list[Finding]:
-    """Findings from packs of tails after the tokens that all questions begin with."""
+) -> list[Outcome]:
+    """Outcomes from packs of tails after the tokens that all questions begin with."""
     length = common_prefix([question.ids for question in questions])
     prefix = SharedPrefix(model, questions[0].ids[:length])
-    findings: list[Finding] = []
+    outcomes: list[Outcome] = []
     with progress("asking", len(questions), unit="item") as advance:
         for pack in packs(questions, length, batch_tokens):
-            tails = [Run(tail, 0, length, question.ids[length:], kept=1) for tail, question in enumerate(pack)]
+            tails = [Segment(tail, 0, length, question.ids[length:], kept=1) for tail, question in enumerate(pack)]
             next_token = prefix.extend(tails)
             scores = score_answers(prefix, pack, next_token)
             replies = make_replies(prefix, pack, next_token, decoding)
-            findings += map(Finding, scores, replies)
+            outcomes += map(Outcome, scores, replies)
             prefix.forget()
             advance(len(pack))
-    return findings
+    return outcomes
 
 
 def ask_apart(
     model: "PreTrainedModel", questions: Sequence[Question], decoding: Decoding, batch_tokens: int
-) -> list[Finding]:
-    """Findings from reading every question from its first token."""
+) -> list[Outcome]:
+    """Outcomes from reading every question from its first token."""
     scores = padded_batches.score(model, [(question.ids, question.answers) for question in questions], batch_tokens)
     if not decoding.max_tokens:
-        return [Finding(score, reply=[]) for score in scores]
-    findings = []
+        return [Outcome(score, reply=[]) for score in scores]
+    outcomes = []
     with progress("asking", len(questions), unit="item") as advance:
         for question, score in zip(questions, scores, strict=True):
-            findings.append(Finding(score, padded_batches.generate(model, question.ids, *decoding, question.seed)))
+            outcomes.append(Outcome(score, padded_batches.generate(model, question.ids, *decoding, question.seed)))
             advance(1)
-    return findings
+    return outcomes
 
 
 def packs(questions: Sequence[Question], prefix: int, batch_tokens: int) -> Iterator[list[Question]]:
@@ -164,7 +164,7 @@ def score_answers(
     longer = [(place, tail, answer) for place, (tail, answer) in enumerate(answers) if len(answer) > 1]
     if longer:
         later = prefix.extend([
-            Run(tail, 1 + place, len(pack[tail].ids), answer[:-1], kept=len(answer) - 1)
+            Segment(tail, 1 + place, len(pack[tail].ids), answer[:-1], kept=len(answer) - 1)
             for place, tail, answer in longer
         ])  # fmt: skip
         tokens = torch.tensor([token for *_, answer in longer for token in answer[1:]], device=later.device)
@@ -177,7 +177,7 @@ def score_answers(
 def make_replies(
     prefix: SharedPrefix, pack: Sequence[Question], next_token: Float[Tensor, "pack vocabulary"], decoding: Decoding
 ) -> list[list[int]]:
-    """Token ids of a reply to each question; all replies grow by a token a pass until each has come to its end."""
+    """Token ids of a reply to each question; in each pass all grow by one token, until each has come to its end."""
     replies: list[list[int]] = [[] for _ in pack]
     generators = [torch.Generator().manual_seed(question.seed) for question in pack]
     live = list(range(len(pack)))
@@ -188,7 +188,7 @@ def make_replies(
         if not live or step == decoding.max_tokens - 1:
             break
         next_token = prefix.extend(
-            [Run(tail, 0, len(pack[tail].ids) + step, [replies[tail][-1]], kept=1) for tail in live]
+            [Segment(tail, 0, len(pack[tail].ids) + step, [replies[tail][-1]], kept=1) for tail in live]
         )
     return replies
 

@@ -1,7 +1,7 @@
 """A prefix that many prompts share, read once: its key-value cache, and packs of tails that go on from it.
 
-In: a Hugging Face model, the token ids of the prefix, then packs of runs of tokens. Out: log-probabilities of the next
-token. All tails of a pack stand one after the other in a single sequence, and a mask keeps each from seeing the
+In: a Hugging Face model, the token ids of the prefix, then packs of segments of tokens. Out: log-probabilities of the
+next token. All tails of a pack stand one after the other in a single sequence, and a mask keeps each from seeing the
 others, so the prefix's keys and values are held once and never copied for every prompt:
 
     column      prefix prefix prefix | tail 0 tail 0 | tail 1 tail 1 tail 1 | tail 0, a reply's next token
@@ -30,8 +30,8 @@ _LENGTH_DEPENDENT = ("dynamic", "longrope")  # rotations that change with the le
 _PREFIX = -1
 
 
-class Run(NamedTuple):
-    """Tokens that go on from the prefix, or from earlier runs of the same tail."""
+class Segment(NamedTuple):
+    """Tokens that go on from the prefix, or from earlier segments of the same tail."""
 
     tail: int
     branch: int
@@ -40,7 +40,7 @@ class Run(NamedTuple):
     """Position of the first token, counted from the first token of the prompt."""
     ids: list[int]
     kept: int
-    """How many of the run's last positions are wanted."""
+    """How many of the segment's last positions are wanted."""
 
 
 class SharedPrefix:
@@ -58,16 +58,18 @@ class SharedPrefix:
             model(input_ids=tokens, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
         self._columns = torch.tensor([(_PREFIX, 0)] * self._prefix, device=model.device).reshape(-1, 2)
 
-    def extend(self, runs: Sequence[Run]) -> Float[Tensor, "kept vocabulary"]:
-        """Read the runs; log-probabilities of the next token at their kept positions, one run after the other."""
+    def extend(self, segments: Sequence[Segment]) -> Float[Tensor, "kept vocabulary"]:
+        """Read segments; log-probabilities of the next token at their kept positions, one segment after the other."""
         device = self._model.device
-        new = torch.tensor([(run.tail, run.branch) for run in runs for _ in run.ids], device=device)
+        new = torch.tensor([(segment.tail, segment.branch) for segment in segments for _ in segment.ids], device=device)
         self._columns = torch.cat([self._columns, new])
-        ends = torch.tensor([len(run.ids) for run in runs]).cumsum(0).tolist()
-        kept = [end - place for run, end in zip(runs, ends, strict=True) for place in range(run.kept, 0, -1)]
-        positions = [position for run in runs for position in range(run.start, run.start + len(run.ids))]
+        ends = torch.tensor([len(segment.ids) for segment in segments]).cumsum(0).tolist()
+        kept = [
+            end - place for segment, end in zip(segments, ends, strict=True) for place in range(segment.kept, 0, -1)
+        ]
+        positions = [segment.start + place for segment in segments for place in range(len(segment.ids))]
         output = self._model(
-            input_ids=torch.tensor([[token for run in runs for token in run.ids]], device=device),
+            input_ids=torch.tensor([[token for segment in segments for token in segment.ids]], device=device),
             position_ids=torch.tensor([positions], device=device),
             attention_mask=self._mask(len(new)),
             past_key_values=self._cache,

@@ -4,7 +4,6 @@ In: an `accuracy_table`, or the learning curves of fine-tuning. Out: figures. Ev
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,56 +11,23 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from saelib.htest.config import API, CONTROL
+from saelib.htest.config import CONTROL
+from saelib.htest.figures.style import (
+    EDGE_COLOUR,
+    MEAN_COLOUR,
+    TASK_COLOUR,
+    as_percent,
+    chance_line,
+    chosen_rows,
+    shown_model,
+    shown_task,
+)
 from saelib.htest.scoring.accuracy import in_order, mean_over_tasks
 from saelib.htest.scoring.tables import MEAN
-from saelib.htest.tasks import LETTERS, TASKS
-from saelib.results.figures import COLOURS, figure_legend, new_figure, styled
-
-CHANCE = 1 / len(LETTERS)
-COLOUR, TASK_COLOUR, CHANCE_COLOUR = COLOURS["forward"], "#b5b5b5", COLOURS["control"]
+from saelib.results.figures import figure, figure_legend, new_figure
 
 
-def shown_task(task: str) -> str:
-    """A task's name with blanks."""
-    return task.replace("_", " ")
-
-
-def shown_model(model: str) -> str:
-    """A model's name without its maker; a control's without its prefix: "constant A"."""
-    name = model.removeprefix(CONTROL).removeprefix(API).split("/")[-1]
-    words = name.replace("_", " ") if model.startswith(CONTROL) else name.replace(":", " ")
-    return words[:-1] + words[-1].upper() if words.endswith((" a", " b")) else words
-
-
-def chosen_rows(table: pd.DataFrame, reader: str, keys: Sequence[str]) -> pd.DataFrame:
-    """Rows of the ten tasks as one reader sees them.
-
-    Raises:
-        ValueError: there are none, or several for one value of `keys`.
-    """
-    rows = table[(table["reader"] == reader) & table["task"].isin(TASKS)]
-    if rows.empty or rows.duplicated(list(keys)).any():
-        what = "several rows" if len(rows) else "no rows"
-        readers = ", ".join(dict.fromkeys(table["reader"]))
-        raise ValueError(
-            f"reader {reader!r} has {what} for one {' and '.join(keys)}: take another of {readers}, or narrow the table"
-        )
-    return rows
-
-
-def chance_line(axis: Axes, across: bool = True, level: float = CHANCE) -> None:
-    """Where guessing ends up; across the figure, or upright."""
-    draw = axis.axhline if across else axis.axvline
-    draw(level, color=CHANCE_COLOUR, linestyle="--", linewidth=1.2, zorder=1, label="guessing")
-
-
-def as_percent(value: float, _: object = None) -> str:
-    """A share for an axis."""
-    return f"{value:.0%}"
-
-
-@styled
+@figure("htest_accuracy_heat_map", "H-Test accuracy by task and model, with controls and the mean of the tasks")
 def accuracy_heat_map(table: pd.DataFrame, reader: str = "strict", columns: str = "model") -> Figure:
     """Accuracy by task and model, with the mean of the tasks beneath; white is guessing, blue better, red worse.
 
@@ -77,22 +43,24 @@ def accuracy_heat_map(table: pd.DataFrame, reader: str = "strict", columns: str 
     sns.heatmap(matrix, ax=axis, vmin=0, vmax=1, cmap="RdBu", annot=True, fmt=".2f", annot_kws={"size": 9.5},
                 linewidths=0.6, linecolor="white",
                 cbar_kws={"label": "accuracy", "shrink": 0.8, "format": as_percent})  # fmt: skip
-    axis.axhline(len(matrix) - 1, color=COLOURS["scratch"], linewidth=1.5)
+    axis.axhline(len(matrix) - 1, color=EDGE_COLOUR, linewidth=1.5)
     if 0 < (models := sum(not str(name).startswith(CONTROL) for name in names)) < len(names):
-        axis.axvline(models, color=COLOURS["scratch"], linewidth=1.5)
+        axis.axvline(models, color=EDGE_COLOUR, linewidth=1.5)
     axis.set_yticks(axis.get_yticks(), [*map(shown_task, matrix.index)])
     slanted = max(len(shown_model(str(name))) for name in names) > 11
     axis.set_xticks(axis.get_xticks(), [shown_model(str(name)) for name in names], rotation=25 if slanted else 0,
                     ha="right" if slanted else "center", rotation_mode="anchor" if slanted else "default")  # fmt: skip
-    axis.set(xlabel="" if columns == "model" else {"k": "shots"}.get(columns, columns), ylabel="")
+    axis.set(
+        xlabel="" if columns == "model" else {"k": "shots", "item_set": "set of items"}.get(columns, columns), ylabel=""
+    )
     axis.tick_params(length=0)
     axis.grid(False)
     return figure
 
 
-@styled
+@figure("htest_shots", "H-Test accuracy over the number of shots, each task and their mean with its 95% interval")
 def shots_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
-    """Accuracy over the number of shots: a thin line a task, a thick one for the mean; a panel a model."""
+    """Accuracy over the number of shots: a thin line for each task, a thick one for their mean; one panel per model."""
     rows = chosen_rows(table, reader, ["model", "k", "task"])
     means = mean_over_tasks(rows, ["model", "k"]).sort_values("k")
     models = list(dict.fromkeys(rows["model"]))
@@ -115,8 +83,8 @@ def shots_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
 
 
 def _draw_mean(axis: Axes, means: pd.DataFrame) -> None:
-    axis.fill_between(means.index, means["low"], means["high"], color=COLOUR, alpha=0.25, linewidth=0)
-    axis.plot(means.index, means["mean"], color=COLOUR, linewidth=2.4, marker="o", label=f"{MEAN} (band: 95%)")
+    axis.fill_between(means.index, means["low"], means["high"], color=MEAN_COLOUR, alpha=0.25, linewidth=0)
+    axis.plot(means.index, means["mean"], color=MEAN_COLOUR, linewidth=2.4, marker="o", label=f"{MEAN} (band: 95%)")
 
 
 def _share_axis(panels: np.ndarray, values: pd.Series) -> None:
@@ -127,7 +95,7 @@ def _share_axis(panels: np.ndarray, values: pd.Series) -> None:
         axis.yaxis.set_major_formatter(as_percent)
 
 
-@styled
+@figure("htest_family", "Mean H-Test accuracy of each model of a family with its 95% interval")
 def family_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
     """Mean accuracy of each model with its 95% interval, in the order of the table; small dots beside it are tasks."""
     rows = chosen_rows(table, reader, ["model", "task"])
@@ -138,8 +106,9 @@ def family_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
         tasks = rows.loc[rows["model"] == mean.model, "accuracy"]
         beside = np.linspace(-0.42, -0.2, len(tasks))  # none beneath the mean's value, which stands above its interval
         axis.plot(place + beside, tasks, ".", color=TASK_COLOUR, label="one task")
-        axis.errorbar(place, mean.mean, [[mean.mean - mean.low], [mean.high - mean.mean]], color=COLOUR, marker="o",
-                      markersize=7, linewidth=2, capsize=4, label=f"{MEAN} (95%)")  # fmt: skip
+        reach = [[mean.mean - mean.low], [mean.high - mean.mean]]
+        axis.errorbar(place, mean.mean, reach, color=MEAN_COLOUR, marker="o", markersize=7, linewidth=2, capsize=4,
+                      label=f"{MEAN} (95%)")  # fmt: skip
         axis.annotate(f"{mean.mean:.2f}", (place, mean.high), xytext=(0, 5), textcoords="offset points", va="bottom",
                       ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
     chance_line(axis)
@@ -151,9 +120,9 @@ def family_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
     return figure
 
 
-@styled
+@figure("htest_fine_tuning", "H-Test accuracy over training items seen in fine-tuning, by task and probe")
 def learning_curve_figure(curve: pd.DataFrame) -> Figure:
-    """Accuracy over training items seen, task by task and for their mean, a line for each set of probes.
+    """Accuracy over training items seen, task by task and for their mean, one line for each set of probes.
 
     Args:
         curve: learning curves of all tasks with the columns task, probe, items_seen and accuracy.

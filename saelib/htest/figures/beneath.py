@@ -1,6 +1,6 @@
 """Figures of what lies beneath an accuracy: a preferred letter, shortcuts in the items, and letter geometry.
 
-In: rows of `judgements`, an `accuracy_table`, or a `shortcut_table`. Out: figures.
+In: rows of `readings_of`, an `accuracy_table`, or a `shortcut_table`. Out: figures.
 """
 
 import itertools
@@ -10,24 +10,32 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from saelib.htest.figures.accuracy import as_percent, chance_line, chosen_rows, shown_model, shown_task
+from saelib.htest.figures.style import (
+    CHANCE_COLOUR,
+    EDGE_COLOUR,
+    LETTER_COLOURS,
+    SET_COLOURS,
+    as_percent,
+    chance_line,
+    chosen_rows,
+    shown_model,
+    shown_task,
+)
 from saelib.htest.scoring.accuracy import BOUNDS, accuracy_table, check_distinct, in_order, mean_over_tasks
 from saelib.htest.scoring.tables import MEAN
-from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
-from saelib.results.figures import COLOURS, figure_legend, new_figure, styled
+from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
+from saelib.results.figures import PALETTE, figure, figure_legend, new_figure
 
-LETTER_COLOURS = dict(zip(LETTERS, (COLOURS["forward"], COLOURS["backward"]), strict=True))
 VALUES = {  # of the figure that puts ranking beside accuracy: label, colour, marker
-    "accuracy": ("accuracy of the likelier letter", COLOURS["scratch"], "o"),
-    "bias_free_accuracy": ("accuracy at the median margin", COLOURS["forward"], "s"),
-    "auroc": ("AUROC of the margin", COLOURS["backward"], "D"),
+    "accuracy": ("accuracy of the likelier letter", EDGE_COLOUR, "o"),
+    "bias_free_accuracy": ("accuracy at the median margin", PALETTE["blue"], "s"),
+    "auroc": ("AUROC of the margin", PALETTE["orange"], "D"),
 }
-VERSION_COLOURS = (COLOURS["forward"], COLOURS["backward"], COLOURS["zero_shot"], COLOURS["control"])
 BINS = 24
 
 
-@styled
-def letter_bias_figure(judged: pd.DataFrame) -> Figure:
+@figure("htest_letter_bias", "Log-probability of A minus that of B for items with label A and with label B, by task")
+def letter_bias_figure(readings: pd.DataFrame) -> Figure:
     """How margins are spread over items with label A and with label B, task by task, for one condition.
 
     Hills that lie apart: the model knows. Both on one side of zero: it prefers that letter. Both may be true.
@@ -35,7 +43,7 @@ def letter_bias_figure(judged: pd.DataFrame) -> Figure:
     Raises:
         ValueError: an item stands more than once, or there are no margins.
     """
-    rows = judged[judged["task"].isin(TASKS) & judged["margin"].notna()]
+    rows = readings[readings["task"].isin(TASKS) & readings["margin"].notna()]
     if rows.empty:
         raise ValueError("no margins: the model gave no log-probabilities of A and B")
     check_distinct(rows, "the figure's table")
@@ -70,13 +78,15 @@ def _draw_margins(axis: Axes, rows: pd.DataFrame, edges: list[float]) -> None:
         margins = rows.loc[rows["label"] == letter, "margin"]
         axis.hist(margins, edges, histtype="stepfilled", facecolor=colour, alpha=0.35)
         axis.hist(margins, edges, histtype="step", color=colour, linewidth=1.4, label=f"items with label {letter}")
-    axis.axvline(0, color=COLOURS["scratch"], linewidth=1.2)
+    axis.axvline(0, color=EDGE_COLOUR, linewidth=1.2)
     axis.set_yticks([])
     axis.set_xlim(edges[0], edges[-1])
     axis.spines["left"].set_visible(False)
 
 
-@styled
+@figure(
+    "htest_ranking", "H-Test accuracy beside the accuracy at the median margin and the AUROC of the margin, by task"
+)
 def accuracy_and_ranking_figure(table: pd.DataFrame) -> Figure:
     """Accuracy, accuracy at the median margin and AUROC of each task, with 95% intervals, for one condition.
 
@@ -95,7 +105,7 @@ def accuracy_and_ranking_figure(table: pd.DataFrame) -> Figure:
         axis.errorbar(rows[value], np.arange(len(rows)) + shift, xerr=reach, color=colour, marker=marker, markersize=5,
                       linestyle="", elinewidth=1.4, label=label)  # fmt: skip
     chance_line(axis, across=False)
-    axis.axhline(len(rows) - 1.5, color=COLOURS["scratch"], linewidth=1)
+    axis.axhline(len(rows) - 1.5, color=EDGE_COLOUR, linewidth=1)
     _task_axis(axis, list(rows.index))
     figure_legend(figure, panels)
     return figure
@@ -108,7 +118,7 @@ def _task_axis(axis: Axes, tasks: list[str]) -> None:
     axis.grid(axis="y", visible=False)
 
 
-@styled
+@figure("htest_shortcuts", "Accuracy of the best one-threshold shortcut by task, on official and fresh items")
 def shortcut_figure(shortcuts: pd.DataFrame) -> Figure:
     """How far the best single cut gets on test, by set of items; the feature is named where it beats guessing.
 
@@ -116,24 +126,18 @@ def shortcut_figure(shortcuts: pd.DataFrame) -> Figure:
         shortcuts: a `shortcut_table`; of each task's features the best on dev is shown.
     """
     fitted = shortcuts.assign(order=shortcuts["dev_accuracy"].astype(float).fillna(0))
-    best = fitted.sort_values("order", ascending=False, kind="stable").drop_duplicates(["version", "task"])
-    tasks, versions = in_order(best["task"]), list(dict.fromkeys(shortcuts["version"]))
+    best = fitted.sort_values("order", ascending=False, kind="stable").drop_duplicates(["item_set", "task"])
+    tasks, item_sets = in_order(best["task"]), list(dict.fromkeys(shortcuts["item_set"]))
     figure, panels = new_figure(8.2, 0.44 * len(tasks) + 1.2)
     axis = panels[0, 0]
-    shifts = np.linspace(-0.17, 0.17, len(versions)) if len(versions) > 1 else [0]
-    for version, shift, colour in zip(versions, shifts, VERSION_COLOURS, strict=False):
-        rows = best[best["version"] == version]
-        places = rows["task"].map(tasks.index) + shift
-        accuracy, chance = rows["test_accuracy"].astype(float), rows["chance"].astype(float)
-        axis.hlines(places, chance, accuracy, color=colour, linewidth=2)
-        axis.plot(accuracy, places, "o", color=colour, markersize=6, label=f"{version.split('-')[0]} items")
-        for name, place, end, guess in zip(rows["feature"], places, accuracy, chance, strict=True):
-            if end > guess + 0.1:
-                axis.annotate(name, (end, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5)
+    shifts = np.linspace(-0.17, 0.17, len(item_sets)) if len(item_sets) > 1 else [0]
+    for item_set, shift, colour in zip(item_sets, shifts, SET_COLOURS, strict=False):
+        rows = best[best["item_set"] == item_set]
+        _draw_cuts(axis, rows, rows["task"].map(tasks.index) + shift, colour, f"{item_set.split('-')[0]} items")
     chances = best.groupby("task")["chance"].first().astype(float)
     for task in tasks:
         place = tasks.index(task)
-        axis.vlines(chances[task], place - 0.5, place + 0.5, color=COLOURS["control"], linestyle="--", linewidth=1.2,
+        axis.vlines(chances[task], place - 0.5, place + 0.5, color=CHANCE_COLOUR, linestyle="--", linewidth=1.2,
                     label="guessing")  # fmt: skip
     _task_axis(axis, tasks)
     axis.set(xlim=(0, 1.13), xticks=np.linspace(0, 1, 5), xlabel="accuracy on test of the cut that is best on dev")
@@ -142,30 +146,40 @@ def shortcut_figure(shortcuts: pd.DataFrame) -> Figure:
     return figure
 
 
-@styled
+def _draw_cuts(axis: Axes, rows: pd.DataFrame, places: pd.Series, colour: str, label: str) -> None:
+    """From guessing to the accuracy of each task's cut."""
+    accuracy, chance = rows["test_accuracy"].astype(float), rows["chance"].astype(float)
+    axis.hlines(places, chance, accuracy, color=colour, linewidth=2)
+    axis.plot(accuracy, places, "o", color=colour, markersize=6, label=label)
+    for name, place, end, guess in zip(rows["feature"], places, accuracy, chance, strict=True):
+        if end > guess + 0.1:
+            axis.annotate(name, (end, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5)
+
+
+@figure("htest_letter_geometry", "Accuracy on letter geometry by model, against guessing one of four options")
 def geometry_figure(table: pd.DataFrame, options: int = 4) -> Figure:
     """Accuracy on letter geometry by model, with 95% intervals: filled by the reply, hollow by the likelier option.
 
     Args:
-        table: an `accuracy_table`; rows of other tasks are left out. With a column `version`, sets of items are told
+        table: an `accuracy_table`; rows of other tasks are left out. With a column `item_set`, sets of items are told
             apart by colour.
         options: of a question, one of which is right.
     """
     rows = table[(table["task"] == LETTER_GEOMETRY) & (table["reader"] != "paper")]
-    rows = rows if "version" in rows else rows.assign(version="all")
-    models, versions = list(dict.fromkeys(rows["model"])), list(dict.fromkeys(rows["version"]))
-    there = set(zip(rows["version"], rows["reader"], strict=True))
-    drawn = [pair for pair in itertools.product(versions, ("strict", "likelier")) if pair in there]
+    rows = rows if "item_set" in rows else rows.assign(item_set="all")
+    models, item_sets = list(dict.fromkeys(rows["model"])), list(dict.fromkeys(rows["item_set"]))
+    there = set(zip(rows["item_set"], rows["reader"], strict=True))
+    drawn = [pair for pair in itertools.product(item_sets, ("strict", "likelier")) if pair in there]
     figure, panels = new_figure(7.6, 0.5 * len(models) + 1.5)
     axis = panels[0, 0]
-    for shift, (version, reader) in zip(np.linspace(-0.3, 0.3, len(drawn) + 2)[1:-1], drawn, strict=True):
-        part = rows[(rows["version"] == version) & (rows["reader"] == reader)]
-        colour = VERSION_COLOURS[versions.index(version)]
+    for shift, (item_set, reader) in zip(np.linspace(-0.3, 0.3, len(drawn) + 2)[1:-1], drawn, strict=True):
+        part = rows[(rows["item_set"] == item_set) & (rows["reader"] == reader)]
+        colour = SET_COLOURS[item_sets.index(item_set)]
         reach = [part["accuracy"] - part["low"], part["high"] - part["accuracy"]]
         reading = "reply" if reader == "strict" else "likelier option"
         axis.errorbar(part["accuracy"], part["model"].map(models.index) + shift, xerr=reach, color=colour, marker="o",
                       markersize=5.5, markerfacecolor=colour if reader == "strict" else "white", linestyle="",
-                      label=f"{version.split('-')[0]} items, {reading}")  # fmt: skip
+                      label=f"{item_set.split('-')[0]} items, {reading}")  # fmt: skip
     chance_line(axis, across=False, level=1 / options)
     _task_axis(axis, models)
     axis.set_yticks(range(len(models)), [shown_model(model) for model in models])

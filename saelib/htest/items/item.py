@@ -1,6 +1,6 @@
 """Test items, and the file they are kept in: `items.jsonl`, the border between items and engines.
 
-Official and generated items have the same form, so that everything to the right of them cannot tell them apart.
+Official and generated items have the same form, so that nothing to the right of them can tell them apart.
 """
 
 import hashlib
@@ -32,9 +32,9 @@ class Item:
     options: tuple[str, ...]
     """("A", "B"), or the four symbols of a letter-geometry question."""
     seed: int
-    """That the item was generated with."""
-    version: str
-    """Where it comes from: "official-4787987" or "fresh-1"."""
+    """What the item was generated with."""
+    item_set: str
+    """The set of items that it belongs to: "official-4787987" or "fresh-1"."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked.
@@ -56,7 +56,7 @@ class Item:
     @property
     def key(self) -> str:
         """Unlike that of any other item: "official-4787987/12062023/rhyme/test/17"."""
-        return f"{self.version}/{self.seed}/{self.task}/{self.split}/{self.row}"
+        return f"{self.item_set}/{self.seed}/{self.task}/{self.split}/{self.row}"
 
 
 def write_items(path: Path, items: Iterable[Item]) -> None:
@@ -75,13 +75,16 @@ def read_items(path: Path) -> list[Item]:
 
 def item_of(values: dict[str, Any]) -> Item:
     """An item from the JSON object of a line."""
+    # Earlier releases called the set of items "version", and their replies may have been paid for.
+    if "version" in values:
+        values = values | {"item_set": values["version"]}
     named = {field.name: values[field.name] for field in fields(Item)}
     return Item(**(named | {"options": tuple(named["options"])}))
 
 
-def select(items: Iterable[Item], task: str, split: str, version: str | None = None) -> list[Item]:
-    """Items of one task and split, in their order; of one version where it is given."""
-    return [item for item in items if item.task == task and item.split == split and version in (None, item.version)]
+def select(items: Iterable[Item], task: str, split: str, item_set: str | None = None) -> list[Item]:
+    """Items of one task and split, in their order; of one set of items where it is given."""
+    return [item for item in items if item.task == task and item.split == split and item_set in (None, item.item_set)]
 
 
 def hash_items(items: Sequence[Item]) -> str:

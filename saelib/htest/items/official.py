@@ -18,7 +18,7 @@ REPOSITORY = "https://github.com/brucewlee/h-test"
 COMMIT = "4787987031d0a6db3a2c8f965dfb2a8b3ebe0fae"
 SOURCE = f"https://raw.githubusercontent.com/brucewlee/h-test/{COMMIT}"
 SEED = 12062023
-VERSION = f"official-{COMMIT[:7]}"
+ITEM_SET = f"official-{COMMIT[:7]}"
 SUMS = Path(__file__).with_name("official_sha256.json")  # path in the repository: SHA-256
 PATIENCE = 10  # seconds for a connection, and for each answer
 TEXT_KEYS = ("centerpiece", "question")  # one of the files uses the second
@@ -33,7 +33,7 @@ def load_official(folder: Path | None = None) -> list[Item]:
 
     Args:
         folder: holds the files as the authors' repository does, in the folders dev and test, or side by side. Files
-            that were changed are loaded too; `version` then says "local-..." for all items. None fetches the files.
+            that were changed are loaded too; their set of items is then called "local-...". None fetches the files.
 
     Raises:
         FileNotFoundError: the folder or a file in it is missing; `OfficialItemsUnavailable` where they are neither
@@ -41,8 +41,8 @@ def load_official(folder: Path | None = None) -> list[Item]:
         ValueError: a line cannot be read, or what was fetched is not what was released.
     """
     paths = fetch_official() if folder is None else _find(folder)
-    version = _version(paths)
-    return [item for name, path in paths.items() for item in _read(path, *_task_and_split(name), version)]
+    item_set = _item_set(paths)
+    return [item for name, path in paths.items() for item in _read(path, *_task_and_split(name), item_set)]
 
 
 def fetch_official() -> dict[str, Path]:
@@ -105,10 +105,10 @@ def _find(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _version(paths: dict[str, Path]) -> str:
+def _item_set(paths: dict[str, Path]) -> str:
     digests = {name: sha256_of_file(path) for name, path in paths.items()}
     if digests == {Path(path).name: digest for path, digest in released_sums().items()}:
-        return VERSION
+        return ITEM_SET
     return f"local-{hashlib.sha256(''.join(digests.values()).encode()).hexdigest()[:7]}"
 
 
@@ -118,12 +118,12 @@ def _task_and_split(path: str) -> tuple[str, str]:
     return task, split
 
 
-def _read(path: Path, task: str, split: str, version: str) -> list[Item]:
+def _read(path: Path, task: str, split: str, item_set: str) -> list[Item]:
     rows = itertools.count(1)
-    return read_json_lines(path, lambda values: _item(values, rows, task, split, version))
+    return read_json_lines(path, lambda values: _item(values, rows, task, split, item_set))
 
 
-def _item(values: dict[str, Any], rows: Iterator[int], task: str, split: str, version: str) -> Item:
+def _item(values: dict[str, Any], rows: Iterator[int], task: str, split: str, item_set: str) -> Item:
     texts = [values[key] for key in TEXT_KEYS if key in values]
     options, right = values["options"], values["correct_options"]
     if not texts or not isinstance(texts[0], str):
@@ -138,5 +138,5 @@ def _item(values: dict[str, Any], rows: Iterator[int], task: str, split: str, ve
         label=options[right[0]],
         options=tuple(options),
         seed=SEED,
-        version=version,
+        item_set=item_set,
     )

@@ -19,7 +19,7 @@ def load_items(source: str, seed: int = 0, test: int = 200) -> list[Item]:
         test: fresh test items of each task.
 
     Raises:
-        FileNotFoundError: no such file, or the released ones are neither cached nor to be had.
+        FileNotFoundError: no such file, or the released ones are neither cached nor can be fetched.
         ValueError: a file does not hold items.
     """
     if source == "official":
@@ -35,7 +35,7 @@ def load_items(source: str, seed: int = 0, test: int = 200) -> list[Item]:
 
 
 def items_of_run(official: str, seed: int, test: int) -> list[Item]:
-    """Official items, if they are wanted and to be had, and fresh ones behind them.
+    """Official items, if they are wanted and can be read, and fresh ones behind them.
 
     Args:
         official: as in `HTestConfig`: "auto", "none", or a folder.

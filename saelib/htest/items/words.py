@@ -1,7 +1,7 @@
 """The words that items are generated from, and their division into two halves without a word in common.
 
-In: the tables in `data/htest/words.txt`, written for this library. Out: vocabularies. A model that is fine-tuned on
-items of one half and tested on the other cannot do well by words that it has memorised.
+In: the tables in `words.txt` beside this module, written for this library. Out: vocabularies. A model that is
+fine-tuned on items of one half and tested on the other cannot do well by words that it has memorised.
 """
 
 import functools
@@ -11,7 +11,7 @@ from importlib import resources
 
 from saelib.htest.items.rhymes import rhyme_families
 
-VERSION = "fresh-1"  # of tables and generators: a new one whenever a seed gives other items than before
+ITEM_SET = "fresh-1"  # of what is generated: a new name whenever a seed gives other items than before
 NUMBERS = range(2, 100)  # objects are plural, so not one
 # fmt: off
 UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",

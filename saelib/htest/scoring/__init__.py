@@ -1,1 +1,8 @@
-"""From replies to accuracies."""
+"""How often is a model right, how sure is that, and does it agree with the paper?
+
+In: replies. Out: one row for each reply (`readings.readings_of`), then accuracies with intervals
+(`accuracy.accuracies_of`), their means over tasks, paired comparisons (`comparison.compare`), and `htest.parquet`
+(`stored.score_study`). `select` picks rows, `tables` shows them, `findings` puts the paper's statements beside a run,
+`reference` checks numbers that are known beforehand. `python -m saelib.htest.scoring.score_logs FOLDER` scores
+Inspect's logs.
+"""

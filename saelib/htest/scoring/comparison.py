@@ -1,32 +1,31 @@
 """Whether a condition is better than another on the same items: shots, chain of thought, size of a model.
 
-In: the rows of `scoring.judgements`. Out: one row a task, with an exact McNemar test, a paired interval of the
+In: the rows of `readings.readings_of`. Out: one row for each task, with an exact McNemar test, a paired interval of the
 difference, and Holm's correction over the tasks. Both conditions answer the same items, so only those on which they
-part say anything; a test that takes the two accuracies for independent would waste that.
+differ say anything; a test that takes the two accuracies for independent would waste that.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from saelib.htest.scoring.accuracy import CHOICE, ITEM_COLUMNS, READERS, check_distinct, reader_of
-from saelib.results.intervals import mean_with_bounds
-from saelib.transfer.convergence import CONFIDENCE
+from saelib.htest.scoring.accuracy import check_distinct
+from saelib.htest.scoring.readings import CHOICE, ITEM_COLUMNS, READERS, reader_of
+from saelib.results.intervals import exact_mcnemar, mean_with_bounds, paired_interval
 
 
-def compare(judged: pd.DataFrame, first: Mapping[str, Any], second: Mapping[str, Any], reader: str) -> pd.DataFrame:
-    """Two conditions task by task: `compare(judged, {"k": 4}, {"k": 50}, "strict")`.
+def compare(readings: pd.DataFrame, first: Mapping[str, Any], second: Mapping[str, Any], reader: str) -> pd.DataFrame:
+    """Two conditions task by task: `compare(readings, {"k": 4}, {"k": 50}, "strict")`.
 
     Columns: `task`, `items`, `first` and `second` (accuracies, none counted wrong), `difference` (second - first) with
     its 95% interval `low` and `high`, `first_only` and `second_only` (items that only this one has right), `p` of
     the two-sided exact McNemar test, and `p_holm`, corrected for the number of tasks.
 
     Args:
-        judged: may hold other conditions too.
+        readings: may hold other conditions too.
         first: values of columns that choose one condition's rows; so does `second`.
-        reader: one of `scoring.READERS`, or "choice", which is the one that suits each form of prompt.
+        reader: one of `readings.READERS`, or "choice", which is the one that suits each form of prompt.
 
     Raises:
         ValueError: an unknown reader or column, a choice that leaves no rows or several conditions, or items that are
@@ -36,7 +35,7 @@ def compare(judged: pd.DataFrame, first: Mapping[str, Any], second: Mapping[str,
 
     if reader not in (*READERS, CHOICE):
         raise ValueError(f"reader {reader!r} is unknown; choose one of {', '.join((*READERS, CHOICE))}")
-    chosen = [_choose(judged, values, reader) for values in (first, second)]
+    chosen = [_choose(readings, values, reader) for values in (first, second)]
     pairs = _matched(*chosen)
     table = pd.DataFrame([{"task": task} | _test(rows) for task, rows in pairs.groupby("task", sort=False)])
     return table.assign(p_holm=multipletests(table["p"], method="holm")[1])
@@ -46,7 +45,7 @@ def overall(comparison: pd.DataFrame) -> dict[str, float]:
     """All tasks of a comparison in one: mean difference over tasks with its interval, and one exact test.
 
     The keys are items, first, second, difference, low, high, first_only, second_only and p. The test adds up the
-    items on which the conditions part: where neither is better, each of them falls to either side like a coin.
+    items on which the conditions differ: where neither is better, each of them falls to either side like a coin.
     """
     values = [comparison[name].to_numpy() for name in ("difference", "low", "high")]
     mean = mean_with_bounds(*values)
@@ -56,33 +55,12 @@ def overall(comparison: pd.DataFrame) -> dict[str, float]:
     return {**sums, **means, **difference, "p": exact_mcnemar(sums["first_only"], sums["second_only"])}
 
 
-def exact_mcnemar(first_only: int, second_only: int) -> float:
-    """Two-sided p of the exact McNemar test."""
-    from statsmodels.stats.contingency_tables import mcnemar
-
-    return min(1.0, float(mcnemar([[0, first_only], [second_only, 0]], exact=True).pvalue))
-
-
-def paired_interval(first_only: int, second_only: int, items: int) -> tuple[float, float]:
-    """95% interval of the difference of two paired proportions (second - first).
-
-    Agresti and Min (2005): Wald's interval after half an item is added to each of the four cells, which keeps it
-    honest for small counts and wider than zero.
-    """
-    from scipy.stats import norm
-
-    minus, plus, total = first_only + 0.5, second_only + 0.5, items + 2
-    difference = (plus - minus) / total
-    half = norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(plus + minus - (plus - minus) ** 2 / total) / total
-    return max(-1.0, float(difference - half)), min(1.0, float(difference + half))
-
-
-def _choose(judged: pd.DataFrame, values: Mapping[str, Any], reader: str) -> pd.DataFrame:
+def _choose(readings: pd.DataFrame, values: Mapping[str, Any], reader: str) -> pd.DataFrame:
     """Rows of one condition."""
-    rows = judged
+    rows = readings
     for column, value in values.items():
-        if column not in judged:
-            raise ValueError(f"column {column!r} is unknown; choose among {', '.join(judged.columns)}")
+        if column not in readings:
+            raise ValueError(f"column {column!r} is unknown; choose among {', '.join(readings.columns)}")
         rows = rows[rows[column].isna() if value is None else (rows[column] == value).fillna(False)]
     readers = rows["form"].map(reader_of) if reader == CHOICE else pd.Series(reader, rows.index)
     if rows.empty or not rows["scored"].where(readers == "likelier", rows["replied"]).all():
@@ -93,7 +71,7 @@ def _choose(judged: pd.DataFrame, values: Mapping[str, Any], reader: str) -> pd.
 
 
 def _matched(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """One row an item, with what both conditions have right."""
+    """One row for each item, with what both conditions have right."""
     keys = [*ITEM_COLUMNS, "label"]
     pairs = first[[*keys, "right"]].merge(second[[*keys, "right"]], on=keys, suffixes=("_first", "_second"))
     if len(pairs) < max(len(first), len(second)):

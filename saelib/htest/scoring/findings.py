@@ -1,19 +1,22 @@
 """The paper's findings beside a run: each as one number with its interval, and whether they agree.
 
-In: the values that notebooks 07 and 08 recorded. Out: a table. The paper's per-task tables are not public, so its
-findings stand here as statements; "near" and "hardly" are given a width, `NEAR`.
+In: the values that the notebooks `31_htest_accuracy` to `35_htest_letter_geometry` recorded. Out: a table. The paper's
+per-task tables are not public, so its findings stand here as statements; "near" and "hardly" are given a width, `NEAR`.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 
 from saelib.htest.config import UNTRAINED
-from saelib.results.notebook import with_interval
+from saelib.results.text import with_interval
 
 NEAR = 0.05  # of accuracy
 MOST = 0.5  # of replies
+
+Recorded: TypeAlias = Mapping[str, Any]
+"""Values that a notebook recorded, by name."""
 
 
 class Finding(NamedTuple):
@@ -38,42 +41,82 @@ class Finding(NamedTuple):
         return "no" if high < self.holds_from or low > self.holds_to else "open"
 
 
-def findings(accuracy: Mapping[str, Any], ablations: Mapping[str, Any]) -> list[Finding]:
-    """The paper's findings with this run's numbers.
+def findings(
+    accuracy: Recorded,
+    shots_and_size: Recorded,
+    chain_of_thought: Recorded,
+    fine_tuning: Recorded,
+    letter_geometry: Recorded,
+) -> list[Finding]:
+    """The paper's findings with this run's numbers, from what the notebooks of these names recorded.
 
     Args:
-        accuracy: what notebook 07 recorded.
-        ablations: what notebook 08 recorded.
+        accuracy: `models`, `mean_accuracy`.
+        shots_and_size: `members`, and in `overall`, as in the next two, what `comparison.overall` gave: `shots`, and
+            `size` where a family was asked.
+        chain_of_thought: `no_answer`, and `chain_of_thought` in `overall`.
+        fine_tuning: `tuning` and `tuning_with_shots` in `overall`.
+        letter_geometry: `letter_geometry`, a list of accuracies.
     """
-    differences = {name: _estimate(value) for name, value in ablations["overall"].items()}
-    found = [
+    return [
+        *_near_guessing(accuracy),
+        _shots(shots_and_size),
+        _thinking(chain_of_thought),
+        *_size(shots_and_size),
+        *_tuning(fine_tuning),
+        *_geometry(letter_geometry),
+    ]
+
+
+def _near_guessing(accuracy: Recorded) -> list[Finding]:
+    """For each model; controls are none."""
+    return [
         Finding("accuracy stays near the 50% of guessing", f"mean of ten tasks, {line['model']}",
                 line, 0.5 - NEAR, 0.5 + NEAR)
         for line in accuracy["mean_accuracy"] if line["model"] in accuracy["models"]
     ]  # fmt: skip
+
+
+def _shots(recorded: Recorded) -> Finding:
+    return Finding("more shots hardly help", "most shots minus fewest", _difference(recorded, "shots"), -NEAR, NEAR)
+
+
+def _thinking(recorded: Recorded) -> Finding:
+    difference = _difference(recorded, "chain_of_thought")
+    silent = "most replies hold no answer" if recorded["no_answer"] > MOST else ""
+    return Finding("a chain of thought lowers accuracy", "with minus without", difference, -1, 0, silent)
+
+
+def _size(recorded: Recorded) -> list[Finding]:
+    """The finding on size, where a family was asked; an untrained twin is no smaller model."""
+    if "size" not in recorded["overall"]:
+        return []
+    first, last = recorded["members"][0], recorded["members"][-1]
+    twin = "a model against its untrained twin, of one size" if first.startswith(UNTRAINED) else ""
+    difference = _difference(recorded, "size")
+    return [Finding("a larger model is no better", f"{last} minus {first}", difference, -1, NEAR, twin)]
+
+
+def _tuning(recorded: Recorded) -> list[Finding]:
     return [
-        *found,
-        Finding("more shots hardly help", "most shots minus fewest", differences["shots"], -NEAR, NEAR),
-        Finding("a chain of thought lowers accuracy", "with minus without", differences["chain_of_thought"], -1, 0,
-                "most replies hold no answer" if ablations["no_answer"] > MOST else ""),
-        *_size(ablations, differences),
         Finding("fine-tuning gives no significant gain (tested with shots)", "tuned minus untuned, with shots",
-                differences["tuning_with_shots"], -1, NEAR),
+                _difference(recorded, "tuning_with_shots"), -1, NEAR),
         Finding("(not in the paper: the same, tested as it was tuned)", "tuned minus untuned, bare text",
-                differences["tuning"], -1, NEAR, "the paper tests with shots only"),
-        *(Finding("letter geometry stays near 25%", f"accuracy, {line['model']}", line,
-                  0.25 - 2 * NEAR, 0.25 + 2 * NEAR)
-          for line in ablations["letter_geometry"]),
+                _difference(recorded, "tuning"), -1, NEAR, "the paper tests with shots only"),
     ]  # fmt: skip
 
 
-def _size(ablations: Mapping[str, Any], differences: Mapping[str, Mapping[str, float]]) -> list[Finding]:
-    """The finding on size, where a family was asked; an untrained twin is no smaller model."""
-    if "size" not in differences:
-        return []
-    first, last = ablations["members"][0], ablations["members"][-1]
-    twin = "a model against its untrained twin, of one size" if first.startswith(UNTRAINED) else ""
-    return [Finding("a larger model is no better", f"{last} minus {first}", differences["size"], -1, NEAR, twin)]
+def _geometry(recorded: Recorded) -> list[Finding]:
+    return [
+        Finding("letter geometry stays near 25%", f"accuracy, {line['model']}", line, 0.25 - 2 * NEAR, 0.25 + 2 * NEAR)
+        for line in recorded["letter_geometry"]
+    ]
+
+
+def _difference(recorded: Recorded, name: str) -> dict[str, float]:
+    """Of two conditions, over all tasks."""
+    overall = recorded["overall"][name]
+    return {"mean": overall["difference"], "low": overall["low"], "high": overall["high"]}
 
 
 def findings_table(found: list[Finding]) -> pd.DataFrame:
@@ -84,7 +127,3 @@ def findings_table(found: list[Finding]) -> pd.DataFrame:
          "holds between": f"{finding.holds_from:g} and {finding.holds_to:g}", "agrees": finding.verdict()}
         for finding in found
     )  # fmt: skip
-
-
-def _estimate(overall: Mapping[str, float]) -> dict[str, float]:
-    return {"mean": overall["difference"], "low": overall["low"], "high": overall["high"]}

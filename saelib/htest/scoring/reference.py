@@ -1,6 +1,6 @@
-"""Checks that notebook 07 shows: accuracies that are known beforehand, and a prompt that is read all alone.
+"""Checks for notebooks: accuracies that are known beforehand, and a prompt that is read all alone.
 
-In: replies and their scores. Out: lines in the notebook, or an AssertionError.
+In: replies and their accuracies. Out: lines in the notebook, or an AssertionError.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from saelib.htest.asking.prompts import Prompt, as_seen, tokenise
 from saelib.htest.asking.replies import Reply
 from saelib.htest.config import API, CONTROL, UNTRAINED
 from saelib.htest.tasks import LETTERS, TASKS
-from saelib.results.notebook import check
+from saelib.results.notebook import check_equal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4  # nats
 
 
-def check_known_accuracies(accuracies: "pd.DataFrame", versions: tuple[str, ...]) -> None:
+def check_known_accuracies(accuracies: "pd.DataFrame", item_sets: tuple[str, ...]) -> None:
     """Constant A is right on exactly half of the items; on fresh items the oracle is right on all of them.
 
     Args:
         accuracies: of the run, controls included.
-        versions: sets of items, the fresh one last.
+        item_sets: sets of items, the fresh one last.
 
     Raises:
         AssertionError: one is not.
     """
     strict = accuracies[(accuracies["reader"] == "strict") & accuracies["task"].isin(TASKS)]
-    for version in versions:
-        rows = strict[(strict["model"] == f"{CONTROL}constant_a") & (strict["version"] == version)]
-        for extreme in (rows["accuracy"].min(), rows["accuracy"].max()):
-            check(f"constant A, {version}, all tasks; independent: half of the items are A", extreme, 0.5, 0)
-    oracle = strict[(strict["model"] == f"{CONTROL}oracle") & (strict["version"] == versions[-1])]
-    check(
-        f"oracle, {versions[-1]}, its worst task; independent: the generator's labels", oracle["accuracy"].min(), 1, 0
-    )
+    for item_set in item_sets:
+        rows = strict[(strict["model"] == f"{CONTROL}constant_a") & (strict["item_set"] == item_set)]
+        for extreme, accuracy in (("lowest", rows["accuracy"].min()), ("highest", rows["accuracy"].max())):
+            name = f"{extreme} accuracy of constant A in any task, {item_set}"
+            check_equal(name, accuracy, 0.5, "half of the items being A")
+    oracle = strict[(strict["model"] == f"{CONTROL}oracle") & (strict["item_set"] == item_sets[-1])]
+    name = f"accuracy of the oracle, {item_sets[-1]}, its worst task"
+    check_equal(name, oracle["accuracy"].min(), 1, "the generator's labels")
 
 
 def check_one_prompt_alone(replies: Sequence[Reply], device: str = "auto") -> None:
@@ -55,15 +55,15 @@ def check_one_prompt_alone(replies: Sequence[Reply], device: str = "auto") -> No
         )
         alone = log_probabilities_alone(longest, device)
         for letter, stored in (longest.log_probabilities or {}).items():
-            name = f"{model}, {longest.item.key}, {longest.condition.k} shots, log p({letter}); independent: read alone"
-            check(name, stored, alone[letter], TOLERANCE)
+            name = f"log p({letter}) in nats, {model}, {longest.item.key}, {longest.condition.k} shots"
+            check_equal(name, stored, alone[letter], "the prompt read alone", TOLERANCE)
 
 
 def log_probabilities_alone(reply: Reply, device: str = "auto") -> dict[str, float]:
     """Log-probabilities of A and B after a stored prompt, in nats, from one ordinary pass of `LanguageModel`."""
     import torch
 
-    from saelib.language.model import load_language_model
+    from saelib.language.loading import load_language_model
 
     model = load_language_model(reply.condition.model, device)
     before = " " if reply.condition.form == "completion" else ""

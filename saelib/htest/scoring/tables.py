@@ -1,18 +1,17 @@
-"""Result tables as people read them: one cell a condition, "0.52 (0.45 to 0.59)", in Markdown, LaTeX and CSV.
+"""Result tables as people read them: one cell for each condition, "0.52 (0.45 to 0.59)", and comparisons in words.
 
-In: an `accuracy_table`. Out: a table of texts with tasks in the paper's order and their mean beneath, and files.
+In: readings, an `accuracy_table`, or a `comparison.compare`. Out: tables of texts, with tasks in the paper's order and
+their mean beneath, and sentences written from the numbers themselves.
 """
 
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from saelib.htest.scoring.accuracy import BOUNDS, in_order, mean_over_tasks
+from saelib.htest.scoring.comparison import overall
 from saelib.htest.tasks import TASKS
-from saelib.results.notebook import with_interval
-from saelib.run.files import write_atomically
+from saelib.results.text import with_interval
 
 MEAN = "mean of tasks"
 
@@ -25,7 +24,7 @@ def wide_table(
     reader: str | None = None,
     digits: int = 2,
 ) -> pd.DataFrame:
-    """A row for each value of one column, a column for each value of another, cells "0.52 (0.45 to 0.59)".
+    """One row for each value of one column, one column for each value of another; cells are "0.52 (0.45 to 0.59)".
 
     Tasks stand in the paper's order, all else in that of `table`. Where `rows` is "task", the mean over the ten tasks
     stands beneath, but for columns that lack some of the tasks that others have. Empty cells are "-".
@@ -73,24 +72,61 @@ def _means(chosen: pd.DataFrame, columns: str, value: str, digits: int) -> dict[
     }
 
 
-def as_markdown(table: pd.DataFrame) -> str:
-    """A Markdown table; bars inside cells are escaped."""
-    shown = table.map(lambda cell: str(cell).replace("|", r"\|"))
-    return str(shown.to_markdown(index=False, disable_numparse=True)) + "\n"
+def comparison_table(comparison: pd.DataFrame) -> pd.DataFrame:
+    """A `comparison.compare` with the difference and its interval in one column."""
+    middle = comparison.assign(mean=comparison["difference"])
+    texts = [with_interval(line, 3) for line in middle.to_dict("records")]
+    kept = comparison[["task", "items", "first", "second"]].assign(**{"second - first (95%)": texts})
+    chances = {"p": comparison["p"], "p, ten tasks (Holm)": comparison["p_holm"]}
+    return kept.assign(**{name: values.map("{:.2g}".format) for name, values in chances.items()})
 
 
-def as_latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular with the rules of booktabs; signs with a meaning in LaTeX are escaped."""
-    layout = "l" + "c" * (len(table.columns) - 1)
-    return str(table.to_latex(index=False, escape=True, column_format=layout))
+def comparison_sentence(comparison: pd.DataFrame, what: str) -> str:
+    """What a comparison says in all, and in which tasks it is sure."""
+    whole = overall(comparison)
+    difference = with_interval({"mean": whole["difference"], "low": whole["low"], "high": whole["high"]}, 3)
+    certain = list(comparison.loc[comparison["p_holm"] < 0.05, "task"])
+    tasks = ", ".join(certain) if certain else "no task"
+    return (
+        f"**{what}**: the mean accuracy goes from {whole['first']:.3f} to {whole['second']:.3f}, a difference of "
+        f"{difference} (exact McNemar over all items: p = {whole['p']:.2g}). Corrected for ten tasks, p < 0.05 in "
+        f"{tasks}."
+    )
 
 
-def write_tables(folder: Path, name: str, table: pd.DataFrame) -> list[Path]:
-    """Write `<name>.md`, `<name>.tex` and `<name>.csv`, each atomically; returns their paths."""
-    contents = {"md": as_markdown(table), "tex": as_latex(table), "csv": table.to_csv(index=False)}
-    paths = []
-    for suffix, content in contents.items():
-        path = folder / f"{name}.{suffix}"
-        write_atomically(path, partial(Path.write_text, data=content, encoding="utf-8"))
-        paths.append(path)
-    return paths
+def replies_table(readings: pd.DataFrame) -> pd.DataFrame:
+    """How many replies there are of each model, form, number of shots and set of items, and what they hold."""
+    groups = readings.groupby(["model", "form", "k", "item_set"], sort=False)
+    counts = groups[["replied", "scored"]].sum().assign(replies=groups.size())
+    counts = counts.rename(columns={"replied": "with a text", "scored": "with log-probabilities"})
+    return counts.reset_index()[["model", "form", "k", "item_set", "replies", "with a text", "with log-probabilities"]]
+
+
+def readers_table(table: pd.DataFrame) -> pd.DataFrame:
+    """How the ways to read a reply differ: means over the ten tasks, by model, shots and reader.
+
+    Args:
+        table: rows of an `accuracy_table` of one set of items.
+    """
+    by = ["model", "form", "k"]
+    means = mean_over_tasks(table, by).to_dict("records")
+    shares = table[table["task"].isin(TASKS)].groupby([*by, "reader"], sort=False, dropna=False)
+    other = shares[["accuracy_answered", "share_none", "share_a"]].mean()
+    rows = []
+    for line in means:
+        answered, none, says_a = other.loc[tuple(line[name] for name in (*by, "reader"))]
+        rows.append({**{name: line[name] for name in (*by, "reader")}, "accuracy (95%)": with_interval(line, 3),
+                     "of the answered": answered, "no answer": none, "says A": says_a})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def item_sets_table(chosen: pd.DataFrame) -> pd.DataFrame:
+    """Mean accuracy over the ten tasks: one row for each model and number of shots, one column for each set of items.
+
+    Args:
+        chosen: what `as_chosen` gave.
+    """
+    means = mean_over_tasks(chosen, ["model", "k", "item_set"])
+    texts = means.assign(text=[with_interval(line, 3) for line in means.to_dict("records")])
+    wide = texts.pivot(index=["model", "k"], columns="item_set", values="text")
+    return wide[list(dict.fromkeys(means["item_set"]))].rename_axis(None, axis="columns").reset_index()

@@ -1,4 +1,4 @@
-"""Docstrings of installed Python source as plain prose, one document a module.
+"""Docstrings of installed Python source as plain prose, one document for each module.
 
 In: source files of the standard library and of pinned packages, parsed as text and never imported.
 Out: documents of unwrapped paragraphs without code, tables and mark-up, in an order that depends on names alone.
@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
+from saelib.language.corpus.text import Document
 from saelib.run.files import PROJECT
 
 PROCESSES = 2
@@ -37,13 +37,6 @@ LEAST_WORDS = 6
 MARKUP = re.compile(r":[\w:]+:`~?\.?([^`<]+?)\s*(?:<[^`]*>)?`|`+([^`]*)`+_*|\*\*([^*]+)\*\*")
 HEADING = re.compile(r"\A[^\n]*\n\s*([-=~^*#])\1{2,}[ \t]*(\n|\Z)")
 NOT_PROSE = re.compile(r"[^A-Za-z .,;:'()\-]")
-
-
-class Document(NamedTuple):
-    """One module's prose: its file name from the source folder (`numpy/linalg/_linalg.py`) and its paragraphs."""
-
-    name: str
-    paragraphs: list[str]
 
 
 def package_versions() -> dict[str, str]:
@@ -132,7 +125,7 @@ def prose_paragraphs(docstring: str) -> Iterator[str]:
             yield text
 
 
-if __name__ == "__main__":  # the given part of so many parts of the source files, a JSON line for each document
+if __name__ == "__main__":  # one of so many parts of the source files; one line of JSON for each document
     this, parts = map(int, sys.argv[1:])
     for source in _source_files()[this::parts]:
         print(json.dumps(_parse(source)))

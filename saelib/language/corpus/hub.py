@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int32
 
-from saelib.language.corpus.load import Corpus, hash_tokens
+from saelib.language.corpus.rows import Corpus, hash_tokens
 
 if TYPE_CHECKING:
     import pyarrow
@@ -173,7 +173,7 @@ def _parquet_files(name: str, revision: str | None) -> tuple[str, list[str]]:
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"corpus {name!r} is neither 'docstrings' nor a text file, and no data set of that name is in the Hugging "
-            f"Face cache or can be had from the hub ({error}); check the name, or fetch it where there is a network"
+            f"Face cache or can be fetched from the hub ({error}); check the name, or fetch it where there is a network"
         ) from error
     try:
         paths = [file.path for file in get_cached_repo_tree(name, repo_type="dataset", revision=folder.name)]

@@ -1,68 +1,34 @@
-"""Text as rows of token ids, split into train and held-out rows before anything is trained.
+"""A corpus by name: the docstrings of this environment, a text file, or a Hugging Face data set of token rows.
 
-In: the docstrings of this environment, a text file, or a Hugging Face data set of token rows. Out: a `Corpus`
-whose train and held-out rows come from different documents, with a hash that goes into every result.
+In: the name, and the tokenizer of the language model. Out: a `Corpus` whose train and held-out rows come from
+different documents. Text is tokenised once; the token ids are kept in `runs/cache`.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
 
 from saelib.language.corpus import docstrings
-from saelib.language.corpus.docstrings import Document
+from saelib.language.corpus.hub import load_hub_corpus
+from saelib.language.corpus.rows import Corpus, ShuffledRows, hash_tokens
+from saelib.language.corpus.text import (
+    HELD_OUT_SHARE,
+    Document,
+    split_documents,
+    text_documents,
+    tokenize,
+    tokenizer_hash,
+)
 from saelib.run.files import cache_folder, read_json, replace_folder, write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 DOCSTRINGS = "docstrings"
-HELD_OUT_SHARE = 0.05  # of documents, drawn by the hash of the name, so that a new version moves no document
-TEXT_DOCUMENT_CHARACTERS = 4_000  # a text file is cut into documents of about this size, at blank lines
-
-
-class TokenRows(Protocol):
-    """Rows of equal length in a fixed order: the same `start` gives the same rows, whatever was read before."""
-
-    def take(self, start: int, count: int) -> Int32[np.ndarray, "count context"]:
-        """Rows `start` to `start + count` of the order."""
-        ...
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Token rows of one source, split by document."""
-
-    name: str
-    train: TokenRows
-    held_out: Int32[np.ndarray, "rows context"]
-    train_tokens: int | None  # in one pass over the corpus; None where the source does not tell
-    sha256: str  # of the token ids, or of the name and revision of a hub data set
-    sources: dict[str, str]  # versions of what the text came from
-
-
-class ShuffledRows:
-    """Rows in memory, in an order that is a pure function of the seed and the epoch."""
-
-    def __init__(self, rows: Int32[np.ndarray, "rows context"], seed: int) -> None:
-        if not len(rows):
-            raise ValueError("the corpus holds no full training row; use a longer text or a shorter context_length")
-        self.rows, self.seed = rows, seed
-
-    def take(self, start: int, count: int) -> Int32[np.ndarray, "count context"]:
-        """Rows `start` to `start + count`; each epoch of `len(rows)` is a new permutation."""
-        positions = np.arange(start, start + count)
-        epochs, within = np.divmod(positions, len(self.rows))
-        taken = np.empty((count, self.rows.shape[1]), np.int32)
-        for epoch in np.unique(epochs):
-            order = np.random.default_rng([self.seed, int(epoch)]).permutation(len(self.rows))
-            taken[epochs == epoch] = self.rows[order[within[epochs == epoch]]]
-        return taken
 
 
 def load_corpus(
@@ -71,35 +37,19 @@ def load_corpus(
     """Load the rows of `source`: "docstrings", the path of a text file, or a hub data set with a `tokens` column.
 
     Args:
-        context_length: tokens in a row.
+        source: a name with the ending .txt, or of a file that is there, means a text file.
+        tokenizer: of the language model that will read the rows.
+        context_length: tokens of each row.
         held_out_rows: how many rows are kept for evaluation.
         seed: of the order in which training rows come (a hub data set keeps its own order, as the paper did).
 
     Raises:
-        FileNotFoundError: `source` looks like a path, and no file is there.
-        ValueError: the source holds too few held-out rows, or rows shorter than `context_length`.
+        FileNotFoundError: `source` looks like a path, and no file is there; or there is no such data set.
+        ValueError: the source holds too few held-out rows, or rows shorter than `context_length`; or a data set
+            was tokenised for another model.
     """
     if source == DOCSTRINGS or Path(source).suffix == ".txt" or Path(source).is_file():
-        streams, details = _token_streams(source, tokenizer)
-        rows = {split: stream[: len(stream) // context_length * context_length].reshape(-1, context_length)
-                for split, stream in streams.items()}  # fmt: skip
-        if len(rows["held_out"]) < held_out_rows:
-            raise ValueError(
-                f"corpus {source!r} has {len(rows['held_out'])} held-out rows of {context_length} tokens, "
-                f"{held_out_rows} are wanted; lower held_out_rows or use a longer text"
-            )
-        # Rows spread over all held-out documents, which are sorted by name.
-        chosen = np.linspace(0, len(rows["held_out"]) - 1, held_out_rows).astype(int)
-        return Corpus(
-            name=source,
-            train=ShuffledRows(rows["train"], seed),
-            held_out=rows["held_out"][chosen],
-            train_tokens=int(rows["train"].size),
-            sha256=details["sha256"],
-            sources=details["sources"],
-        )
-    from saelib.language.corpus.hub import load_hub_corpus
-
+        return _load_text_corpus(source, tokenizer, context_length, held_out_rows, seed)
     corpus = load_hub_corpus(source, context_length, held_out_rows)
     if corpus.held_out.size and corpus.held_out.max() >= len(tokenizer):
         raise ValueError(
@@ -109,30 +59,79 @@ def load_corpus(
     return corpus
 
 
-def _token_streams(
-    source: str, tokenizer: "PreTrainedTokenizerBase"
-) -> tuple[dict[str, Int32[np.ndarray, " tokens"]], dict[str, Any]]:
-    """Token ids of both splits, from the cache where the same text was tokenised before."""
-    from safetensors.numpy import load_file, save_file
+def _load_text_corpus(
+    source: str, tokenizer: "PreTrainedTokenizerBase", context_length: int, held_out_rows: int, seed: int
+) -> Corpus:
+    streams = _token_streams(source, tokenizer)
+    train, held_out = (_cut_into_rows(stream, context_length) for stream in (streams.train, streams.held_out))
+    if len(held_out) < held_out_rows:
+        raise ValueError(
+            f"corpus {source!r} has {len(held_out)} held-out rows of {context_length} tokens, "
+            f"{held_out_rows} are wanted; lower held_out_rows or use a longer text"
+        )
+    # Rows spread over all held-out documents, which are sorted by name.
+    chosen = np.linspace(0, len(held_out) - 1, held_out_rows).astype(int)
+    return Corpus(
+        name=source,
+        train=ShuffledRows(train, seed),
+        held_out=held_out[chosen],
+        train_tokens=int(train.size),
+        sha256=streams.sha256,
+        sources=streams.sources,
+    )
 
-    if source == DOCSTRINGS:
-        key: dict[str, Any] = docstrings.package_versions() | {"extraction": str(docstrings.EXTRACTION_VERSION)}
-    else:
-        key = {"text": hashlib.sha256(_read_text(source).encode()).hexdigest()}
-    sources = dict(key)
-    key |= {"tokenizer": tokenizer_hash(tokenizer), "held_out_share": HELD_OUT_SHARE}
+
+def _cut_into_rows(stream: Int32[np.ndarray, " tokens"], context_length: int) -> Int32[np.ndarray, "rows context"]:
+    """Whole rows; what is left over at the end is dropped."""
+    return stream[: len(stream) // context_length * context_length].reshape(-1, context_length)
+
+
+class TokenStreams(NamedTuple):
+    """Token ids of both splits, end to end, before they are cut into rows."""
+
+    train: Int32[np.ndarray, " tokens"]
+    held_out: Int32[np.ndarray, " others"]
+    sha256: str  # of both
+    sources: dict[str, str]  # versions of what the text came from
+
+
+def _token_streams(source: str, tokenizer: "PreTrainedTokenizerBase") -> TokenStreams:
+    """Token ids of a text, from the cache where the same text was tokenised before."""
+    from safetensors.numpy import load_file
+
+    sources = _versions(source)
+    key = {**sources, "tokenizer": tokenizer_hash(tokenizer), "held_out_share": HELD_OUT_SHARE}
     folder = cache_folder() / f"corpus-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
     if not folder.exists():
-        read = docstrings.documents() if source == DOCSTRINGS else text_documents(_read_text(source))
-        streams = {split: tokenize(documents, tokenizer) for split, documents in split_documents(read).items()}
-        details = {"sha256": hash_tokens(streams), "sources": sources}
+        _fill_cache(folder, _read_documents(source), tokenizer, sources)
+    tokens, details = load_file(folder / "tokens.safetensors"), read_json(folder / "corpus.json")
+    return TokenStreams(tokens["train"], tokens["held_out"], details["sha256"], details["sources"])
 
-        def fill(temporary: Path) -> None:
-            save_file(streams, temporary / "tokens.safetensors")
-            write_json(temporary / "corpus.json", details)
 
-        replace_folder(folder, fill)
-    return load_file(folder / "tokens.safetensors"), read_json(folder / "corpus.json")
+def _fill_cache(
+    folder: Path, documents: list[Document], tokenizer: "PreTrainedTokenizerBase", sources: dict[str, str]
+) -> None:
+    from safetensors.numpy import save_file
+
+    streams = {split: tokenize(members, tokenizer) for split, members in split_documents(documents).items()}
+    details = {"sha256": hash_tokens(streams), "sources": sources}
+
+    def fill(temporary: Path) -> None:
+        save_file(streams, temporary / "tokens.safetensors")
+        write_json(temporary / "corpus.json", details)
+
+    replace_folder(folder, fill)
+
+
+def _versions(source: str) -> dict[str, str]:
+    """What the text depends on: versions of what is installed, or the hash of a text file."""
+    if source == DOCSTRINGS:
+        return docstrings.package_versions() | {"extraction": str(docstrings.EXTRACTION_VERSION)}
+    return {"text": hashlib.sha256(_read_text(source).encode()).hexdigest()}
+
+
+def _read_documents(source: str) -> list[Document]:
+    return docstrings.documents() if source == DOCSTRINGS else text_documents(_read_text(source))
 
 
 def _read_text(source: str) -> str:
@@ -140,47 +139,3 @@ def _read_text(source: str) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"corpus {source!r}: no such text file (looked at {path.resolve()})")
     return path.read_text(encoding="utf-8")
-
-
-def text_documents(text: str) -> list[Document]:
-    """A text as documents of about `TEXT_DOCUMENT_CHARACTERS`, cut at blank lines and named by their content."""
-    documents: list[Document] = []
-    paragraphs: list[str] = []
-    for paragraph in (*filter(None, map(str.strip, text.split("\n\n"))), ""):
-        if paragraphs and (not paragraph or sum(map(len, paragraphs)) >= TEXT_DOCUMENT_CHARACTERS):
-            documents.append(Document(hashlib.sha256("\n\n".join(paragraphs).encode()).hexdigest(), paragraphs))
-            paragraphs = []
-        paragraphs.append(paragraph)
-    return documents
-
-
-def split_documents(documents: Iterable[Document]) -> dict[str, list[Document]]:
-    """Documents by split, `train` or `held_out`; a document's split depends on its name alone."""
-    splits: dict[str, list[Document]] = {"train": [], "held_out": []}
-    for document in documents:
-        draw = int.from_bytes(hashlib.sha256(document.name.encode()).digest()[:8], "big") / 2**64
-        splits["held_out" if draw < HELD_OUT_SHARE else "train"].append(document)
-    return splits
-
-
-def tokenize(documents: Iterable[Document], tokenizer: "PreTrainedTokenizerBase") -> Int32[np.ndarray, " tokens"]:
-    """Documents end to end, each followed by the end-of-text token; no token is put in front (as in the paper)."""
-    texts = ["\n".join(document.paragraphs) for document in documents]
-    if not texts:
-        return np.empty(0, np.int32)
-    encoded = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    return np.concatenate([np.array([*ids, tokenizer.eos_token_id], np.int32) for ids in encoded])
-
-
-def tokenizer_hash(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """SHA-256 of everything that decides how a text is cut into tokens."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
-
-
-def hash_tokens(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 of named arrays of token ids: names, shapes and values, whatever the byte order of the machine."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name}{arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name], "<i4").tobytes())
-    return digest.hexdigest()

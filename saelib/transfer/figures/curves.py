@@ -1,4 +1,4 @@
-"""Figures of the transfer experiment (notebook 04): curves, ends and savings.
+"""Figures of the transfer experiment (13_convergence): curves, ends and savings.
 
 In: the evaluation table of a run. Out: figures. Every comparison of means is over the same layers (`layer_matched`).
 """
@@ -11,34 +11,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from saelib.results.figures import (
-    COLOURS,
-    LABELS,
-    METRIC_LABELS,
-    band,
-    figure_legend,
-    new_figure,
-    reference_line,
-    styled,
-    tokens_axis,
-)
-from saelib.results.notebook import thousands
+from saelib.results.figures import figure, heat_maps, new_figure
+from saelib.results.intervals import summarise
+from saelib.results.text import thousands
 from saelib.transfer.convergence import (
-    DIRECTIONS,
     average_curves,
     equal_token_gains,
     final_rows,
     first_crossing,
     savings,
-    summarise,
     trained_rows,
 )
+from saelib.transfer.directions import DIRECTIONS
+from saelib.transfer.figures.style import COLOURS, LABELS, METRIC_LABELS, band, legend, reference_line, tokens_axis
 
 ARROWS = {"forward": "forward: layer i-1 → i", "backward": "backward: layer i+1 → i"}
 BETTER = {"ce_score": "higher is better", "mse": "lower is better", "l0": "sparser is lower"}
 
 
-@styled
+@figure("convergence", "CE-loss score over new training tokens, layer-matched means with 95% intervals over seeds")
 def convergence_figure(evaluation: pd.DataFrame) -> Figure:
     """The main figure: CE-loss score over new tokens, each direction, the control, and finished scratch."""
     curves = average_curves(evaluation, ["ce_score"])
@@ -52,7 +43,7 @@ def convergence_figure(evaluation: pd.DataFrame) -> Figure:
         axis.set_title(ARROWS[direction])
     panels[0, 0].set_ylim(*_focus(evaluation, "ce_score"))
     panels[0, 0].set_ylabel("CE-loss score (1 = nothing lost)")
-    figure_legend(figure, panels)
+    legend(figure, panels)
     seeds = evaluation["seed"].nunique()
     figure.suptitle(
         f"Held-out CE-loss score over new training tokens, mean over layers and {seeds} seed{'s' * (seeds > 1)}"
@@ -92,33 +83,34 @@ def _mark_crossing(axis: Axes, transfer: pd.DataFrame, target: float, direction:
 def _focus(evaluation: pd.DataFrame, metric: str) -> tuple[float, float]:
     """Limits that hold every direction's mean curve; the control's first steps may come in from outside."""
     curves = average_curves(evaluation, [metric])
-    kept = curves[curves["arm"].isin(DIRECTIONS)]
+    kept = curves[curves["arm"].isin([*DIRECTIONS])]
     finals = curves[(curves["arm"] != "zero_shot") & (curves["tokens"] >= kept["tokens"].max())]
     means = np.concatenate([kept[["mean", "low", "high"]].to_numpy().ravel(), finals["mean"].to_numpy()])
     low, high = np.nanmin(means), np.nanmax(means)
     return float(low - 0.08 * (high - low)), float(high + 0.08 * (high - low))
 
 
-@styled
+@figure("average_curves", "CE-loss score, squared error and L0 over new training tokens, layer-matched means")
 def average_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score", "mse", "l0")) -> Figure:
-    """Layer-matched means of several metrics over tokens: a row a direction, a column a metric."""
+    """Layer-matched means of several metrics over tokens: one row for each direction, one column for each metric."""
     curves = average_curves(evaluation, metrics)
     figure, panels = new_figure(3.4 * len(metrics), 6.2, nrows=2, ncols=len(metrics), sharex=True, sharey="col")
+    first = next(iter(DIRECTIONS))
     for row, direction in zip(panels, DIRECTIONS, strict=True):
         for axis, metric in zip(row, metrics, strict=True):
             _draw_curves(axis, curves[(curves["direction"] == direction) & (curves["metric"] == metric)], direction)
-            axis.set_title(f"{METRIC_LABELS[metric]}\n{BETTER.get(metric, '')}" if direction == DIRECTIONS[0] else "")
+            axis.set_title(f"{METRIC_LABELS[metric]}\n{BETTER.get(metric, '')}" if direction == first else "")
             axis.set_ylim(*_focus(evaluation, metric))
         row[0].set_ylabel(ARROWS[direction])
     for axis in panels[0]:
         axis.set_xlabel("")
-    figure_legend(figure, panels)
+    legend(figure, panels)
     return figure
 
 
-@styled
+@figure("layer_curves", "CE-loss score over new training tokens, layer by layer")
 def layer_figure(evaluation: pd.DataFrame, metric: str = "ce_score") -> Figure:
-    """One panel a layer: both transfers, the control, and the level of that layer's finished scratch SAE."""
+    """One panel for each layer: both transfers, the control, and the level of that layer's finished scratch SAE."""
     trained = trained_rows(evaluation)
     curves = summarise(trained, ["arm", "act_layer", "tokens"], metric)
     layers = sorted(trained["act_layer"].unique())
@@ -133,7 +125,7 @@ def layer_figure(evaluation: pd.DataFrame, metric: str = "ce_score") -> Figure:
         axis.set_xlabel("")
     for axis in panels[:, 0]:
         axis.set_ylabel(METRIC_LABELS[metric])
-    figure_legend(figure, panels)
+    legend(figure, panels)
     return figure
 
 
@@ -141,7 +133,7 @@ def _draw_layer(axis: Axes, curves: pd.DataFrame, layer: int) -> None:
     scratch = curves[curves["arm"] == "scratch"]
     target = scratch.loc[scratch["tokens"].idxmax()]
     reference_line(axis, target[["mean", "low", "high"]].to_dict())
-    transfers = curves[curves["arm"].isin(DIRECTIONS)]
+    transfers = curves[curves["arm"].isin([*DIRECTIONS])]
     for arm in ("control", *DIRECTIONS):
         if len(curve := curves[curves["arm"] == arm]):
             band(axis, curve, arm, marker="o", markersize=2.5)
@@ -152,7 +144,7 @@ def _draw_layer(axis: Axes, curves: pd.DataFrame, layer: int) -> None:
     axis.set_title(f"layer {layer}")
 
 
-@styled
+@figure("final_by_layer", "CE loss left over and L0 at the end of training, layer by layer")
 def final_figure(evaluation: pd.DataFrame) -> Figure:
     """Bars by layer at the end of training: the share of CE loss that is not recovered, and L0 beneath it."""
     final = final_rows(evaluation).assign(lost=lambda rows: 1 - rows["ce_score"])
@@ -172,11 +164,11 @@ def final_figure(evaluation: pd.DataFrame) -> Figure:
     panels[1, 0].set_ylabel(METRIC_LABELS["l0"])
     panels[1, 0].set_xticks(range(len(layers)), [str(layer) for layer in layers])
     panels[1, 0].set_xlabel("layer")
-    figure_legend(figure, panels)
+    legend(figure, panels)
     return figure
 
 
-@styled
+@figure("equal_token_gains", "Transfer minus from-scratch control at the same number of new tokens")
 def gains_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score", "mse", "l0")) -> Figure:
     """Transfer minus control at equal new tokens: what the start is worth, and how that fades."""
     gains = equal_token_gains(evaluation, metrics)
@@ -190,7 +182,7 @@ def gains_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score
         _signed_log(axis, chosen["mean"].to_numpy())
         axis.set_title(f"{METRIC_LABELS[metric]}\n{BETTER.get(metric, '')}")
     panels[0, 0].set_ylabel("transfer minus control")
-    figure_legend(figure, panels)
+    legend(figure, panels)
     return figure
 
 
@@ -206,7 +198,7 @@ def _signed_log(axis: Axes, values: np.ndarray) -> None:
     axis.set_ylim(low, high)
 
 
-@styled
+@figure("savings", "Share of the training tokens that a transfer saves until it is as good as scratch")
 def savings_figure(evaluation: pd.DataFrame) -> Figure:
     """Share of training tokens saved until the finished scratch SAE is matched, on CE-loss score and on loss."""
     table = savings(evaluation)
@@ -228,3 +220,21 @@ def savings_figure(evaluation: pd.DataFrame) -> Figure:
         axis.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0%", "25%", "50%", "75%", "100%"])
         axis.grid(axis="y", visible=False)
     return figure
+
+
+@figure("zero_shot_matrix", "CE-loss score of scratch SAEs read at every layer, untrained there")
+def zero_shot_figure(matrices: Mapping[str, pd.DataFrame]) -> Figure:
+    """Every scratch SAE at every layer: rows are the layer it was trained on, columns the one that it reads.
+
+    A score below 0 is worse than zeros in place of the residual stream; the colours end there.
+
+    Args:
+        matrices: `convergence.zero_shot_matrix` by title.
+    """
+    return heat_maps(
+        {title: matrix.to_numpy() for title, matrix in matrices.items()},
+        {title: list(matrix.index) for title, matrix in matrices.items()},
+        ("SAE trained on layer", "read at layer"),
+        "CE-loss score",
+        lowest=0.0,
+    )

@@ -1,4 +1,4 @@
-"""Figures that put the paper's Pythia-160M beside a run (notebook 09).
+"""Figures that put the paper's Pythia-160M beside a run (90_report).
 
 In: the published scores and a run's evaluation table, in the same form. Out: figures with one panel for each.
 """
@@ -10,14 +10,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from saelib.results.figures import COLOURS, LABELS, METRIC_LABELS, figure_legend, log_ticks, new_figure, styled
+from saelib.results.figures import figure, log_ticks, new_figure
 from saelib.transfer.agreement import mean_of
-from saelib.transfer.convergence import DIRECTIONS, average_curves, normalised_scores
+from saelib.transfer.convergence import average_curves, normalised_scores
+from saelib.transfer.directions import DIRECTIONS
+from saelib.transfer.figures.style import COLOURS, LABELS, METRIC_LABELS, legend
 
 LEFT_OVER = "1 - CE-loss score (log scale)"
 
 
-@styled
+@figure("report_averages", "Averages over layers, over new tokens as a share of the source's, paper and this run")
 def averages_figure(evaluations: Mapping[str, pd.DataFrame]) -> Figure:
     """CE loss left over, and L0, over new tokens as a share of the source's; dashed: finished scratch, same layers.
 
@@ -35,7 +37,7 @@ def averages_figure(evaluations: Mapping[str, pd.DataFrame]) -> Figure:
     panels[1, 0].set(ylabel=METRIC_LABELS["l0"], yscale="log")
     for axis in panels[:, 0]:
         log_ticks(axis.yaxis)
-    figure_legend(figure, panels)
+    legend(figure, panels)
     return figure
 
 
@@ -57,7 +59,7 @@ def _draw_average(axis: Axes, evaluation: pd.DataFrame, direction: str, metric: 
     axis.axhline(level, color=colour, linestyle="--", linewidth=1.2, label=f"scratch at the layers of {direction}")
 
 
-@styled
+@figure("report_normalised", "Normalised CE-loss score at the end of transfer by layer, paper and this run")
 def normalised_figure(evaluations: Mapping[str, pd.DataFrame], lowest: float = 0.0) -> Figure:
     """Normalised CE-loss score of finished transfers, layer by layer: 1 is the layer's own scratch SAE.
 
@@ -77,5 +79,5 @@ def normalised_figure(evaluations: Mapping[str, pd.DataFrame], lowest: float = 0
         axis.set(title=title, xlabel="layer")
         axis.set_xticks(sorted(evaluation["act_layer"].unique()))
     panels[0, 0].set_ylabel("normalised CE-loss score\n(0 = untrained source)")
-    figure_legend(figure, panels)
+    legend(figure, panels)
     return figure

@@ -11,17 +11,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from saelib.transfer.directions import DIRECTIONS
+
 MODEL = "pythia-160m-deduped"
 METRICS = ("ce_score", "mse", "l0", "explained_variance")
 SOURCE_TOKENS = 1_000_000_000  # that each no-transfer SAE was trained on
 SEED = 42  # the paper's only one
-OFFSETS = {"forward": -1, "backward": +1}  # from a transfer's layer to its source's
 
 
 def published_evaluation() -> pd.DataFrame:
     """Every published score as a row of an evaluation table: trained SAEs at their checkpoints, and zero shot."""
     trained = _read("reconstruction.csv")
-    offsets = trained["arm"].map(OFFSETS)
+    offsets = trained["arm"].map(DIRECTIONS)
     trained["source_layer"] = (trained["act_layer"] + offsets).astype("Int64")
     trained["sae_layer"] = trained["act_layer"]
     trained["source_tokens"] = np.where(offsets.isna(), 0, SOURCE_TOKENS)

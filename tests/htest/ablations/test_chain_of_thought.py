@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from saelib.htest.ablations.chain_of_thought import judge_name, think_aloud
-from saelib.htest.scoring.stored import judge, score_study
-from saelib.htest.study import Study, stored_replies
+from saelib.htest.scoring.readings import readings_of
+from saelib.htest.scoring.stored import score_study
+from saelib.htest.stages import stored_replies
+from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
 from tests.helpers.small_studies import OTHER, Listener, items_of_two_sets, respondent, small_study
 
@@ -29,7 +31,7 @@ def test_the_first_items_of_the_main_table_are_asked_to_think_aloud(study: Study
     engine = thinker()
     replies = think_aloud(study, respondent(engine), 4, None)
     assert len(replies) == engine.asked == ALL
-    assert {reply.item.version for reply in replies} == {OTHER}
+    assert {reply.item.item_set for reply in replies} == {OTHER}
     assert {reply.item.row for reply in replies} == {1, 2}
     (condition,) = {reply.condition for reply in replies}
     assert (condition.form, condition.k, condition.max_tokens) == ("chain_of_thought", 4, TOKENS)
@@ -40,9 +42,9 @@ def test_without_a_judge_the_reply_is_read_itself(study: Study) -> None:
     engine = Listener(lambda item: "First I look at it. The label is B.")
     replies = think_aloud(study, respondent(engine), 4, None)
     assert {(reply.judge, reply.verdict) for reply in replies} == {(None, None)}
-    judged = judge(replies)
-    assert set(judged["strict"]) == {"B"}
-    assert set(judged["judge"]) == {""}
+    readings = readings_of(replies)
+    assert set(readings["strict"]) == {"B"}
+    assert set(readings["judge"]) == {""}
     assert judge_name(None) == "parser"
 
 
@@ -58,9 +60,9 @@ def test_the_judge_sees_the_papers_question_and_its_verdict_counts(study: Study)
     assert (condition.form, condition.k, condition.temperature, condition.max_tokens) == ("chat", 0, 0.7, 5)
     assert {(reply.judge, reply.verdict) for reply in replies} == {("the judge", "B")}
     assert all(reply.reply and reply.reply.endswith("towards A") for reply in replies)  # the raw text stays
-    judged = judge(replies)
-    assert set(judged["strict"]) == {"B"}
-    assert set(judged["judge"]) == {"the judge"}
+    readings = readings_of(replies)
+    assert set(readings["strict"]) == {"B"}
+    assert set(readings["judge"]) == {"the judge"}
     assert judge_name(respondent(reader, "the judge")) == "the judge"
 
 

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from saelib.htest.ablations.fine_tuning import CURVE, MANIFEST, FineTuning, check_items, fine_tune
+from saelib.htest.ablations.fine_tuning import CURVE, MANIFEST, check_items, fine_tune
 from saelib.htest.ablations.letter_training import encode, fit
+from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 from saelib.run.files import read_json
 
 RECIPE = FineTuning(items=48, epochs=6, batch_size=8, learning_rate=1e-2, evaluations_per_epoch=2)
@@ -83,7 +84,7 @@ def test_a_finished_folder_is_read_and_not_trained_again(tuned, random_model_fol
 
 def test_the_folder_says_what_it_was_made_of(tuned, random_model_folder):
     manifest = read_json(tuned[0] / MANIFEST)
-    assert manifest["inputs"]["recipe"] == dataclasses.asdict(RECIPE)
+    assert manifest["inputs"]["recipe"] == RECIPE.as_dict()
     assert manifest["inputs"]["base_revision"] == load_language_model(str(random_model_folder), "cpu").revision
     assert (tuned[0] / CURVE).is_file()
     assert not list(tuned[0].parent.glob(".*"))  # nothing half-made is left beside it
@@ -92,7 +93,7 @@ def test_the_folder_says_what_it_was_made_of(tuned, random_model_folder):
 @pytest.mark.parametrize(
     ("train", "probes", "recipe", "named"),
     [
-        (TRAIN, PROBES, dataclasses.replace(RECIPE, learning_rate=1e-3), "another recipe"),
+        (TRAIN, PROBES, RECIPE.replace(learning_rate=1e-3), "another recipe"),
         (marked_items("train", 48, first=200), PROBES, RECIPE, "another training_items"),
         (TRAIN, {"held out": PROBES["held out"][:10]}, RECIPE, "another probes"),
     ],
@@ -112,7 +113,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(random_model_folder, tmp
 def test_the_seed_decides_the_weights_to_the_bit(tuned, random_model_folder, tmp_path):
     torch.rand(3)  # what was drawn before is no part of it
     for seed in (0, 1):
-        recipe = dataclasses.replace(RECIPE, seed=seed)
+        recipe = RECIPE.replace(seed=seed)
         fine_tune(str(random_model_folder), None, TRAIN, PROBES, recipe, tmp_path / str(seed), "cpu")
     first, same, other = weights(tuned[0]), weights(tmp_path / "0"), weights(tmp_path / "1")
     assert all(torch.equal(first[name], same[name]) for name in first)

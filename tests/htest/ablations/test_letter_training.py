@@ -3,8 +3,7 @@ import torch
 
 from saelib.htest.ablations.letter_training import (
     Example,
-    FineTuning,
-    Scores,
+    LetterScores,
     add_gradients,
     encode,
     fit,
@@ -12,8 +11,10 @@ from saelib.htest.ablations.letter_training import (
     next_token,
     score,
 )
+from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item
-from saelib.language.model import LanguageModel, load_language_model
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
 from tests.helpers.small_models import ARCHITECTURES, save_small_model, small_model
 
 TEXTS = ["short", "a text of more words", "of medium length, this"]
@@ -133,22 +134,5 @@ def test_a_loss_that_is_no_number_ends_the_training(model):
         list(fit(model.hugging_face, encode(items(), model), RECIPE))
 
 
-def test_the_probes_are_scored_before_at_even_distances_and_at_the_end():
-    recipe = FineTuning(items=1000, epochs=3, batch_size=32, evaluations_per_epoch=4)
-    assert recipe.steps_per_epoch == 32
-    assert recipe.evaluated_steps == [0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96]
-    assert FineTuning(items=4, epochs=2, batch_size=4, evaluations_per_epoch=3).evaluated_steps == [0, 1, 2]
-
-
 def test_the_mean_counts_every_item_once():
-    assert mean_scores([Scores(1.0, 0.5), Scores(0.0, 2.0)], [3, 1]) == Scores(0.75, 0.875)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"items": 0}, {"epochs": 0}, {"batch_size": 0}, {"evaluations_per_epoch": 0}, {"learning_rate": 0.0},
-     {"learning_rate": float("nan")}, {"weight_decay": -0.1}, {"seed": -1}, {"warm_up": 1.0}],
-)  # fmt: skip
-def test_a_recipe_that_cannot_be_is_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        FineTuning(**wrong)
+    assert mean_scores([LetterScores(1.0, 0.5), LetterScores(0.0, 2.0)], [3, 1]) == LetterScores(0.75, 0.875)

@@ -27,10 +27,12 @@ from saelib.htest.items.generators import fresh_items
 from saelib.htest.items.item import Item
 from saelib.htest.items.words import Vocabulary, split_vocabulary
 from saelib.htest.respondents import Respondent, local_respondent
-from saelib.htest.scoring.stored import judge, score
-from saelib.htest.study import Study, stored_count, stored_replies
+from saelib.htest.scoring.accuracy import accuracies_of
+from saelib.htest.scoring.readings import readings_of
+from saelib.htest.stages import stored_count, stored_replies
+from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 from tests.helpers.made_items import VOCABULARY, letter_tokenizer
 from tests.helpers.small_studies import TEST_ITEMS, few_items, small_study
 from tests.htest.items.test_words import HOLDS_TOGETHER
@@ -114,8 +116,8 @@ def test_fresh_words_were_not_seen_in_training(large: Study, task: str) -> None:
 def test_probes_say_where_they_come_from(large: Study) -> None:
     probes = probe_items(large, "rhyme")
     assert list(probes) == [SEEN_WORDS, FRESH_WORDS, TEST]
-    versions = {name: {item.version for item in items} for name, items in probes.items()}
-    assert versions == {SEEN_WORDS: {"fresh-1-seen-words"}, FRESH_WORDS: {"fresh-1-fresh-words"}, TEST: {"fresh-1"}}
+    item_sets = {name: {item.item_set for item in items} for name, items in probes.items()}
+    assert item_sets == {SEEN_WORDS: {"fresh-1-seen-words"}, FRESH_WORDS: {"fresh-1-fresh-words"}, TEST: {"fresh-1"}}
     keys = [item.key for items in probes.values() for item in items]
     assert len(set(keys)) == len(keys)
     assert probes[TEST] == [item for item in large.items if (item.task, item.split) == ("rhyme", "test")]
@@ -158,9 +160,9 @@ def test_tuned_and_untuned_are_asked_bare_on_all_probes_and_with_shots_on_the_te
     study = tuned[0]
     replies = ask_tuned(study, untuned)
     asked = pd.DataFrame(
-        [(reply.condition.model, reply.condition.form, reply.condition.k, reply.item.version, reply.item.task)
+        [(reply.condition.model, reply.condition.form, reply.condition.k, reply.item.item_set, reply.item.task)
          for reply in replies],
-        columns=["model", "form", "k", "version", "task"],
+        columns=["model", "form", "k", "item_set", "task"],
     ).value_counts()  # fmt: skip
     ways = [("bare", 0, f"fresh-1-{words}-words") for words in ("seen", "fresh")]
     ways += [("bare", 0, "fresh-1"), ("completion", max(SHOTS), "fresh-1")]
@@ -184,7 +186,7 @@ def test_each_task_is_answered_by_the_model_that_was_tuned_on_it(
     first = curves[curves["items_seen"] == 0].set_index(["task", "probe"])["loss"]
     for task in TASKS:
         for name, losses in ((TUNED, last), (str(study.config.fine_tuning_model), first)):
-            mine = [r for r in replies if r.item.task == task and r.item.version == "fresh-1"]
+            mine = [r for r in replies if r.item.task == task and r.item.item_set == "fresh-1"]
             told = [r for r in mine if r.condition.model.startswith(name)]
             assert len(told) == TEST_ITEMS
             loss = -sum((r.log_probabilities or {})[r.item.label] for r in told) / TEST_ITEMS
@@ -200,7 +202,7 @@ def test_with_shots_stand_dev_items_of_the_main_table(tuned: tuple[Study, pd.Dat
 
 def test_tuned_beside_untuned(tuned: tuple[Study, pd.DataFrame], untuned: Respondent) -> None:
     study = tuned[0]
-    accuracies = score(judge(ask_tuned(study, untuned)))
+    accuracies = accuracies_of(readings_of(ask_tuned(study, untuned)))
     table = tuned_table(accuracies, untuned.name)
     assert table[["prompt", "items"]].values.tolist() == [
         ["bare text", "fresh-1-seen-words"],
@@ -211,7 +213,7 @@ def test_tuned_beside_untuned(tuned: tuple[Study, pd.DataFrame], untuned: Respon
     likelier = accuracies[accuracies["reader"] == "likelier"]
     for line in table.to_dict("records"):
         form = "bare" if line["prompt"] == "bare text" else "completion"
-        rows = likelier[(likelier["form"] == form) & (likelier["version"] == line["items"])]
+        rows = likelier[(likelier["form"] == form) & (likelier["item_set"] == line["items"])]
         for column, name in (("untuned", untuned.name), ("tuned", TUNED + untuned.name)):
             mean = rows.loc[rows["model"] == name, "accuracy"].mean()
             assert line[column].startswith(f"{mean:.3f} (")

@@ -102,15 +102,15 @@ def test_command_line_names_what_is_wrong(tmp_path: Path) -> None:
         main([str(tmp_path / "out"), "--items", str(tmp_path / "absent.jsonl")])
 
 
-def test_two_versions_need_a_choice(items: list[Item], tmp_path: Path) -> None:
+def test_two_sets_of_items_need_a_choice(items: list[Item], tmp_path: Path) -> None:
     from dataclasses import replace
 
-    both = [*items, *(replace(item, version="made-2") for item in items)]
+    both = [*items, *(replace(item, item_set="made-2") for item in items)]
     with pytest.raises(ValueError, match="made-1, made-2"):
         export(tmp_path / "out", both, 2, tasks=TASK_NAMES)
     write_items(tmp_path / "items.jsonl", both)
     with pytest.raises(SystemExit, match="no test items of task 'start_vowel'"):
-        main([str(tmp_path / "out"), "--items", str(tmp_path / "items.jsonl"), "--k", "2", "--version", "made-2"])
+        main([str(tmp_path / "out"), "--items", str(tmp_path / "items.jsonl"), "--k", "2", "--item-set", "made-2"])
 
 
 def test_data_are_valid_json_lines_with_every_sign(tmp_path: Path) -> None:

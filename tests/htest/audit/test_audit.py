@@ -1,13 +1,12 @@
 """Every planted fault is found, clean items have none, and the counts of the released files are as seen."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from saelib.htest.audit.audit import audit, disagreements, main, read_any
-from saelib.htest.items.item import Item, write_items
+from saelib.htest.audit.audit import audit, disagreements, read_any
+from saelib.htest.items.item import Item
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 from tests.helpers.some_items import OFFICIAL, made, needs_official, official_items, question
 
@@ -26,7 +25,7 @@ def test_clean_items_have_no_faults() -> None:
     row = row_of(CLEAN)
     assert row[FAULTS].tolist() == [0] * len(FAULTS)
     assert row[["dev_items", "dev_a", "test_items", "test_a"]].tolist() == [4, 2, 2, 1]
-    assert row[["version", "seed", "task"]].tolist() == ["made", 0, "uppercase"]
+    assert row[["item_set", "seed", "task"]].tolist() == ["made", 0, "uppercase"]
     assert pd.isna(row["repeated_options"])
     assert disagreements(CLEAN).empty
 
@@ -78,35 +77,17 @@ def test_letter_geometry_has_no_rule_but_repeats_and_rare_options() -> None:
     assert row[["test_a", "test_disagreements", "unknown", "shortcut_dev"]].isna().all()
 
 
-def test_versions_and_seeds_are_audited_apart() -> None:
+def test_sets_of_items_and_seeds_are_audited_apart() -> None:
     items = made("uppercase", "a dog", "B", "dev") + made("uppercase", "a dog", "B", "test", "fresh-1")
-    assert audit(items)[["version", "overlaps"]].to_numpy().tolist() == [["made", 0], ["fresh-1", 0]]
+    assert audit(items)[["item_set", "overlaps"]].to_numpy().tolist() == [["made", 0], ["fresh-1", 0]]
 
 
 def test_disagreements_are_listed_with_what_the_rule_says() -> None:
     table = disagreements(CLEAN + made("rhyme", "night/day night", "A") + [question("one", "OE", "O")])
     assert table.to_dict("records") == [
-        {"version": "made", "seed": 0, "task": "rhyme", "split": "test", "row": 2, "text": "day night", "label": "A",
+        {"item_set": "made", "seed": 0, "task": "rhyme", "split": "test", "row": 2, "text": "day night", "label": "A",
          "rule": "B"}
     ]  # fmt: skip
-
-
-def test_the_command_prints_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "items.jsonl"
-    write_items(path, [*CLEAN, *made("uppercase", "a cow", "A"), question("one", "OE", "O")])
-    main([str(path)])
-    printed = capsys.readouterr().out
-    assert printed.count("\n## ") + printed.startswith("## ") == 3
-    (line,) = [line for line in printed.splitlines() if "a cow" in line]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells == ["made", "0", "uppercase", "test", "1", "a cow", "A", "B"]
-    assert "<NA>" not in printed
-    assert "nan" not in printed
-
-
-def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="folder .*nowhere .*does not exist"):
-        main([str(tmp_path / "nowhere")])
 
 
 @needs_official

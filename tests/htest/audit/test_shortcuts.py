@@ -83,7 +83,7 @@ def test_the_table_fits_on_dev_and_reports_test() -> None:
     other = made("rhyme", "a/b", "A", "dev", "fresh-1") + made("rhyme", "c", "A", "test", "fresh-1")
     geometry = [question("one", "OEN", "N"), question("two", "EOZ", "O")]
     table = shortcut_table(dev + test + other + geometry, len)
-    assert list(zip(table["version"], table["task"], table["feature"], strict=True)) == [
+    assert list(zip(table["item_set"], table["task"], table["feature"], strict=True)) == [
         *(("made", "rhyme", name) for name in ("characters", "words", "non-letters", "tokens")),
         ("made", "letter_geometry", "rarest option"),
         *(("fresh-1", "rhyme", name) for name in ("characters", "words", "non-letters", "tokens")),

@@ -13,6 +13,7 @@ import pytest
 from saelib.htest.asking.judge import judge_prompt
 from saelib.htest.engines.api import ApiEngine, ask_api, estimate_cost
 from saelib.htest.engines.inspect_logs import import_logs
+from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.run.files import PROJECT
 from tests.helpers.asked import COUNT, asked
 from tests.helpers.faulty_proxy import FAULTS, NO_FAULTS, serve
@@ -213,7 +214,7 @@ def test_the_engine_gives_answers_and_serves_as_a_judge_too(tmp_path, address):
 
 def test_a_missing_key_is_named_before_anything_is_sent(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(RuntimeError, match="api:openai/gpt-4o: .*OPENAI_API_KEY.* in the environment"):
+    with pytest.raises(RuntimeError, match="openai/gpt-4o: .*OPENAI_API_KEY.* in the environment"):
         ask_api(*asked("api:openai/gpt-4o"), tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -251,7 +252,7 @@ def test_cost_without_a_limit_is_unknown():
 def test_the_estimate_is_of_the_size_of_a_real_count():
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(PROJECT / "saelib" / "embedded" / "model")
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED_FOLDER)
     _, prompts, condition = asked(NAME, k=50)
     counted = sum(len(tokenizer(prompt.text)["input_ids"]) for prompt in prompts)
     assert counted / 2 < estimate_cost(prompts, condition).input_tokens < counted * 2

@@ -74,10 +74,10 @@ def test_the_coin_depends_on_item_and_seed_only() -> None:
     assert "".join(map(str, tossed[:10])) == "BBBBBABBAB"  # on every machine
 
 
-def test_the_shortcut_of_each_version_is_its_own() -> None:
+def test_the_shortcut_of_each_set_of_items_is_its_own() -> None:
     known = made("rhyme", "a/bb", "A", "dev", "one") + made("rhyme", "cccc/dddd", "B", "dev", "one")
     known += made("rhyme", "a/bb", "B", "dev", "two") + made("rhyme", "cccc/dddd", "A", "dev", "two")
-    asked = made("rhyme", "eeeee", "A", version="one") + made("rhyme", "eeeee", "A", version="two")
+    asked = made("rhyme", "eeeee", "A", item_set="one") + made("rhyme", "eeeee", "A", item_set="two")
     assert replies("shortcut", asked, known=known) == ["B", "A"]
 
 

@@ -104,9 +104,13 @@ def test_a_task_without_items_says_so(items_file):
         HTEST["rhyme"](items=str(items_file), k=0)
 
 
-def test_another_number_of_shots_is_another_version(items_file):
+def test_another_number_of_shots_is_another_version_of_the_task(items_file):
     versions = {HTEST["uppercase"](items=str(items_file), k=k).version for k in (4, 14, 4)}
     assert len(versions) == 2
+
+
+def test_the_logs_of_earlier_releases_are_those_of_the_same_task():
+    assert make_task(*asked("api:openai/gpt-4o")).version == "a33895fd78bc8c09"
 
 
 def test_every_task_is_registered():

@@ -11,7 +11,8 @@ from saelib.htest.asking.prompts import Prompt, as_seen, choose_shots, render, t
 from saelib.htest.asking.replies import Answer, Condition
 from saelib.htest.engines.local import LocalEngine, Question, packs, seed_of
 from saelib.htest.items.item import Item
-from saelib.language.model import LanguageModel, load_language_model
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
 from tests.helpers.made_items import VOCABULARY, geometry_items, letter_tokenizer, made_items
 from tests.helpers.small_models import ARCHITECTURES, small_model
 

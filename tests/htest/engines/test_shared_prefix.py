@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from saelib.htest.engines.shared_prefix import SHARING, Run, SharedPrefix, can_share, common_prefix, visible
+from saelib.htest.engines.shared_prefix import SHARING, Segment, SharedPrefix, can_share, common_prefix, visible
 from tests.helpers.small_models import small_model
 
 SIZES = {"vocab_size": 120, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -30,7 +30,7 @@ def alone(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:
 @torch.inference_mode()
 def together(model: PreTrainedModel, prefix: list[int], tails: list[list[int]]) -> torch.Tensor:
     shared = SharedPrefix(model, prefix)
-    return shared.extend([Run(place, 0, len(prefix), tail, kept=1) for place, tail in enumerate(tails)])
+    return shared.extend([Segment(place, 0, len(prefix), tail, kept=1) for place, tail in enumerate(tails)])
 
 
 @pytest.mark.parametrize("model_type", TYPES)
@@ -59,13 +59,13 @@ def test_no_prefix_at_all(architecture: str) -> None:
 def test_branches_see_their_tail_but_not_each_other() -> None:
     model = small_model("llama")
     shared = SharedPrefix(model, PREFIX)
-    shared.extend([Run(place, 0, len(PREFIX), tail, kept=1) for place, tail in enumerate(TAILS)])
+    shared.extend([Segment(place, 0, len(PREFIX), tail, kept=1) for place, tail in enumerate(TAILS)])
     end = len(PREFIX) + len(TAILS[1])
-    branches = shared.extend([Run(1, 1, end, [60, 61], kept=2), Run(1, 2, end, [70], kept=1)])
+    branches = shared.extend([Segment(1, 1, end, [60, 61], kept=2), Segment(1, 2, end, [70], kept=1)])
     whole = PREFIX + TAILS[1]
     wanted = torch.stack([alone(model, [*whole, 60]), alone(model, [*whole, 60, 61]), alone(model, [*whole, 70])])
     torch.testing.assert_close(branches, wanted, atol=2e-5, rtol=0)
-    further = shared.extend([Run(1, 0, end, [80], kept=1)])
+    further = shared.extend([Segment(1, 0, end, [80], kept=1)])
     torch.testing.assert_close(further[0], alone(model, [*whole, 80]), atol=2e-5, rtol=0)
 
 
@@ -73,7 +73,7 @@ def test_branches_see_their_tail_but_not_each_other() -> None:
 def test_forgotten_tails_leave_no_trace() -> None:
     model = small_model()
     shared = SharedPrefix(model, PREFIX)
-    runs = [Run(place, 0, len(PREFIX), tail, kept=1) for place, tail in enumerate(TAILS)]
+    runs = [Segment(place, 0, len(PREFIX), tail, kept=1) for place, tail in enumerate(TAILS)]
     first = shared.extend(runs)
     shared.forget()
     shared.extend(runs[:2])

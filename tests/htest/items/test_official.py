@@ -59,7 +59,7 @@ def test_all_released_files_load() -> None:
     assert counts == {(task, "dev"): 50 for task in TASKS} | {(task, "test"): 200 for task in TASKS} | {
         (LETTER_GEOMETRY, "test"): 90
     }
-    assert {(item.seed, item.version) for item in items} == {(12062023, "official-4787987")}
+    assert {(item.seed, item.item_set) for item in items} == {(12062023, "official-4787987")}
     assert len({item.key for item in items}) == len(items) == 2590
     assert all(len(item.options) == 4 for item in items if item.task == LETTER_GEOMETRY)
 
@@ -99,16 +99,16 @@ def test_three_ways_to_lay_out_a_folder(repository: Path, tmp_path: Path, place:
     ]
 
 
-def test_a_changed_folder_is_loaded_under_another_version(repository: Path) -> None:
+def test_a_changed_folder_is_loaded_under_another_name(repository: Path) -> None:
     path = repository / "one" / "rhyme_test.jsonl"
     path.write_text(path.read_text(encoding="utf-8").replace("know", "knew"), encoding="utf-8")
     items = load_official(repository)
-    (version,) = {item.version for item in items}
-    assert version.startswith("local-")
-    assert len(version) == len("local-1234567")
+    (item_set,) = {item.item_set for item in items}
+    assert item_set.startswith("local-")
+    assert len(item_set) == len("local-1234567")
     assert items[1].text == "night knew"
     path.write_text(path.read_text(encoding="utf-8").replace("knew", "new"), encoding="utf-8")
-    assert load_official(repository)[0].version not in (version, official.VERSION)
+    assert load_official(repository)[0].item_set not in (item_set, official.ITEM_SET)
 
 
 @pytest.mark.parametrize(

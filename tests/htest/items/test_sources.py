@@ -17,7 +17,7 @@ def fill_cache() -> None:
     """The released files side by side, as they lie after they were fetched."""
     folder = cache_folder() / "htest_official"
     folder.mkdir(parents=True)
-    for path in OFFICIAL.glob("*/*.jsonl"):
+    for path in OFFICIAL.rglob("*.jsonl"):
         shutil.copyfile(path, folder / path.name)
 
 
@@ -29,7 +29,7 @@ def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def generated(monkeypatch: pytest.MonkeyPatch) -> list[Item]:
     """What stands for the fresh items, for tests in which they do not matter."""
-    items = made("rhyme", "find mind/sun bun", "A", version="fresh-1")
+    items = made("rhyme", "find mind/sun bun", "A", item_set="fresh-1")
     monkeypatch.setattr("saelib.htest.items.sources.fresh_items", lambda seed, test: items)
     return items
 
@@ -42,7 +42,7 @@ def test_fresh_items_have_the_seed_and_the_number_that_were_asked_for() -> None:
 
 
 def test_items_of_a_file_come_back(tmp_path: Path) -> None:
-    mine = made("rhyme", "find mind/sun bun", "A", version="mine")
+    mine = made("rhyme", "find mind/sun bun", "A", item_set="mine")
     write_items(tmp_path / "mine.jsonl", mine)
     assert load_items(str(tmp_path / "mine.jsonl")) == mine
 

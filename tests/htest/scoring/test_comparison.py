@@ -1,29 +1,27 @@
 """Paired tests against other implementations, and what may not be compared."""
 
-import math
 from typing import Any
 
 import pandas as pd
 import pytest
-from scipy.stats import binomtest, norm
 
-from saelib.htest.scoring.accuracy import judgements
-from saelib.htest.scoring.comparison import compare, exact_mcnemar, overall, paired_interval
+from saelib.htest.scoring.comparison import compare, overall
+from saelib.htest.scoring.readings import readings_of
 from tests.helpers.answers import make_item, make_reply, replies_of
 
 TASKS = ("uppercase", "rhyme", "palindrome")
 
 
-def judged_pair(right_only_second: dict[str, int], items: int = 20) -> pd.DataFrame:
+def pair_of_conditions(right_only_second: dict[str, int], items: int = 20) -> pd.DataFrame:
     """The first condition always says A; the second one is right on so many more of the items of label B."""
     first = replies_of(lambda _: "A", items, TASKS, k=4)
     second = replies_of(lambda item: item.label if item.row <= 2 * right_only_second[item.task] else "A",
                         items, TASKS, k=50)  # fmt: skip
-    return judgements(first + second)
+    return readings_of(first + second)
 
 
 def test_counts_and_differences_by_hand() -> None:
-    table = compare(judged_pair({"uppercase": 10, "rhyme": 0, "palindrome": 4}), {"k": 4}, {"k": 50}, "strict")
+    table = compare(pair_of_conditions({"uppercase": 10, "rhyme": 0, "palindrome": 4}), {"k": 4}, {"k": 50}, "strict")
     assert table["task"].tolist() == list(TASKS)
     assert table["items"].tolist() == [20] * 3
     assert table["first"].tolist() == [0.5] * 3 and table["second"].tolist() == [1.0, 0.5, 0.7]
@@ -35,35 +33,15 @@ def test_counts_and_differences_by_hand() -> None:
 
 
 def test_the_other_way_round_is_the_mirror_image() -> None:
-    judged = judged_pair({"uppercase": 10, "rhyme": 0, "palindrome": 4})
-    there, back = compare(judged, {"k": 4}, {"k": 50}, "strict"), compare(judged, {"k": 50}, {"k": 4}, "strict")
+    readings = pair_of_conditions({"uppercase": 10, "rhyme": 0, "palindrome": 4})
+    there, back = compare(readings, {"k": 4}, {"k": 50}, "strict"), compare(readings, {"k": 50}, {"k": 4}, "strict")
     assert back["difference"].tolist() == (-there["difference"]).tolist()
     assert back["low"].tolist() == pytest.approx((-there["high"]).tolist())
     assert back["p_holm"].tolist() == there["p_holm"].tolist()
 
 
-@pytest.mark.parametrize(("first", "second"), [(0, 0), (5, 5), (1, 9), (30, 12), (0, 100)])
-def test_mcnemar_equals_the_sign_test_of_scipy(first: int, second: int) -> None:
-    theirs = binomtest(first, first + second).pvalue if first + second else 1.0
-    assert exact_mcnemar(first, second) == pytest.approx(theirs)
-
-
-@pytest.mark.parametrize(("first", "second", "items"), [(0, 0, 200), (5, 25, 200), (0, 20, 20)])
-def test_the_interval_is_walds_of_the_table_with_half_an_item_more_in_each_cell(
-    first: int, second: int, items: int
-) -> None:
-    outcomes = [-1.0] * (2 * first + 1) + [1.0] * (2 * second + 1)  # in halves of items
-    outcomes += [0.0] * (2 * items + 4 - len(outcomes))
-    mean = sum(outcomes) / len(outcomes)
-    variance = sum((value - mean) ** 2 for value in outcomes) / len(outcomes) / (items + 2)
-    low, high = paired_interval(first, second, items)
-    assert low == pytest.approx(mean - norm.ppf(0.975) * math.sqrt(variance))
-    assert high == pytest.approx(min(1, mean + norm.ppf(0.975) * math.sqrt(variance)))
-    assert low < high
-
-
 def test_all_tasks_in_one() -> None:
-    table = compare(judged_pair({"uppercase": 10, "rhyme": 1, "palindrome": 4}), {"k": 4}, {"k": 50}, "strict")
+    table = compare(pair_of_conditions({"uppercase": 10, "rhyme": 1, "palindrome": 4}), {"k": 4}, {"k": 50}, "strict")
     whole = overall(table)
     assert whole["difference"] == pytest.approx((0.5 + 0.05 + 0.2) / 3)
     assert whole["p"] == pytest.approx(2 / 2**15) and whole["items"] == 60
@@ -72,19 +50,19 @@ def test_all_tasks_in_one() -> None:
 
 
 def test_models_forms_and_readers_are_conditions_too() -> None:
-    judged = judgements(
+    readings = readings_of(
         replies_of(lambda item: f"Answer: {item.label}", model="small")
         + replies_of(lambda item: item.label, model="large", form="chain_of_thought")
     )
     small, large = {"model": "small"}, {"model": "large"}
-    assert compare(judged, small, large, "strict")["difference"].tolist() == [0]
-    assert compare(judged, small, large, "paper")["first"].tolist() == [0.5]  # "Answer: B" is none
-    assert compare(judged, {"form": "chat"}, {"form": "chain_of_thought"}, "paper")["difference"].tolist() == [0.5]
-    assert compare(judged, {"model": "small", "shuffle_seed": None}, large, "strict")["items"].tolist() == [20]
+    assert compare(readings, small, large, "strict")["difference"].tolist() == [0]
+    assert compare(readings, small, large, "paper")["first"].tolist() == [0.5]  # "Answer: B" is none
+    assert compare(readings, {"form": "chat"}, {"form": "chain_of_thought"}, "paper")["difference"].tolist() == [0.5]
+    assert compare(readings, {"model": "small", "shuffle_seed": None}, large, "strict")["items"].tolist() == [20]
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    judged = judgements(replies_of(lambda _: "A", k=4) + replies_of(lambda _: "A", items=12, k=50))
+    readings = readings_of(replies_of(lambda _: "A", k=4) + replies_of(lambda _: "A", items=12, k=50))
     refusals: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "20 and 12 items, of which 12 are shared": ({"k": 4}, {"k": 50}, "strict"),
         "has no rows": ({"k": 4}, {"k": 28}, "strict"),
@@ -95,10 +73,10 @@ def test_what_cannot_be_compared_is_refused() -> None:
     }
     for message, arguments in refusals.items():
         with pytest.raises(ValueError, match=message):
-            compare(judged, *arguments)
+            compare(readings, *arguments)
 
 
 def test_items_with_another_label_are_not_the_same() -> None:
-    judged = judgements([make_reply(make_item(1), "A", k=4), make_reply(make_item(1, label="B"), "A", k=50)])
+    readings = readings_of([make_reply(make_item(1), "A", k=4), make_reply(make_item(1, label="B"), "A", k=50)])
     with pytest.raises(ValueError, match="of which 0 are shared"):
-        compare(judged, {"k": 4}, {"k": 50}, "strict")
+        compare(readings, {"k": 4}, {"k": 50}, "strict")

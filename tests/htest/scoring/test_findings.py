@@ -44,22 +44,20 @@ ACCURACY = {
     "models": ["small", "large"],
     "mean_accuracy": [line("small", 0.5, 0.02), line("control:oracle", 1.0, 0.01), line("large", 0.8, 0.02)],
 }
-ABLATIONS: dict[str, Any] = {
-    "members": ["small", "middle", "large"],
-    "overall": {
-        "shots": estimate(0.01, 0.02),
-        "chain_of_thought": estimate(-0.1, 0.05),
-        "size": estimate(-0.3, 0.1),
-        "tuning_with_shots": estimate(0.02, 0.1),
-        "tuning": estimate(0.4, 0.1),
+RECORDED: dict[str, dict[str, Any]] = {
+    "accuracy": ACCURACY,
+    "shots_and_size": {
+        "members": ["small", "middle", "large"],
+        "overall": {"shots": estimate(0.01, 0.02), "size": estimate(-0.3, 0.1)},
     },
-    "no_answer": 0.5,
-    "letter_geometry": [line("small", 0.26, 0.08)],
+    "chain_of_thought": {"overall": {"chain_of_thought": estimate(-0.1, 0.05)}, "no_answer": 0.5},
+    "fine_tuning": {"overall": {"tuning_with_shots": estimate(0.02, 0.1), "tuning": estimate(0.4, 0.1)}},
+    "letter_geometry": {"letter_geometry": [line("small", 0.26, 0.08)]},
 }
 
 
 def test_every_finding_has_this_runs_number_and_a_verdict() -> None:
-    table = findings_table(findings(ACCURACY, ABLATIONS))
+    table = findings_table(findings(**RECORDED))
     assert table[["measured here", "this run (95%)", "holds between", "agrees"]].values.tolist() == [
         ["mean of ten tasks, small", "0.500 (0.480 to 0.520)", "0.45 and 0.55", "yes"],
         ["mean of ten tasks, large", "0.800 (0.780 to 0.820)", "0.45 and 0.55", "no"],
@@ -78,28 +76,28 @@ def test_every_finding_has_this_runs_number_and_a_verdict() -> None:
     assert table["the paper finds"].str.len().gt(10).all()
 
 
-def verdicts(about: str, **changes: Any) -> list[str]:
-    """On the findings whose statement holds a text, with other values from notebook 08."""
-    overall = ABLATIONS["overall"] | changes.pop("overall", {})
-    found = findings(ACCURACY, ABLATIONS | {"overall": overall} | changes)
+def verdicts(about: str, notebook: str, **changes: Any) -> list[str]:
+    """On the findings whose statement holds a text, where a notebook recorded other values."""
+    found = findings(**RECORDED | {notebook: RECORDED[notebook] | changes})
     return [finding.verdict() for finding in found if about in finding.paper]
 
 
 def test_a_gain_from_thinking_aloud_contradicts_the_paper() -> None:
-    assert verdicts("chain of thought", overall={"chain_of_thought": estimate(0.1, 0.05)}) == ["no"]
+    gain = {"chain_of_thought": estimate(0.1, 0.05)}
+    assert verdicts("chain of thought", "chain_of_thought", overall=gain) == ["no"]
 
 
 def test_thinking_aloud_without_answers_is_no_test_of_it() -> None:
-    assert verdicts("chain of thought", no_answer=0.51) == ["not tested: most replies hold no answer"]
+    silent = verdicts("chain of thought", "chain_of_thought", no_answer=0.51)
+    assert silent == ["not tested: most replies hold no answer"]
 
 
 def test_an_untrained_twin_is_no_smaller_model() -> None:
-    (verdict,) = verdicts("larger model", members=["untrained:embedded", "embedded"])
+    (verdict,) = verdicts("larger model", "shots_and_size", members=["untrained:embedded", "embedded"])
     assert verdict.startswith("not tested: a model against its untrained twin")
 
 
 def test_without_a_family_nothing_is_said_of_size() -> None:
-    without = {name: value for name, value in ABLATIONS["overall"].items() if name != "size"}
-    statements = [found.paper for found in findings(ACCURACY, ABLATIONS | {"overall": without, "members": []})]
-    assert not any("larger model" in statement for statement in statements)
-    assert "more shots hardly help" in statements
+    alone = {"members": [], "overall": {"shots": estimate(0.01, 0.02)}}
+    assert verdicts("larger model", "shots_and_size", **alone) == []
+    assert verdicts("more shots hardly help", "shots_and_size", **alone) == ["yes"]

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from saelib.htest.asking.replies import Reply
+from saelib.htest.scoring.accuracy import accuracies_of
+from saelib.htest.scoring.readings import readings_of
 from saelib.htest.scoring.reference import check_known_accuracies, check_one_prompt_alone, log_probabilities_alone
-from saelib.htest.scoring.stored import judge, score
-from saelib.htest.study import ask, ask_controls
+from saelib.htest.stages import ask, ask_controls
 from tests.helpers.small_studies import OTHER, items_of_two_sets, small_study
 
 
@@ -23,7 +24,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def accuracies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
-    return score(judge(ask_controls(small_study(tmp_path, monkeypatch, items_of_two_sets()))))
+    return accuracies_of(readings_of(ask_controls(small_study(tmp_path, monkeypatch, items_of_two_sets()))))
 
 
 def test_known_accuracies_are_confirmed(accuracies: pd.DataFrame, shown: list[str]) -> None:
@@ -33,7 +34,7 @@ def test_known_accuracies_are_confirmed(accuracies: pd.DataFrame, shown: list[st
 
 
 @pytest.mark.parametrize(
-    ("model", "version", "change", "named"),
+    ("model", "item_set", "change", "named"),
     [
         ("control:constant_a", OTHER, 0.25, "constant A, other-1"),
         ("control:constant_a", "fresh-1", 0.25, "constant A, fresh-1"),
@@ -42,9 +43,9 @@ def test_known_accuracies_are_confirmed(accuracies: pd.DataFrame, shown: list[st
     ],
 )
 def test_one_wrong_task_is_found(
-    accuracies: pd.DataFrame, shown: list[str], model: str, version: str, change: float, named: str
+    accuracies: pd.DataFrame, shown: list[str], model: str, item_set: str, change: float, named: str
 ) -> None:
-    place = (accuracies[["model", "version", "task", "reader"]] == [model, version, "rhyme", "strict"]).all(axis=1)
+    place = (accuracies[["model", "item_set", "task", "reader"]] == [model, item_set, "rhyme", "strict"]).all(axis=1)
     assert place.sum() == 1
     accuracies.loc[place, "accuracy"] += change
     with pytest.raises(AssertionError, match=named):
@@ -52,7 +53,7 @@ def test_one_wrong_task_is_found(
 
 
 def test_the_oracle_may_dispute_other_items_than_the_fresh_ones(accuracies: pd.DataFrame, shown: list[str]) -> None:
-    accuracies.loc[(accuracies["model"] == "control:oracle") & (accuracies["version"] == OTHER), "accuracy"] = 0.7
+    accuracies.loc[(accuracies["model"] == "control:oracle") & (accuracies["item_set"] == OTHER), "accuracy"] = 0.7
     check_known_accuracies(accuracies, (OTHER, "fresh-1"))
 
 

@@ -13,6 +13,7 @@ def test_logs_become_a_table_by_both_parsers(tmp_path, capsys):
     ]
     rows = {row["reader"]: row for row in (dict(zip(heads, line, strict=True)) for line in lines)}
     assert rows.keys() == {"paper", "strict"}
-    assert (rows["paper"]["accuracy"], rows["paper"]["share_a"]) == ("0.5", "1.0")  # a refusal has an "a" and no "b"
-    assert (rows["strict"]["accuracy"], rows["strict"]["share_none"]) == ("0.0", "1.0")
+    # a refusal has an "a" and no "b"
+    assert (rows["paper"]["accuracy"], rows["paper"]["share_a"]) == ("0.500", "1.000")
+    assert (rows["strict"]["accuracy"], rows["strict"]["share_none"]) == ("0.000", "1.000")
     assert {row["model"] for row in rows.values()} == {"api:mockllm/model"}

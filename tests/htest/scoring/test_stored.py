@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from saelib.htest.items.item import hash_items, select
-from saelib.htest.scoring.stored import KEYS, judge, score, score_study
-from saelib.htest.study import Study, ask
+from saelib.htest.scoring.readings import KEYS
+from saelib.htest.scoring.stored import score_study
+from saelib.htest.stages import ask
+from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
-from tests.helpers.answers import make_item, make_reply
 from tests.helpers.small_studies import OTHER, TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
 
 
@@ -21,12 +22,12 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 def test_all_stored_replies_are_scored_into_one_file(study: Study) -> None:
     ask(study, respondent(Listener(), "always A"), 4)
-    ask(study, respondent(Listener(lambda item: item.label), "knows"), 4, ["rhyme"], versions=["fresh-1"])
+    ask(study, respondent(Listener(lambda item: item.label), "knows"), 4, ["rhyme"], item_sets=["fresh-1"])
     table = score_study(study)
     stored = pd.read_parquet(study.folder / "htest.parquet")
     assert stored["shuffle_seed"].isna().all()
     pd.testing.assert_frame_equal(*(found.drop(columns="shuffle_seed") for found in (stored, table)), check_dtype=False)
-    strict = table[table["reader"] == "strict"].set_index(["model", "version", "task"])
+    strict = table[table["reader"] == "strict"].set_index(["model", "item_set", "task"])
     assert strict.index.is_unique
     assert len(strict) == 2 * len(TASKS) + 1
     assert strict.loc["always A", "accuracy"].eq(0.5).all()
@@ -49,19 +50,19 @@ def test_every_row_has_the_hash_of_the_items_it_was_asked(study: Study) -> None:
     ask(study, respondent(Listener()), 6, ["rhyme"], limit=2)
     table = score_study(study)
     for line in table.itertuples():
-        items = select(study.items, line.task, "test", line.version)[: 2 if line.k == 6 else TEST_ITEMS]
+        items = select(study.items, line.task, "test", line.item_set)[: 2 if line.k == 6 else TEST_ITEMS]
         assert line.items_sha256 == hash_items(items)
     full = table[(table["k"] != 6) & (table["reader"] == "strict")]
     assert full.groupby("items_sha256").size().eq(3).all()  # the same items under three conditions, one hash
     assert full["items_sha256"].nunique() == 2 * len(TASKS)
-    assert set(table["version"]) == {OTHER, "fresh-1"}
+    assert set(table["item_set"]) == {OTHER, "fresh-1"}
 
 
 def test_released_and_shuffled_shots_are_scored_apart(study: Study) -> None:
     ask(study, respondent(Listener(lambda item: item.label)), 4, ["rhyme"])
     ask(study, respondent(Listener()), 4, ["rhyme"], shuffle_seed=3)
     table = score_study(study)
-    strict = table[(table["reader"] == "strict") & (table["version"] == OTHER)]
+    strict = table[(table["reader"] == "strict") & (table["item_set"] == OTHER)]
     assert strict["shuffle_seed"].isna().sum() == 1
     assert strict.sort_values("shuffle_seed")["accuracy"].tolist() == [0.5, 1]  # the released order comes last
 
@@ -74,25 +75,7 @@ def test_scoring_again_counts_what_was_asked_since(study: Study) -> None:
     assert set(pd.read_parquet(study.folder / "htest.parquet")["items"]) == {TEST_ITEMS}
 
 
-def test_replies_in_any_order_get_the_hash_of_their_own_group() -> None:
-    items = [make_item(row, task) for row in (1, 2, 3, 4) for task in ("uppercase", "rhyme")]
-    judged = judge(make_reply(item, "A", k=k) for item in items for k in (4, 14))
-    assert [tuple(row) for row in judged[["task", "row", "k"]].values] == [
-        (item.task, item.row, k) for item in items for k in (4, 14)
-    ]
-    for task in ("uppercase", "rhyme"):
-        wanted = hash_items([item for item in items if item.task == task])
-        assert set(judged.loc[judged["task"] == task, "items_sha256"]) == {wanted}
-    assert len(score(judged)) == 2 * 2 * 2  # tasks, shots, and the readers "paper" and "strict"
-
-
 def test_nothing_asked_is_refused(study: Study) -> None:
-    with pytest.raises(ValueError, match="there are no replies to judge"):
+    with pytest.raises(ValueError, match="there are no replies to read"):
         score_study(study)
     assert not (study.folder / "htest.parquet").exists()
-
-
-def test_a_model_that_an_api_changed_under_way_is_one_model_with_both_names() -> None:
-    replies = [make_reply(make_item(row), "A", revision=f"gpt-{row % 2}") for row in (1, 2, 3, 4)]
-    (line,) = [line for line in score(judge(replies)).to_dict("records") if line["reader"] == "strict"]
-    assert (line["items"], line["revision"]) == (4, "gpt-0, gpt-1")

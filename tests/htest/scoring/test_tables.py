@@ -1,14 +1,26 @@
-"""Tables of texts, and their files."""
+"""Tables and sentences of the H-Test notebooks say what the numbers are, worked out by hand."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from saelib.htest.scoring.accuracy import accuracy_table, judgements
-from saelib.htest.scoring.tables import MEAN, as_latex, as_markdown, wide_table, write_tables
+from saelib.htest.asking.replies import Reply
+from saelib.htest.scoring.accuracy import accuracies_of, accuracy_table
+from saelib.htest.scoring.comparison import compare
+from saelib.htest.scoring.readings import readings_of
+from saelib.htest.scoring.select import as_chosen
+from saelib.htest.scoring.tables import (
+    MEAN,
+    comparison_sentence,
+    comparison_table,
+    item_sets_table,
+    readers_table,
+    replies_table,
+    wide_table,
+)
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
-from tests.helpers.answers import noisy_replies, replies_of
+from tests.helpers.answers import make_item, make_reply, noisy_replies, replies_of
 
 
 def results() -> pd.DataFrame:
@@ -17,7 +29,7 @@ def results() -> pd.DataFrame:
     replies = replies_of(lambda item: item.label, 200, backwards, model="control:oracle")
     replies += replies_of(lambda _: "A", 200, list(TASKS), model="control:constant_a")
     replies += replies_of(lambda _: "B", 200, ["rhyme", "uppercase"], model="some|model")
-    return accuracy_table(judgements(replies), ["model", "task"])
+    return accuracy_table(readings_of(replies), ["model", "task"])
 
 
 def test_tasks_stand_in_the_papers_order_with_their_mean_beneath() -> None:
@@ -32,7 +44,7 @@ def test_tasks_stand_in_the_papers_order_with_their_mean_beneath() -> None:
 
 def test_any_two_columns_and_any_value() -> None:
     replies = [reply for k in (4, 50) for reply in noisy_replies(1.0, -1.0, tasks=["rhyme", "uppercase"], k=k)]
-    table = accuracy_table(judgements(replies), ["k", "task"])
+    table = accuracy_table(readings_of(replies), ["k", "task"])
     ranked = wide_table(table, columns="k", value="auroc", reader="likelier", digits=1)
     assert list(ranked.columns) == ["task", "4", "50"] and len(ranked) == 3
     assert ranked.iloc[:, 1].str.fullmatch(r"[01]\.\d \([01]\.\d to [01]\.\d\)").all()
@@ -51,28 +63,78 @@ def test_what_does_not_fit_into_cells_is_refused() -> None:
         wide_table(table, columns="shots", reader="strict")
 
 
-def test_markdown_holds_every_cell() -> None:
-    wide = wide_table(results(), reader="strict")
-    lines = as_markdown(wide.rename(columns={"some|model": "third"})).strip().split("\n")
-    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert found[0] == ["task", "control:oracle", "control:constant_a", "third"]
-    assert found[2:] == wide.to_numpy().tolist()
-    assert r"a\|b" in as_markdown(pd.DataFrame({"x": ["a|b"]}))
+@pytest.fixture
+def comparison() -> pd.DataFrame:
+    """In "rhyme" the second condition is right on all forty items, in "uppercase" both always say A."""
+    tasks = ("rhyme", "uppercase")
+    first = replies_of(lambda item: "A", 40, tasks, k=4)
+    second = replies_of(lambda item: item.label if item.task == "rhyme" else "A", 40, tasks, k=50)
+    return compare(readings_of(first + second), {"k": 4}, {"k": 50}, "strict")
 
 
-def test_latex_holds_every_cell_between_booktabs_rules() -> None:
-    text = as_latex(wide_table(results(), reader="strict"))
-    assert r"\begin{tabular}{lccc}" in text
-    assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
-    assert r"start\_vowel & 1.00 (0.98 to 1.00) & 0.50 (0.43 to 0.57) & - \\" in text
-    assert r"control:constant\_a" in text
+def test_a_comparison_has_its_difference_and_interval_in_one_cell(comparison: pd.DataFrame) -> None:
+    table = comparison_table(comparison)
+    rows = table.set_index("task")
+    assert list(table) == ["task", "items", "first", "second", "second - first (95%)", "p", "p, ten tasks (Holm)"]
+    assert rows.loc["rhyme", ["items", "first", "second"]].tolist() == [40, 0.5, 1.0]
+    low, high = comparison.set_index("task").loc["rhyme", ["low", "high"]]
+    assert rows.loc["rhyme", "second - first (95%)"] == f"0.500 ({low:.3f} to {high:.3f})"
+    assert rows.loc["uppercase", "second - first (95%)"].startswith("0.000 (-0.0")
+    assert rows["p"].astype(float).tolist() == pytest.approx([2 * 0.5**20, 1], rel=0.05)
+    assert rows["p, ten tasks (Holm)"].astype(float).tolist() == pytest.approx([4 * 0.5**20, 1], rel=0.05)
 
 
-def test_the_files_hold_the_table(tmp_path: Path) -> None:
-    wide = wide_table(results(), reader="strict")
-    markdown, latex, csv = write_tables(tmp_path / "tables", "main", wide)
-    assert [path.name for path in (markdown, latex, csv)] == ["main.md", "main.tex", "main.csv"]
-    assert markdown.read_text(encoding="utf-8") == as_markdown(wide)
-    assert latex.read_text(encoding="utf-8") == as_latex(wide)
-    pd.testing.assert_frame_equal(pd.read_csv(csv), wide, check_dtype=False)
-    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == ["main.csv", "main.md", "main.tex"]
+def test_a_comparison_in_words(comparison: pd.DataFrame) -> None:
+    sentence = comparison_sentence(comparison, "4 against 50 shots")
+    assert sentence.startswith("**4 against 50 shots**: the mean accuracy goes from 0.500 to 0.750, a difference of 0.")
+    assert "a difference of 0.250 (0." in sentence
+    assert "p = 1.9e-06" in sentence
+    assert sentence.endswith("p < 0.05 in rhyme.")
+    unsure = comparison.assign(p_holm=0.05)
+    assert comparison_sentence(unsure, "x").endswith("p < 0.05 in no task.")
+
+
+def test_replies_are_counted_by_what_they_hold() -> None:
+    items = [make_item(row) for row in (1, 2, 3)]
+    replies = [make_reply(item, "A", 1.0) for item in items[:2]] + [make_reply(items[2], None, 0.5)]
+    replies += [make_reply(item, "", model="api:x", k=14) for item in items]
+    assert replies_table(readings_of(replies)).values.tolist() == [
+        ["embedded", "chat", 4, "fresh-1", 3, 2, 3],
+        ["api:x", "chat", 14, "fresh-1", 3, 3, 0],
+    ]
+
+
+def test_readers_of_the_same_replies_side_by_side() -> None:
+    """ "paper" takes a refusal with an a in it for A, "strict" takes it for no answer."""
+    replies = replies_of(lambda item: "I cannot say" if item.row <= 4 else item.label, 8, TASKS)
+    geometry = replies_of(lambda item: item.label, 8, ["letter_geometry"], form="letter_geometry", k=0)
+    rows = readers_table(accuracies_of(readings_of(replies + geometry))).set_index("reader")
+    assert set(rows["model"]) == {"embedded"}
+    assert set(rows["form"]) == {"chat"}  # letter geometry is no mean over tasks
+    columns = ["of the answered", "no answer", "says A"]
+    assert rows.loc["strict", columns].tolist() == [1, 0.5, 0.25]
+    assert rows.loc["paper", columns].tolist() == [0.75, 0, 0.75]
+    assert rows.loc["strict", "accuracy (95%)"].startswith("0.500 (")
+    assert rows.loc["paper", "accuracy (95%)"].startswith("0.750 (")
+
+
+def test_sets_of_items_side_by_side() -> None:
+    def told(item_set: str, k: int, right: int) -> list[Reply]:
+        return [
+            replace(reply, item=replace(reply.item, item_set=item_set))
+            for reply in replies_of(lambda item: item.label if item.row <= right else "none", 10, TASKS, k=k)
+        ]
+
+    replies = told("two", 4, 5) + told("one", 4, 8) + told("two", 50, 2) + told("one", 50, 6)
+    table = item_sets_table(as_chosen(accuracies_of(readings_of(replies))))
+    assert list(table) == ["model", "k", "two", "one"]  # as they come
+    assert table[["model", "k"]].values.tolist() == [["embedded", 4], ["embedded", 50]]
+    means = table[["two", "one"]].map(lambda text: float(text.split(" (")[0]))
+    assert means.values.tolist() == [[0.5, 0.8], [0.2, 0.6]]
+
+
+def test_a_model_asked_on_one_set_only_leaves_a_gap() -> None:
+    replies = noisy_replies(1, 0, items=6)
+    more = [replace(r, item=replace(r.item, item_set="two")) for r in noisy_replies(1, 0, items=6, model="other")]
+    table = item_sets_table(as_chosen(accuracies_of(readings_of(replies + more)))).set_index("model")
+    assert table[["fresh-1", "two"]].isna().values.tolist() == [[False, True], [True, False]]

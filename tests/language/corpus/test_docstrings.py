@@ -11,7 +11,6 @@ import pytest
 
 from saelib.language.corpus import docstrings
 from saelib.language.corpus.docstrings import (
-    Document,
     _parse,
     _source_files,
     documents,
@@ -19,6 +18,7 @@ from saelib.language.corpus.docstrings import (
     prose_paragraphs,
     unique_documents,
 )
+from saelib.language.corpus.text import Document
 from saelib.run.files import PROJECT
 
 PROSE = "This sentence has more than enough words to count."
@@ -136,6 +136,7 @@ def test_parts_are_put_together_and_a_failed_one_is_reported(monkeypatch: pytest
 
     def run(command: list[str], **options: object) -> SimpleNamespace:
         part = command[-2]
+        assert options["cwd"] == PROJECT  # so that the command finds the library from wherever it is started
         return SimpleNamespace(returncode=part in failing, stdout="\n".join(map(json.dumps, parts[part])).encode())
 
     monkeypatch.setattr("saelib.language.corpus.docstrings.subprocess.run", run)

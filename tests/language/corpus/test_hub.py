@@ -1,4 +1,4 @@
-"""The paper's own model and data set by their hub names, offline, against a hub cache that the tests make."""
+"""The paper's own data set by its hub name, offline, against a hub cache that the tests make."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from saelib.language.corpus.hub import HubRows, load_hub_corpus
-from saelib.language.corpus.load import Corpus, load_corpus
-from saelib.language.model import load_language_model
+from saelib.language.corpus.rows import Corpus
+from saelib.language.loading import load_language_model
 from saelib.run.files import PROJECT
 from tests.helpers.small_models import (
     COMMIT,
@@ -22,7 +22,6 @@ from tests.helpers.small_models import (
     cache_hub_rows,
     random_rows,
     save_small_model,
-    small_tokenizer,
 )
 
 MODEL = "EleutherAI/pythia-160m-deduped"
@@ -32,14 +31,6 @@ FILES = {
     "data/train-00000-of-00002-4a058e9eb4389b04.parquet": ROWS[:10],
     "data/train-00001-of-00002-076b5130aef17e90.parquet": ROWS[10:],
 }
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty hub cache, with the hub library in offline mode (both are read from the environment at import)."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    return tmp_path
 
 
 def opened(hub: Path, context: int = CONTEXT, held_out: int = 3, files: dict[str, np.ndarray] = FILES) -> Corpus:
@@ -57,7 +48,7 @@ def refuse(*arguments, **options):
     raise SystemExit(f"reached for the network: {{arguments}}")
 socket.socket.connect = socket.getaddrinfo = refuse
 from saelib.language.corpus.load import load_corpus
-from saelib.language.model import load_language_model
+from saelib.language.loading import load_language_model
 import torch
 model = load_language_model({MODEL!r}, "cpu")
 corpus = load_corpus({DATA!r}, model.tokenizer, {CONTEXT}, 3, seed=0)
@@ -76,23 +67,6 @@ print(json.dumps([model.name, model.revision, corpus.sources, tokens.tolist(), s
     assert np.array_equal(tokens, ROWS[3:5])
     local = load_language_model(str(save_small_model(tmp_path / "same")), "cpu")
     assert torch.allclose(local.residual_streams(torch.tensor(tokens), [1])[0], torch.tensor(stream), atol=1e-6)
-
-
-def test_hub_model_has_the_commit_as_revision_and_a_bridge(hub: Path) -> None:
-    cache_hub_model(hub, MODEL)
-    model = load_language_model(MODEL, "cpu")
-    assert (model.name, model.revision) == (MODEL, COMMIT)
-    assert load_language_model(MODEL, "cpu", revision=COMMIT).revision == COMMIT
-    tokens = torch.from_numpy(ROWS[:2]).long()
-    assert torch.allclose(model.bridge(tokens), model.logits(tokens), atol=1e-4)
-
-
-def test_hub_model_that_is_not_cached_is_named(hub: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=f"language model {MODEL}: no such folder.*hf download {MODEL}"):
-        load_language_model(MODEL, "cpu")
-    cache_hub_model(hub, MODEL)
-    with pytest.raises(FileNotFoundError, match="at revision step1000"):
-        load_language_model(MODEL, "cpu", revision="step1000")
 
 
 def test_first_rows_are_held_out_and_training_rows_follow_in_order(hub: Path) -> None:
@@ -197,14 +171,3 @@ def test_column_of_another_name_is_refused(hub: Path) -> None:
     parquet.write_table(parquet.read_table(file).rename_columns(["input_ids"]), file)
     with pytest.raises(ValueError, match="has no column 'tokens' but input_ids"):
         load_hub_corpus(DATA, CONTEXT, 3)
-
-
-def test_rows_made_for_another_tokenizer_are_refused(hub: Path) -> None:
-    cache_hub_rows(hub, DATA, {"data/train.parquet": ROWS + 1000})
-    with pytest.raises(ValueError, match="the tokenizer knows 320 ids"):
-        load_corpus(DATA, small_tokenizer(), CONTEXT, 3, seed=0)
-
-
-def test_unknown_corpus_says_what_it_could_have_been(hub: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="'docstrngs' is neither 'docstrings' nor a text file, and no data set"):
-        load_corpus("docstrngs", small_tokenizer(), CONTEXT, 3, seed=0)

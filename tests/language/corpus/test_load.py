@@ -6,19 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from saelib.language.corpus.docstrings import Document
-from saelib.language.corpus.load import (
-    HELD_OUT_SHARE,
+from saelib.language.corpus.load import load_corpus
+from saelib.language.corpus.rows import ShuffledRows
+from saelib.language.corpus.text import (
     TEXT_DOCUMENT_CHARACTERS,
-    ShuffledRows,
-    hash_tokens,
-    load_corpus,
-    split_documents,
-    text_documents,
-    tokenize,
+    Document,
     tokenizer_hash,
 )
-from tests.helpers.small_models import small_tokenizer
+from tests.helpers.small_models import cache_hub_rows, random_rows, small_tokenizer
 
 TOKENIZER = small_tokenizer()
 CONTEXT = 16
@@ -149,54 +144,12 @@ def test_text_without_a_full_row_is_refused(tmp_path: Path) -> None:
         load_corpus(str(path), TOKENIZER, 512, 0, seed=0)
 
 
-def test_split_depends_on_the_name_alone() -> None:
-    documents = [Document(f"folder/module{number}.py", ["text"]) for number in range(4000)]
-    splits = split_documents(documents)
-    held_out = {document.name for document in splits["held_out"]}
-    assert len(splits["train"]) + len(held_out) == len(documents)
-    assert 0.7 * HELD_OUT_SHARE < len(held_out) / len(documents) < 1.3 * HELD_OUT_SHARE
-    some = [Document(document.name, ["other text"]) for document in documents[::3]]
-    assert {document.name for document in split_documents(some)["held_out"]} == held_out & {one.name for one in some}
+def test_rows_made_for_another_tokenizer_are_refused(hub: Path) -> None:
+    cache_hub_rows(hub, "somebody/rows", {"data/train.parquet": random_rows(5) + 1000})
+    with pytest.raises(ValueError, match="the tokenizer knows 320 ids"):
+        load_corpus("somebody/rows", small_tokenizer(), CONTEXT, 3, seed=0)
 
 
-def test_text_is_cut_at_blank_lines_into_documents_of_some_length() -> None:
-    paragraphs = [f"Paragraph {number} " + "x" * 700 for number in range(20)]
-    documents = text_documents("\n\n  \n\n".join(paragraphs) + "\n")
-    assert [paragraph for document in documents for paragraph in document.paragraphs] == paragraphs
-    assert all(len("".join(document.paragraphs)) >= TEXT_DOCUMENT_CHARACTERS for document in documents[:-1])
-    assert len(documents) == 4
-    assert text_documents(" \n\n ") == []
-
-
-def test_documents_are_joined_by_the_end_of_text_token() -> None:
-    documents = [Document("a", ["ban ted", "king"]), Document("b", ["sor"])]
-    first, second = (TOKENIZER(text)["input_ids"] for text in ("ban ted\nking", "sor"))
-    end = TOKENIZER.eos_token_id
-    assert tokenize(documents, TOKENIZER).tolist() == [*first, end, *second, end]
-    assert tokenize([], TOKENIZER).dtype == np.int32
-
-
-def test_rows_are_a_pure_function_of_their_position() -> None:
-    rows = np.arange(7 * 2, dtype=np.int32).reshape(7, 2)
-    used = ShuffledRows(rows, seed=3)
-    whole = used.take(0, 21)
-    for start, count in [(5, 4), (0, 1), (13, 8), (6, 2), (20, 1), (4, 0)]:
-        assert np.array_equal(used.take(start, count), whole[start : start + count])
-        assert np.array_equal(ShuffledRows(rows, seed=3).take(start, count), whole[start : start + count])
-    epochs = whole.reshape(3, 7, 2)
-    assert all(np.array_equal(np.sort(epoch, axis=0), rows) for epoch in epochs)
-    assert not np.array_equal(epochs[0], epochs[1])
-    assert not np.array_equal(ShuffledRows(rows, seed=4).take(0, 21), whole)
-
-
-def test_hash_covers_names_shapes_and_values() -> None:
-    ids = np.arange(6, dtype=np.int32)
-    reference = hash_tokens({"train": ids})
-    assert hash_tokens({"train": ids.astype(">i4")}) == hash_tokens({"train": ids.astype(np.int64)}) == reference
-    different: list[dict[str, np.ndarray]] = [
-        {"held_out": ids},
-        {"train": ids.reshape(2, 3)},
-        {"train": ids[::-1]},
-        {"train": ids, "more": ids},
-    ]
-    assert len({reference, *(hash_tokens(arrays) for arrays in different)}) == 5
+def test_unknown_corpus_says_what_it_could_have_been(hub: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="'docstrngs' is neither 'docstrings' nor a text file, and no data set"):
+        load_corpus("docstrngs", small_tokenizer(), CONTEXT, 3, seed=0)

@@ -1,15 +1,25 @@
-"""The language model that ships: what its card says is true, and its recipe trains."""
+"""The language model that ships is what its record says, and its recipe trains."""
 
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
+from transformers import GPTNeoXForCausalLM
 
 from saelib.language.embedded import EMBEDDED_FOLDER
-from saelib.language.embedded.card import model_card
-from saelib.language.embedded.train import Recipe, batches, build_model, fit, learning_rate_factor, next_token_loss
-from saelib.language.model import LanguageModel, load_language_model
+from saelib.language.embedded.train import (
+    Recipe,
+    batches,
+    build_model,
+    fit,
+    held_out_loss_by_position,
+    learning_rate_factor,
+    next_token_loss,
+)
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
+from saelib.language.predictions import loss_by_position
 from saelib.run.files import read_json
 
 RECORD = read_json(EMBEDDED_FOLDER / "training.json")
@@ -20,11 +30,6 @@ MICRO = replace(Recipe(), vocabulary=64, width=16, layers=2, heads=2, longest_co
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
     return load_language_model("embedded", device="cpu")
-
-
-def test_card_is_made_from_the_record():
-    size = (EMBEDDED_FOLDER / "model.safetensors").stat().st_size
-    assert (EMBEDDED_FOLDER / "README.md").read_text(encoding="utf-8") == model_card(RECORD, size)
 
 
 def test_folder_is_small_enough_for_a_repository():
@@ -88,3 +93,12 @@ def test_the_recipe_learns_and_repeats_itself():
     assert saved[0][1] < before - 1  # nats
     assert [step for step, _ in saved] == [MICRO.steps] * 2
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_held_out_loss_is_the_loss_of_the_loaded_model(random_model_folder):
+    """The same measure twice: of the bare model in training, and of one that was loaded."""
+    stream = np.random.default_rng(0).integers(1, 320, 200, dtype=np.int32)
+    bare = GPTNeoXForCausalLM.from_pretrained(random_model_folder)
+    loaded = load_language_model(str(random_model_folder), "cpu")
+    by_position = loss_by_position(loaded, stream[:192].reshape(6, 32), batch_rows=6)
+    assert np.allclose(held_out_loss_by_position(bare, stream, 32, 10**9).numpy(), by_position, atol=1e-5)

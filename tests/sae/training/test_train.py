@@ -1,4 +1,4 @@
-"""Joint, resumed and killed training all end in the same bytes; the schedule is the paper's; bad numbers stop it."""
+"""Joint, resumed and killed training all end in the same bytes; bad numbers stop it."""
 
 import signal
 import subprocess
@@ -11,23 +11,21 @@ import torch
 
 from saelib.run.files import PROJECT, read_json
 from saelib.run.resume import STATE
-from saelib.sae.activations import chunk_activations, chunk_order
-from saelib.sae.autoencoder import random_sae
+from saelib.run.timing import read_intervals
+from saelib.sae.config import TrainingConfig
 from saelib.sae.folder import load_sae
-from saelib.sae.training.train import _Run, train
-from saelib.sae.training.trainee import SaePlan, Trainee
-from saelib.transfer.config import TrainingPhase
+from saelib.sae.training.train import train
 from saelib.transfer.plans import scratch_plans, transfer_plans
 from tests.helpers.small_world import ToyModel, files_below, toy_config, toy_folders, toy_rows
 
 LAYERS = [0, 1, 2]
 
 
-def train_toy(base, plans=None, config=None, phase="scratch", model=None, resume_seconds=0.0):
+def train_toy(base, plans=None, config=None, phase="scratch", model=None, resume_seconds=0.0, origin=None):
     config = config or toy_config()
     plans = scratch_plans(LAYERS, config) if plans is None else plans
-    phase_config = config.scratch if phase == "scratch" else config.transfer
-    return train(plans, phase_config, model or ToyModel(), toy_rows(), config, toy_folders(base, phase), resume_seconds)
+    return train(plans, getattr(toy_config(), phase), model or ToyModel(), toy_rows(), config,
+                 toy_folders(base, phase), origin=origin, resume_seconds=resume_seconds)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +101,8 @@ def test_killed_runs_resume_byte_identical(finished, tmp_path, seed):
         process.communicate()
     assert train_toy(tmp_path) == log
     assert files_below(tmp_path / "saes") == files_below(base / "saes")
-    assert files_below(tmp_path / "checkpoints" / "scratch" / "256") == files_below(
-        base / "checkpoints" / "scratch" / "256"
+    assert files_below(tmp_path / "resume_points" / "scratch" / "256") == files_below(
+        base / "resume_points" / "scratch" / "256"
     )
 
 
@@ -126,7 +124,7 @@ def test_a_truncated_resume_point_costs_one_chunk_not_the_result(finished, tmp_p
     base, log = finished
     with pytest.raises(KeyboardInterrupt):
         train_toy(tmp_path, model=StopsAfter(3))
-    state = tmp_path / "checkpoints" / "scratch" / "192" / STATE
+    state = tmp_path / "resume_points" / "scratch" / "192" / STATE
     state.write_bytes(state.read_bytes()[:100])
     with pytest.warns(UserWarning, match="192 is damaged"):
         assert train_toy(tmp_path) == log
@@ -172,7 +170,7 @@ def test_a_missing_source_is_named(tmp_path):
         train_toy(tmp_path, transfer_plans(LAYERS, config), config, phase="transfer")
 
 
-def test_a_diverging_sae_is_named_with_its_step_and_the_last_good_checkpoint(tmp_path):
+def test_a_diverging_sae_is_named_with_its_step_and_the_last_good_resume_point(tmp_path):
     class Poisoned(StopsAfter):
         def residual_streams(self, tokens, layers):
             self.left -= 1
@@ -180,46 +178,34 @@ def test_a_diverging_sae_is_named_with_its_step_and_the_last_good_checkpoint(tmp
             return streams * float("nan") if self.left < 0 else streams
 
     with pytest.raises(
-        FloatingPointError, match="scratch L0 seed 0 is not finite at step 4; last good checkpoint: .*128"
+        FloatingPointError, match="scratch L0 seed 0 is not finite at step 4; last good resume point: .*128"
     ):
         train_toy(tmp_path, model=Poisoned(2))
 
 
-def test_schedule_is_the_papers(tmp_path):
-    config = toy_config(batch_tokens=16, scratch=TrainingPhase(checkpoints=(0, 64 * 25), learning_rate=1.0))
-    run = _Run([], config.scratch, ToyModel(), config, toy_folders(tmp_path), "")
-    assert run.schedule(0) == (0.0, 1.0)
-    assert run.schedule(1)[0] == pytest.approx(config.l1_coefficient / 5)  # 100 steps, 5 of them warm-up
-    assert run.schedule(5)[0] == config.l1_coefficient
-    assert [run.schedule(step)[1] for step in (79, 80, 81, 99)] == pytest.approx([1.0, 1.0, 0.95, 0.05])
+def test_model_and_text_are_named_beside_an_sae(finished, tmp_path):
+    """Where SAELens looks for them."""
+    plans = [plan for plan in scratch_plans(LAYERS, toy_config()) if (plan.sae_layer, plan.seed) == (1, 0)]
+    train_toy(tmp_path, plans, origin={"model_name": "toy", "dataset_path": "dice"})
+    place = "saes/scratch/L1/seed0/256"
+    metadata = read_json(tmp_path / place / "cfg.json")["metadata"]
+    assert (metadata["model_name"], metadata["dataset_path"]) == ("toy", "dice")
+    assert (metadata["hook_name"], metadata["context_size"]) == ("blocks.1.hook_resid_post", 16)
+    anonymous = read_json(finished[0] / place / "cfg.json")["metadata"]
+    assert anonymous == {name: value for name, value in metadata.items() if name not in ("model_name", "dataset_path")}
 
 
-def test_one_step_equals_plain_autograd_adam():
-    config = toy_config()
-    ours = random_sae(8, 32, torch.Generator().manual_seed(0))
-    plain = random_sae(8, 32, torch.Generator().manual_seed(0))
-    trainee = Trainee(SaePlan("scratch", 0, 0, 1e-2), ours, config)
-    adam = torch.optim.Adam(plain.parameters(), lr=1e-2, betas=(0.0, 0.999), foreach=False)
-    for _ in range(5):
-        x = torch.randn(64, 8)
-        trainee.step(x, 0.1, 1.0, 1.0)
-        features = torch.relu(x @ plain.W_enc + plain.b_enc)
-        error = (features @ plain.W_dec + plain.b_dec - x).pow(2).sum(-1).mean()
-        adam.zero_grad()
-        (error + 0.1 * (features * plain.W_dec.norm(dim=1)).sum(-1).mean()).backward()
-        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
-        adam.step()
-        plain.normalize_decoder()
-    for name, parameter in ours.named_parameters():
-        torch.testing.assert_close(parameter, plain.get_parameter(name), rtol=1e-4, atol=1e-5)
+def test_training_reads_a_training_config_and_no_experiment(finished, tmp_path):
+    whole = toy_config()
+    config = TrainingConfig(**{name: getattr(whole, name) for name in TrainingConfig.model_fields})
+    train_toy(tmp_path, scratch_plans(LAYERS, whole), config)
+    for place in ("scratch/L0/seed0/256", "scratch/L2/seed1/128"):
+        ours, theirs = (base / "saes" / place / "sae_weights.safetensors" for base in (tmp_path, finished[0]))
+        assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_a_chunk_is_a_pure_function_of_seed_and_number():
-    config, model = toy_config(), ToyModel()
-    late = chunk_activations(model, toy_rows(), 3, config, LAYERS)
-    chunk_activations(model, toy_rows(), 0, config, LAYERS)
-    assert torch.equal(late, chunk_activations(model, toy_rows(), 3, config, LAYERS))
-    assert torch.equal(late[1:2], chunk_activations(model, toy_rows(), 3, config, [1]))
-    assert torch.equal(chunk_order(0, 3, 64), chunk_order(0, 3, 64))
-    assert not torch.equal(chunk_order(0, 3, 64), chunk_order(0, 4, 64))
-    assert sorted(chunk_order(1, 2, 64).tolist()) == list(range(64))
+def test_wall_times_cover_the_training_once(finished):
+    intervals = read_intervals(finished[0] / "resume_points")
+    spans = [(line["from_tokens"], line["to_tokens"]) for line in intervals]
+    assert spans == [(0, 64), (64, 128), (128, 192), (192, 256)]
+    assert all(line["saes"] == 6 and line["seconds"] > 0 and line["phase"] == "scratch" for line in intervals)

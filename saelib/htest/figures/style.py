@@ -1,0 +1,58 @@
+"""What all H-Test figures share: names as readers see them, the rows of one reader, the line of guessing, colours.
+
+In: names and an `accuracy_table`. Out: texts, rows, and lines on an axis.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from saelib.htest.config import API, CONTROL
+from saelib.htest.tasks import LETTERS, TASKS
+from saelib.results.figures import PALETTE
+
+CHANCE = 1 / len(LETTERS)
+CHANCE_COLOUR, EDGE_COLOUR = PALETTE["grey"], PALETTE["black"]
+MEAN_COLOUR, TASK_COLOUR = PALETTE["blue"], "#b5b5b5"
+LETTER_COLOURS = dict(zip(LETTERS, (PALETTE["blue"], PALETTE["orange"]), strict=True))
+SET_COLOURS = (PALETTE["blue"], PALETTE["orange"], PALETTE["purple"], PALETTE["grey"])  # of sets of items
+
+
+def shown_task(task: str) -> str:
+    """A task's name with blanks."""
+    return task.replace("_", " ")
+
+
+def shown_model(model: str) -> str:
+    """A model's name without its maker; a control's without its prefix: "constant A"."""
+    name = model.removeprefix(CONTROL).removeprefix(API).split("/")[-1]
+    words = name.replace("_", " ") if model.startswith(CONTROL) else name.replace(":", " ")
+    return words[:-1] + words[-1].upper() if words.endswith((" a", " b")) else words
+
+
+def chosen_rows(table: pd.DataFrame, reader: str, keys: Sequence[str]) -> pd.DataFrame:
+    """Rows of the ten tasks as one reader sees them.
+
+    Raises:
+        ValueError: there are none, or several for one value of `keys`.
+    """
+    rows = table[(table["reader"] == reader) & table["task"].isin(TASKS)]
+    if rows.empty or rows.duplicated(list(keys)).any():
+        what = "several rows" if len(rows) else "no rows"
+        readers = ", ".join(dict.fromkeys(table["reader"]))
+        raise ValueError(
+            f"reader {reader!r} has {what} for one {' and '.join(keys)}: take another of {readers}, or narrow the table"
+        )
+    return rows
+
+
+def chance_line(axis: Axes, across: bool = True, level: float = CHANCE) -> None:
+    """Where guessing ends up; across the figure, or upright."""
+    draw = axis.axhline if across else axis.axvline
+    draw(level, color=CHANCE_COLOUR, linestyle="--", linewidth=1.2, zorder=1, label="guessing")
+
+
+def as_percent(value: float, _: object = None) -> str:
+    """A share for an axis."""
+    return f"{value:.0%}"

@@ -1,0 +1,160 @@
+"""The first stage of a study: items are asked, replies are stored.
+
+In: a study and whoever is asked. Out: replies, and under `runs/<run>/htest/replies/` one file for each condition, set
+of items and task. What is there is not asked again; an interrupted run loses one task.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from saelib.htest.asking.prompts import choose_shots, render
+from saelib.htest.asking.replies import (
+    Condition,
+    Reply,
+    make_replies,
+    read_replies,
+    stored_answers,
+    write_replies,
+)
+from saelib.htest.config import CONTROL
+from saelib.htest.engines.controls import CONTROLS
+from saelib.htest.items.item import Item, select
+from saelib.htest.respondents import Respondent
+from saelib.htest.study import Study
+from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
+from saelib.run.lock import writing
+from saelib.run.progress import progress
+
+REPLY_TOKENS = {"completion": 1, "bare": 1}  # a base model's answer is the next token
+CHAT_REPLY_TOKENS = 5  # as in the paper
+
+
+def ask(
+    study: Study,
+    respondent: Respondent,
+    k: int,
+    tasks: Iterable[str] = TASKS,
+    item_sets: Sequence[str] | None = None,
+    form: str | None = None,
+    shuffle_seed: int | None = None,
+    max_tokens: int | None = None,
+    limit: int | None = None,
+) -> list[Reply]:
+    """Ask a model the test items of some tasks, or find what it replied before.
+
+    Args:
+        k: shots before each item, from the dev split of the same set of items.
+        item_sets: sets of items; all that the run has if not given.
+        form: a key of `prompts.FORMS`; the respondent's own if not given.
+        shuffle_seed: draws and shuffles the shots; None takes the released order.
+        max_tokens: longest reply; if not given, 5 in chat and 1 in the forms for base models.
+        limit: only the first items of each task; None asks `test_items` of the config.
+
+    Raises:
+        ValueError: a set of items is unknown, the shots are too few, or a prompt does not fit the model
+            (`prompts.tokenise`).
+        PermissionError: an API would be sent more requests than `api_requests` allows.
+    """
+    condition = condition_of(study, respondent, form or respondent.form, k, shuffle_seed, max_tokens)
+    if unknown := set(item_sets or ()) - set(study.item_sets):
+        raise ValueError(f"item_sets={sorted(unknown)}: not in this run, which has {', '.join(study.item_sets)}")
+    parts = [(item_set, task) for item_set in item_sets or study.item_sets for task in tasks]
+    if respondent.is_paid:  # for the others there is no need to count
+        study.check_budget(respondent, sum(missing_count(study, condition, *part, limit) for part in parts))
+    replies = []
+    with progress(f"{respondent.name}, {k} shots", len(parts), unit="task") as advance:
+        for item_set, task in parts:
+            replies += _ask_task(study, respondent, condition, item_set, task, _limit(study, limit))
+            advance(1)
+    return replies
+
+
+def ask_models(
+    study: Study, models: Iterable[str], shots: Iterable[int], item_sets: Sequence[str] | None = None
+) -> list[Reply]:
+    """Ask each model all ten tasks with every number of shots, in the form that suits it.
+
+    Args:
+        item_sets: sets of items; all that the run has if not given.
+    """
+    replies = []
+    for name in models:
+        respondent = study.respondent(name)
+        for k in shots:
+            replies += ask(study, respondent, k, item_sets=item_sets)
+    return replies
+
+
+def ask_controls(study: Study) -> list[Reply]:
+    """Have the controls reply to all ten tasks; they read no shots."""
+    return [reply for name in CONTROLS for reply in ask(study, study.respondent(CONTROL + name), k=0)]
+
+
+def ask_letter_geometry(study: Study, respondent: Respondent) -> list[Reply]:
+    """Ask the letter-geometry questions, at most one token each as in the paper."""
+    return ask(study, respondent, 0, [LETTER_GEOMETRY], form="letter_geometry", max_tokens=1, limit=len(study.items))
+
+
+def condition_of(
+    study: Study,
+    respondent: Respondent,
+    form: str,
+    k: int,
+    shuffle_seed: int | None = None,
+    max_tokens: int | None = None,
+) -> Condition:
+    """The condition under which a study asks, for what its config does not say."""
+    return Condition(
+        model=respondent.name,
+        revision=respondent.revision,
+        form=form,
+        k=k,
+        shuffle_seed=shuffle_seed,
+        temperature=study.config.temperature,
+        max_tokens=max_tokens or REPLY_TOKENS.get(form, CHAT_REPLY_TOKENS),
+        seed=study.config.seed,
+    )
+
+
+def _ask_task(
+    study: Study, respondent: Respondent, condition: Condition, item_set: str, task: str, limit: int
+) -> list[Reply]:
+    items = select(study.items, task, "test", item_set)[:limit]
+    dev = select(study.items, task, "dev", item_set)
+    return ask_items(study, respondent, condition, items, choose_shots(dev, condition.k, condition.shuffle_seed))
+
+
+def ask_items(
+    study: Study, respondent: Respondent, condition: Condition, items: Sequence[Item], shots: Sequence[Item]
+) -> list[Reply]:
+    """Ask items of one set and task, those of them that have no stored reply yet."""
+    path = study.path_of(condition, items[0].item_set, items[0].task)
+    prompts = render(items, shots, condition.form)
+    replies = stored_answers(path, items, prompts)
+    done = len(replies)
+    if missing := items[done:]:
+        with writing(study):
+            answers = study.answers(respondent, missing, prompts[done:], condition)
+            replies += make_replies(missing, prompts[done:], condition, answers)
+            write_replies(path, replies)
+    return replies[: len(items)]
+
+
+def stored_count(study: Study, condition: Condition, item_set: str, task: str) -> int:
+    """How many items of a task have a stored reply; the first ones always come first."""
+    path = study.path_of(condition, item_set, task)
+    return len(read_replies(path)) if path.is_file() else 0
+
+
+def missing_count(study: Study, condition: Condition, item_set: str, task: str, limit: int | None) -> int:
+    """How many test items of a task have no stored reply."""
+    items = select(study.items, task, "test", item_set)[: _limit(study, limit)]
+    return max(0, len(items) - stored_count(study, condition, item_set, task))
+
+
+def _limit(study: Study, limit: int | None) -> int:
+    return study.config.test_items if limit is None else limit
+
+
+def stored_replies(study: Study) -> list[Reply]:
+    """Every reply of the run, to score again at will."""
+    return [reply for path in sorted(study.replies_folder.glob("*/*.jsonl")) for reply in read_replies(path)]

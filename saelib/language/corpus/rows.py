@@ -1,0 +1,69 @@
+"""Rows of token ids: what a corpus is to those who train and evaluate, whatever its text came from.
+
+In: arrays of token ids. Out: rows in a fixed order, and a hash that goes into every result.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+
+class TokenRows(Protocol):
+    """Rows of equal length in a fixed order: the same `start` gives the same rows, whatever was read before."""
+
+    def take(self, start: int, count: int) -> Int32[np.ndarray, "count context"]:
+        """Rows `start` to `start + count` of the order."""
+        ...
+
+
+@dataclass(frozen=True, repr=False)
+class Corpus:
+    """Token rows of one source, split by document."""
+
+    name: str
+    train: TokenRows
+    held_out: Int32[np.ndarray, "rows context"]
+    train_tokens: int | None  # in one pass over the corpus; None where the source does not tell
+    sha256: str  # of the token ids, or of the name and revision of a hub data set
+    sources: dict[str, str]  # versions of what the text came from
+
+    def __repr__(self) -> str:
+        size = "stream" if self.train_tokens is None else f"{self.train_tokens:,} training tokens"
+        rows, context = self.held_out.shape
+        return f"Corpus({self.name!r}, {size}, {rows} held-out rows x {context}, sha256 {self.sha256[:12]})"
+
+
+class ShuffledRows:
+    """Rows in memory, in an order that is a pure function of the seed and the epoch."""
+
+    def __init__(self, rows: Int32[np.ndarray, "rows context"], seed: int) -> None:
+        if not len(rows):
+            raise ValueError("the corpus holds no full training row; use a longer text or a shorter context_length")
+        self.rows, self.seed = rows, seed
+
+    def take(self, start: int, count: int) -> Int32[np.ndarray, "count context"]:
+        """Rows `start` to `start + count`; each epoch of `len(rows)` is a new permutation."""
+        positions = np.arange(start, start + count)
+        epochs, within = np.divmod(positions, len(self.rows))
+        taken = np.empty((count, self.rows.shape[1]), np.int32)
+        for epoch in np.unique(epochs):
+            order = np.random.default_rng([self.seed, int(epoch)]).permutation(len(self.rows))
+            taken[epochs == epoch] = self.rows[order[within[epochs == epoch]]]
+        return taken
+
+
+def hash_tokens(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of named arrays of token ids: names, shapes and values, whatever the byte order of the machine."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name}{arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name], "<i4").tobytes())
+    return digest.hexdigest()
+
+
+def shared_rows(first: Int[np.ndarray, "rows context"], second: Int[np.ndarray, "others context"]) -> int:
+    """How many different rows stand in both arrays."""
+    return len({row.tobytes() for row in first} & {row.tobytes() for row in second})

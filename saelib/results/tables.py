@@ -1,0 +1,82 @@
+"""Tables as people read them: Markdown, LaTeX and CSV, with intervals as text.
+
+In: tidy tables of numbers. Out: tables of texts, and files. Every Markdown table of the kit is written here.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from saelib.results.intervals import mean_with_interval
+from saelib.results.text import escape_markdown, with_interval
+from saelib.run.files import write_atomically
+
+INTERVAL_COLUMNS = ("mean", "low", "high", "count")
+
+
+def as_markdown(table: pd.DataFrame, digits: int = 3) -> str:
+    """A Markdown table, every cell in full and with its own signs; the index is left out.
+
+    Args:
+        digits: behind the point of floating-point numbers.
+    """
+    shown = pd.DataFrame(
+        [[_cell(value, digits) for value in row] for row in table.itertuples(index=False, name=None)],
+        columns=[escape_markdown(str(name)) for name in table.columns],
+    )
+    return str(shown.to_markdown(index=False, disable_numparse=True)) + "\n"
+
+
+def _cell(value: Any, digits: int) -> str:
+    if value is pd.NA or value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.{digits}f}"
+    return f"{value:,}" if type(value) is int else escape_markdown(str(value))
+
+
+def as_latex(table: pd.DataFrame) -> str:
+    """A LaTeX tabular with the rules of booktabs; signs with a meaning in LaTeX are escaped."""
+    layout = "l" + "c" * (len(table.columns) - 1)
+    return str(table.to_latex(index=False, escape=True, column_format=layout))
+
+
+def write_tables(folder: Path, name: str, table: pd.DataFrame) -> list[Path]:
+    """Write `<name>.md`, `<name>.tex` and `<name>.csv`, each atomically; returns their paths."""
+    contents = {"md": as_markdown(table), "tex": as_latex(table), "csv": table.to_csv(index=False)}
+    paths = []
+    for suffix, content in contents.items():
+        path = folder / f"{name}.{suffix}"
+        write_atomically(path, partial(Path.write_text, data=content, encoding="utf-8"))
+        paths.append(path)
+    return paths
+
+
+def interval_table(summary: pd.DataFrame, digits: int | Mapping[str, int] = 3, percent: bool = False) -> pd.DataFrame:
+    """A summary whose columns mean, low, high and count become one column of text, "mean (95% interval)".
+
+    Args:
+        digits: behind the point; by the value of the column `metric` where metrics differ.
+    """
+    lines = summary.to_dict("records")
+    places = [digits if isinstance(digits, int) else digits[line["metric"]] for line in lines]
+    texts = [with_interval(line, place, percent) for line, place in zip(lines, places, strict=True)]
+    kept = [name for name in summary if name not in INTERVAL_COLUMNS]
+    return summary[kept].assign(**{"mean (95% interval)": texts})
+
+
+def metric_table(rows: pd.DataFrame, by: list[str], digits: Mapping[str, int]) -> pd.DataFrame:
+    """Mean and interval over the rows of each group (one row for each seed), one column for each metric.
+
+    Args:
+        digits: behind the point, by metric; also says which metrics, and in what order.
+    """
+    lines = []
+    for key, group in rows.groupby(by, observed=True):
+        cells = {metric: with_interval(mean_with_interval(group[metric]), places) for metric, places in digits.items()}
+        lines.append(dict(zip(by, key, strict=True)) | cells)
+    return pd.DataFrame(lines)

@@ -1,0 +1,71 @@
+"""What is planned for an SAE: where it trains, from which start, and where its files go.
+
+In: a plan. Out: the SAE at token 0, and folders. Who starts from whom is for the experiment to say (`saelib.transfer`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from saelib.sae.autoencoder import SparseAutoencoder, random_sae
+from saelib.sae.config import TrainingConfig
+from saelib.sae.folder import CONFIG, load_sae
+
+if TYPE_CHECKING:
+    from saelib.language.model import LanguageModel
+
+
+@dataclass(frozen=True)
+class SaePlan:
+    """One SAE to train: where, from which start, how fast."""
+
+    arm: str
+    """"scratch", "forward", "backward" or "control"."""
+    sae_layer: int
+    """Layer whose residual stream it learns."""
+    seed: int
+    """Of the random start; a transfer carries the seed of its source."""
+    learning_rate: float
+    source_layer: int | None = None
+    """Layer of the finished scratch SAE that it copies; None for a random start."""
+    source_tokens: int = 0
+    """Tokens that the source was trained on."""
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return f"{self.arm} L{self.sae_layer} seed {self.seed}"
+
+
+class PhaseFolders(NamedTuple):
+    """Where one phase of a run reads and writes."""
+
+    saes: Path
+    """Finished SAEs, sources too."""
+    resume: Path
+    """Resume points, and wall times."""
+
+    def sae(self, arm: str, layer: int, seed: int, tokens: int) -> Path:
+        """Folder of one SAE at one token count."""
+        return self.saes / arm / f"L{layer}" / f"seed{seed}" / str(tokens)
+
+
+def start_sae(
+    plan: SaePlan, model: "LanguageModel", config: TrainingConfig, folders: PhaseFolders
+) -> SparseAutoencoder:
+    """The SAE at token 0: a copy of its source, or random weights that depend on the seed and the layer alone.
+
+    Raises:
+        FileNotFoundError: the source is not there.
+    """
+    if plan.source_layer is None:
+        seed = int(np.random.SeedSequence([plan.seed, plan.sae_layer]).generate_state(1)[0])
+        generator = torch.Generator().manual_seed(seed)
+        return random_sae(model.d_model, config.expansion_factor * model.d_model, generator).to(model.device)
+    source = folders.sae("scratch", plan.source_layer, plan.seed, plan.source_tokens)
+    if not (source / CONFIG).is_file():
+        raise FileNotFoundError(f"{plan.name} starts from {source}, which is missing; train the scratch SAEs first")
+    return load_sae(source, model.device).requires_grad_(True)

@@ -1,0 +1,66 @@
+"""Figures of training from scratch: how the SAEs trained, and how lambda was chosen.
+
+In: tables of a run. Out: named figures; `results.figures.save_figure` keeps them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from saelib.results.figures import figure, log_ticks, new_figure
+from saelib.transfer.config import ExperimentConfig
+from saelib.transfer.figures.style import COLOURS, METRIC_LABELS, legend, tokens_axis
+
+
+@figure("training_curves", "Training loss, squared error and L0 of the scratch SAEs over tokens")
+def training(table: pd.DataFrame, metrics: Sequence[str] = ("loss", "mse", "l0")) -> Figure:
+    """Scratch training: each metric over tokens, one line for each layer, mean over seeds.
+
+    Args:
+        table: rows of `training.parquet`.
+        metrics: one panel for each of them.
+    """
+    figure, panels = new_figure(9.6, 3.2, ncols=len(metrics))
+    scratch = table[table["arm"] == "scratch"]
+    layers = sorted(scratch["sae_layer"].unique())
+    colours = sns.color_palette("viridis", len(layers))
+    for axis, metric in zip(panels[0], metrics, strict=True):
+        means = scratch[scratch["metric"] == metric].pivot_table("value", "tokens", "sae_layer")
+        for colour, layer in zip(colours, layers, strict=True):
+            axis.plot(means.index, means[layer], color=colour, marker="o", markersize=2.5, label=f"layer {layer}")
+        tokens_axis(axis, means.index.max())
+        axis.set(title=METRIC_LABELS[metric], yscale="log")
+        log_ticks(axis.yaxis)
+    legend(figure, panels)
+    return figure
+
+
+@figure("choice_of_lambda", "CE-loss score and L0 of finished SAEs by L1 coefficient")
+def choice_of_lambda(trials: pd.DataFrame, config: ExperimentConfig) -> Figure:
+    """CE-loss score of finished SAEs and of their untrained neighbours against L0, one point for each lambda.
+
+    Args:
+        trials: columns l1_coefficient, learning_rate, ce_score, zero_shot_ce_score, l0. One line for each learning
+            rate, the config's solid and in front.
+        config: its lambda is marked.
+    """
+    figure, panels = new_figure(9.6, 3.6)
+    axis = panels[0, 0]
+    kinds = {"ce_score": ("scratch", "at its own layer"), "zero_shot_ce_score": ("forward", "untrained at a neighbour")}
+    for rate, rows in trials.sort_values("l0").groupby("learning_rate"):
+        used = np.isclose(float(str(rate)), config.scratch.learning_rate)
+        for metric, (arm, place) in kinds.items():
+            axis.plot(rows["l0"], rows[metric], marker="o", color=COLOURS[arm], linestyle="-" if used else ":",
+                      alpha=1.0 if used else 0.5, label=f"{place}, learning rate {rate:g}")  # fmt: skip
+        for row in rows.to_dict("records") if used else []:
+            chosen = np.isclose(row["l1_coefficient"], config.l1_coefficient)
+            axis.annotate(f"λ = {row['l1_coefficient']:g}", (row["l0"], row["ce_score"]), xytext=(0, 7), ha="center",
+                          textcoords="offset points", weight="bold" if chosen else "normal", fontsize=9)  # fmt: skip
+    axis.margins(y=0.2)
+    axis.set(xlabel=METRIC_LABELS["l0"], ylabel=METRIC_LABELS["ce_score"], xscale="log")
+    log_ticks(axis.xaxis)
+    axis.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure

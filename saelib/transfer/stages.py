@@ -1,0 +1,169 @@
+"""The stages of an experiment that notebooks call: train a phase, score its SAEs, score sources at other layers.
+
+In: an experiment. Out: files under `runs/<run>/`. A stage that is finished costs nothing when called again; one that
+was interrupted goes on where it stopped. Layers, model and corpus are looked at before anything is written.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int32
+
+from saelib.language.corpus.rows import Corpus, hash_tokens
+from saelib.results.provenance import provenance, write_table
+from saelib.run.lock import writing
+from saelib.run.progress import progress
+from saelib.sae.evaluation import evaluate
+from saelib.sae.folder import load_sae
+from saelib.sae.training.plan import SaePlan
+from saelib.sae.training.train import train
+from saelib.transfer.experiment import Experiment
+from saelib.transfer.tables import check_paired, concatenate, table_of
+
+
+@dataclass(frozen=True)
+class ScoredSae:
+    """One SAE at one token count, and the layer whose activations it reads: the keys of an evaluation row."""
+
+    arm: str
+    source_layer: int | None
+    sae_layer: int
+    act_layer: int
+    seed: int
+    tokens: int
+    source_tokens: int
+    folder: Path
+
+
+def phase_state(experiment: Experiment, name: str) -> str:
+    """One line: whether a phase's finished SAEs were found, or what will be trained now."""
+    plans, tokens = experiment.plans(name), experiment.phase(name).tokens
+    size = f"{len(plans)} SAEs of {tokens:,} tokens each"
+    if _log(experiment, name).is_file():
+        return f"Phase {name}: found {size}, finished."
+    return f"Phase {name}: {size} are trained now."
+
+
+def _log(experiment: Experiment, name: str) -> Path:
+    return experiment.folder / "training" / f"{name}.parquet"
+
+
+def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
+    """Train all SAEs of phase "scratch" or "transfer", or finish them; returns the phase's training log.
+
+    The logs of the phases together are `training.parquet`.
+
+    Raises:
+        ValueError: a layer is not in the model, or the text is too short; nothing was written.
+        RunInUseError: another process is at work on the run.
+        FileExistsError: the folder holds a run with another config.
+    """
+    path = _log(experiment, name)
+    experiment.check()
+    if not path.is_file():
+        plans, corpus = experiment.plans(name), experiment.corpus  # their errors come before the folder is claimed
+        with writing(experiment):
+            write_table(_train(experiment, name, plans, corpus), path)
+            write_table(concatenate(path.parent), experiment.folder / "training.parquet")
+    return pd.read_parquet(path)
+
+
+def _train(experiment: Experiment, name: str, plans: list[SaePlan], corpus: Corpus) -> pd.DataFrame:
+    config = experiment.config
+    origin = {"model_name": config.language_model, "dataset_path": config.corpus}
+    rows = train(
+        plans,
+        experiment.phase(name),
+        experiment.model,
+        corpus.train,
+        config,
+        experiment.phase_folders(name),
+        origin,
+    )
+    return table_of(rows).assign(phase=name, **provenance(config))
+
+
+def evaluate_phase(experiment: Experiment, name: str) -> pd.DataFrame:
+    """Score every SAE of a phase at every checkpoint; returns the phase's rows of `evaluation.parquet`."""
+    folders = experiment.phase_folders(name)
+    return _evaluate_in_parts(
+        experiment,
+        {
+            f"{name}-{tokens:012d}": [
+                ScoredSae(
+                    arm=plan.arm,
+                    source_layer=plan.source_layer,
+                    sae_layer=plan.sae_layer,
+                    act_layer=plan.sae_layer,
+                    seed=plan.seed,
+                    tokens=tokens,
+                    source_tokens=plan.source_tokens,
+                    folder=folders.sae(plan.arm, plan.sae_layer, plan.seed, tokens),
+                )
+                for plan in experiment.plans(name)
+            ]
+            for tokens in experiment.phase(name).checkpoints
+        },
+    )
+
+
+def evaluate_zero_shot(experiment: Experiment) -> pd.DataFrame:
+    """Score every finished scratch SAE on the activations of every other layer, untrained there."""
+    folders, tokens = experiment.phase_folders("scratch"), experiment.config.scratch.tokens
+    asked = [
+        ScoredSae(
+            arm="zero_shot",
+            source_layer=plan.sae_layer,
+            sae_layer=plan.sae_layer,
+            act_layer=layer,
+            seed=plan.seed,
+            tokens=0,
+            source_tokens=tokens,
+            folder=folders.sae("scratch", plan.sae_layer, plan.seed, tokens),
+        )
+        for plan in experiment.plans("scratch")
+        for layer in experiment.layers
+        if layer != plan.sae_layer
+    ]
+    return _evaluate_in_parts(experiment, {"zero_shot": asked} if asked else {})
+
+
+def _evaluate_in_parts(experiment: Experiment, parts: dict[str, list[ScoredSae]]) -> pd.DataFrame:
+    """Evaluate part by part, so that an interrupted evaluation loses one part; refresh `evaluation.parquet`."""
+    folder = experiment.folder / "evaluation"
+    paths = {part: folder / f"{part}.parquet" for part in parts}
+    experiment.check()
+    missing = [part for part, path in paths.items() if not path.is_file()]
+    if missing:
+        held_out = experiment.corpus.held_out  # its errors come before the folder is claimed
+        with (
+            writing(experiment),
+            progress("evaluation", sum(len(parts[part]) for part in missing), unit="SAE") as advance,
+        ):
+            for part in missing:
+                write_table(_evaluation_rows(experiment, parts[part], held_out), paths[part])
+                advance(len(parts[part]))
+            whole = concatenate(folder)
+            check_paired(whole)
+            write_table(whole, experiment.folder / "evaluation.parquet")
+    return pd.concat([pd.read_parquet(path) for path in paths.values()], ignore_index=True)
+
+
+def _evaluation_rows(
+    experiment: Experiment, asked: list[ScoredSae], held_out: Int32[np.ndarray, "rows context"]
+) -> pd.DataFrame:
+    config = experiment.config
+    saes = [(load_sae(one.folder, experiment.model.device), one.act_layer) for one in asked]
+    scores = evaluate(saes, experiment.model, held_out, config.evaluation_batch_rows)
+    rows = []
+    for one, score in zip(asked, scores, strict=True):
+        keys = {key: value for key, value in asdict(one).items() if key != "folder"}
+        rows.append(keys | asdict(score) | {"loss": score.mse + config.l1_coefficient * score.l1})
+    return table_of(rows).assign(
+        eval_sha256=hash_tokens({"held_out": held_out}),
+        eval_tokens=held_out.size,
+        corpus_sha256=experiment.corpus.sha256,
+        **provenance(config),
+    )

@@ -1,0 +1,62 @@
+"""Every number says where it comes from."""
+
+import json
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from saelib.results import provenance as module
+from saelib.results.provenance import commit, provenance, write_table
+from tests.helpers.small_run import SmallRun
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of its own, with one commit."""
+    for name in ("saelib", "notes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("1")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "first")
+    monkeypatch.setattr(module, "PROJECT", tmp_path)
+    return tmp_path
+
+
+def test_the_commit_says_whether_the_library_differs_from_it(project: Path) -> None:
+    head = git(project, "rev-parse", "HEAD")
+    assert commit() == head
+    (project / "notes" / "a.txt").write_text("2")  # decides no number
+    assert commit() == head
+    (project / "saelib" / "a.txt").write_text("2")
+    assert commit() == f"{head}+changes"
+
+
+def test_outside_a_checkout_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROJECT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit() == "unknown"
+
+
+def test_rows_carry_config_commit_and_versions(tmp_path: Path) -> None:
+    config = SmallRun(tmp_path / "mine").config
+    columns = provenance(config)
+    assert columns["config_sha256"] == config.sha256()
+    assert columns["commit"] == commit()
+    assert json.loads(columns["versions"])["torch"] == metadata.version("torch")
+
+
+def test_a_table_comes_back(tmp_path: Path) -> None:
+    table = pd.DataFrame({"arm": ["scratch", "forward"], "source_layer": pd.array([None, 1], "Int64")})
+    write_table(table, tmp_path / "below" / "a.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "below" / "a.parquet"), table)
+    assert [path.name for path in (tmp_path / "below").iterdir()] == ["a.parquet"]

@@ -1,0 +1,226 @@
+"""A config refuses what is wrong, all of it at once and in plain words, and a folder belongs to one config."""
+
+import pydoc
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pytest
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from saelib.run.config import Config, RunConfig, check_config, checked, claim_config, folder_name, resolve
+from saelib.run.files import read_json
+
+Hour = Annotated[int, Field(ge=0, lt=24)]
+
+
+class Tray(Config):
+    """What lies on one level."""
+
+    loaves: PositiveInt
+    """Loaves that are baked together."""
+    minutes: PositiveFloat = 40.0
+    """How long, in minutes."""
+
+
+class Baking(RunConfig):
+    """A day in a bakery."""
+
+    heat: Literal["low", "high"] = "low"
+    """Of the oven,
+    all day."""
+    levels: tuple[NonNegativeInt, ...] | None = None
+    """Levels that are used; None takes all."""
+    hours: tuple[Hour, Hour] = (5, 11)
+    """When baking begins and ends."""
+    tray: Tray
+    """The tray on every level."""
+    device: str = "gas"
+    """What heats the oven."""
+
+    @model_validator(mode="after")
+    def _high_heat_is_short(self) -> Self:
+        if self.heat == "high" and self.tray.minutes > 60:
+            raise ValueError(f"heat='high' burns after tray.minutes={self.tray.minutes:g}")
+        return self
+
+
+PRESETS = {
+    "tiny": Baking(preset="tiny", run="tiny", seed=0, tray=Tray(loaves=4)),
+    "large": Baking(preset="large", run="large", seed=7, tray=Tray(loaves=40)),
+}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"preset": "huge"}, "preset='huge' is unknown; choose one of tiny, large"),
+        ({"preset": ["tiny"]}, "preset=['tiny'] is unknown; choose one of tiny, large"),
+        ({"seed": "1"}, "seed='1': should be a whole number"),
+        ({"seed": True}, "seed=True: should be a whole number"),
+        ({"seed": 1.5}, "seed=1.5: should be a whole number"),
+        ({"seed": -1}, "seed=-1: should be greater than or equal to 0"),
+        ({"run": 2024}, "run=2024: should be a text"),
+        ({"heat": "warm"}, "heat='warm': should be 'low' or 'high'"),
+        ({"heat": 1}, "heat=1: should be 'low' or 'high'"),
+        ({"levels": 3}, "levels=3: should be a list"),
+        ({"levels": "012"}, "levels='012': should be a list"),
+        ({"levels": {"a": [1]}}, "levels={'a': [1]}: should be a list"),
+        ({"levels": [0, "x"]}, "levels=[0, 'x']: entry 2 should be a whole number"),
+        ({"levels": [-1, 0, True]},
+         "levels=[-1, 0, True]: entry 1 should be greater than or equal to 0\n"
+         "levels=[-1, 0, True]: entry 3 should be a whole number"),
+        ({"hours": [5]}, "hours=[5]: entry 2 is missing"),
+        ({"hours": [5, 6, 7]}, "hours=[5, 6, 7]: should have 2 entries"),
+        ({"hours": [5, 24]}, "hours=[5, 24]: entry 2 should be less than 24"),
+        ({"tray": 3}, "tray=3: should name fields and their values, such as {'learning_rate': 0.001}"),
+        ({"tray": {"minutes": -1.0}}, "tray.minutes=-1.0: should be greater than 0"),
+        ({"tray": {"minutes": float("nan")}}, "tray.minutes=nan: should be a finite number"),
+        ({"tray": {"minutes": "long"}}, "tray.minutes='long': should be a number"),
+        ({"heat": "high", "tray": {"minutes": 90}}, "heat='high' burns after tray.minutes=90"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_value_and_what_would_be_right(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        resolve(PRESETS, **parameters)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"heet": "low"}, "parameter 'heet' is unknown; did you mean heat? The known ones are preset, run, seed, heat, "
+                          "levels, hours, tray, device"),
+        ({"tray": {"loafs": 3}}, "parameter 'tray.loafs' is unknown; did you mean loaves? The known ones are loaves, "
+                                 "minutes"),
+        ({"tray": {"colour": 3}}, "parameter 'tray.colour' is unknown; the known ones are loaves, minutes"),
+        ({"presets": {}}, "parameter 'presets' is unknown; did you mean preset? The known ones are preset, run, seed, "
+                          "heat, levels, hours, tray, device"),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_is_told_the_nearest_known_one(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        resolve(PRESETS, **parameters)
+    assert str(refused.value) == message
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    with pytest.raises(ValueError) as refused:
+        resolve(PRESETS, seed=-1, heat="warm", tray={"minutes": 0.0, "loafs": 1}, heet=1)
+    named = [line.partition(":")[0].partition(" is ")[0] for line in str(refused.value).splitlines()]
+    assert sorted(named) == [
+        "heat='warm'", "parameter 'heet'", "parameter 'tray.loafs'", "seed=-1", "tray.minutes=0.0",
+    ]  # fmt: skip
+
+
+def test_a_missing_field_is_named() -> None:
+    with pytest.raises(ValueError) as refused:
+        checked(Baking, {"preset": "own", "run": "own", "tray": {"minutes": 1.0}})
+    assert str(refused.value).splitlines() == ["seed is missing", "tray.loaves is missing"]
+
+
+def test_the_reader_never_sees_the_library_that_checks() -> None:
+    with pytest.raises(ValueError) as refused:
+        resolve(PRESETS, heat="warm", tray={"loaves": 0})
+    assert not isinstance(refused.value, ValidationError)
+    assert refused.value.__suppress_context__
+    assert "pydantic" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["tiny", "2024", "a.b_c-d", "é"])
+def test_names_that_a_folder_can_have(name: str) -> None:
+    assert folder_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-x", "_x", "a/b", "a\\b", "a b", "a\n", "../else"])
+def test_names_that_no_folder_gets(name: str) -> None:
+    with pytest.raises(ValueError, match="use letters, digits"):
+        folder_name(name)
+    with pytest.raises(ValueError) as refused:
+        resolve(PRESETS, run=name)
+    assert str(refused.value).startswith(f"run={name!r}: use letters, digits")
+
+
+def test_a_preset_with_overrides() -> None:
+    config = resolve(PRESETS, "large", run="mine", seed=3, levels=[0, 2], tray={"minutes": 45})
+    assert (config.preset, config.run, config.seed, config.levels) == ("large", "mine", 3, (0, 2))
+    assert config.tray == Tray(loaves=40, minutes=45.0)
+    assert type(config.tray.minutes) is float
+    assert resolve(PRESETS, "large") == PRESETS["large"]
+
+
+def test_nothing_can_be_changed_afterwards() -> None:
+    config = resolve(PRESETS, levels=[0, 2])
+    with pytest.raises(ValidationError, match="frozen"):
+        config.seed = 3
+    with pytest.raises(ValidationError, match="frozen"):
+        config.tray.loaves = 3
+    assert isinstance(config.levels, tuple)
+
+
+def test_another_config_is_checked_as_the_first_one_was() -> None:
+    base = PRESETS["tiny"]
+    other = base.replace(tray={"minutes": 5.0}, seed=1)
+    assert (other.tray, other.seed) == (Tray(loaves=4, minutes=5.0), 1)
+    assert (base.tray.minutes, base.seed) == (40.0, 0)
+    assert base.replace(tray=Tray(loaves=9)).tray == Tray(loaves=9)
+    with pytest.raises(ValueError, match="^tray.loaves=0: should be greater than 0$"):
+        base.replace(tray={"loaves": 0})
+    with pytest.raises(ValueError, match="^heat='high' burns after tray.minutes=61$"):
+        base.replace(heat="high", tray={"minutes": 61.0})
+    with pytest.raises(ValueError, match="^parameter 'heit' is unknown; did you mean heat"):
+        base.replace(heit="low")
+
+
+def test_the_sentence_under_a_field_is_seen_in_help_and_in_the_schema() -> None:
+    page = pydoc.plain(pydoc.render_doc(Baking))
+    assert "A day in a bakery." in page
+    for line in (
+        "run: Name of its folder under `runs/`.", "heat: Of the oven, all day.", "tray: The tray on every level.",
+    ):  # fmt: skip
+        assert f"    {line}\n" in page
+    schema = Baking.model_json_schema()
+    assert schema["properties"]["levels"]["description"] == "Levels that are used; None takes all."
+    assert schema["properties"]["heat"]["enum"] == ["low", "high"]
+    assert schema["$defs"]["Tray"]["properties"]["minutes"]["description"] == "How long, in minutes."
+    assert schema["additionalProperties"] is False
+
+
+def test_every_field_says_what_it_is() -> None:
+    for kind in (RunConfig, Baking, Tray):
+        assert all(field.description for field in kind.model_fields.values())
+
+
+def test_the_hash_is_of_what_decides_the_numbers() -> None:
+    base = PRESETS["tiny"]
+    assert base.sha256() == base.replace(run="other", device="wood").sha256()
+    assert base.sha256() == resolve(PRESETS, tray={"minutes": 40}).sha256()
+    for change in ({"seed": 1}, {"levels": [0]}, {"tray": {"minutes": 41.0}}, {"heat": "high"}):
+        assert base.sha256() != base.replace(**change).sha256()
+
+
+def test_json_gives_the_config_back() -> None:
+    config = resolve(PRESETS, levels=[0, 2], tray={"minutes": 0.1})
+    written = config.as_dict()
+    assert written["levels"] == [0, 2] and written["tray"] == {"loaves": 4, "minutes": 0.1}
+    assert checked(Baking, written) == config
+
+
+def test_a_folder_belongs_to_the_first_config_that_claims_it(tmp_path: Path) -> None:
+    path, config = tmp_path / "mine" / "config.json", PRESETS["tiny"]
+    check_config(path, config)
+    assert not path.parent.exists()
+    claim_config(path, config)
+    assert read_json(path) == config.as_dict()
+    claim_config(path, config)
+    claim_config(path, config.replace(device="wood"))
+    assert read_json(path)["device"] == "gas"
+
+    other = config.replace(seed=1, tray={"loaves": 5})
+    for refuse in (check_config, claim_config):
+        with pytest.raises(FileExistsError) as refused:
+            refuse(path, other)
+        assert "mine holds a run with another config (seed was 0, is 1; tray was {" in str(refused.value)
+        assert str(refused.value).endswith("name another run")
+    with pytest.raises(FileExistsError, match="run was 'tiny', is 'copied'"):
+        check_config(path, config.replace(run="copied"))
+    assert read_json(path) == config.as_dict()

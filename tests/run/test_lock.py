@@ -1,0 +1,156 @@
+"""One process at a time works on a run; the second is told who has it, and a lock ends with its process."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from saelib.run.files import PROJECT, read_json, write_json
+from saelib.run.lock import HELD, RunInUseError, hold, hold_for_children, writing
+from tests.helpers.hold_run import can_hold, command, held_by_another
+from tests.helpers.small_run import SmallRun
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of a run that is not there yet."""
+    return tmp_path / "runs" / "mine"
+
+
+def note_of(folder: Path) -> Path:
+    return folder.parent / ".locks" / "mine.json"
+
+
+def test_the_second_process_is_told_who_has_the_run(folder: Path) -> None:
+    with held_by_another(folder) as other:
+        with pytest.raises(RunInUseError) as refused, hold(folder):
+            raise AssertionError("two processes hold one run")
+        message = str(refused.value)
+        assert message.startswith(f"run 'mine' is in use by process {other.pid} on ")
+        assert f"-m tests.helpers.hold_run {folder}" in message
+        assert message.endswith("wait until it ends, stop it, or name another run")
+        assert not folder.exists()
+    assert can_hold(folder)
+
+
+def test_whoever_has_not_yet_written_its_note_is_another_process(folder: Path) -> None:
+    with held_by_another(folder):
+        note_of(folder).write_text("{")
+        with pytest.raises(RunInUseError, match="in use by another process: wait"), hold(folder):
+            pass
+
+
+def test_a_killed_process_leaves_no_lock(folder: Path) -> None:
+    with held_by_another(folder) as other:
+        other.kill()
+    assert read_json(note_of(folder))["process"] == other.pid
+    with hold(folder):
+        assert read_json(note_of(folder))["process"] == os.getpid()
+
+
+def test_a_run_may_be_held_again_inside(folder: Path) -> None:
+    with hold(folder):
+        with hold(folder), hold(folder):
+            assert not can_hold(folder)
+        assert not can_hold(folder)
+        assert read_json(note_of(folder))["process"] == os.getpid()
+    assert can_hold(folder)
+    assert not note_of(folder).exists()
+    assert not folder.exists()
+
+
+def test_an_error_inside_frees_the_run(folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), hold(folder), hold(folder):
+        raise KeyboardInterrupt
+    assert can_hold(folder)
+    assert not note_of(folder).exists()
+
+
+def test_runs_side_by_side_do_not_know_of_each_other(folder: Path) -> None:
+    with held_by_another(folder), hold(folder.with_name("other")):
+        assert not can_hold(folder.with_name("other"))
+
+
+def test_a_link_leads_to_the_same_lock(folder: Path, tmp_path: Path) -> None:
+    folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder)
+    with hold(folder):
+        assert not can_hold(tmp_path / "link")
+
+
+def test_programs_that_a_batch_run_starts_may_hold_its_run_and_others_may_not(folder: Path) -> None:
+    with hold_for_children(folder):
+        assert can_hold(folder)
+        assert not can_hold(folder, **{HELD: ""})  # as in a shell beside
+        with held_by_another(folder.with_name("other")):
+            assert not can_hold(folder.with_name("other"))
+    assert HELD not in os.environ
+    assert can_hold(folder)
+
+
+def test_a_batch_run_inside_another_gives_the_run_back_to_it(folder: Path) -> None:
+    with hold_for_children(folder):
+        with hold_for_children(folder.with_name("inner")):
+            assert can_hold(folder.with_name("inner"))
+        assert can_hold(folder)
+        with hold_for_children(folder):
+            assert can_hold(folder)
+
+
+def test_a_program_that_outlives_its_batch_run_holds_the_run_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held_by_another(folder) as batch:
+        monkeypatch.setenv(HELD, batch.told)
+        with hold(folder):
+            assert read_json(note_of(folder))["process"] == batch.pid
+        batch.kill()
+        with hold(folder):
+            assert read_json(note_of(folder))["process"] == os.getpid()
+            assert not can_hold(folder)
+    with held_by_another(folder) as next_batch, pytest.raises(RunInUseError, match=str(next_batch.pid)), hold(folder):
+        pass
+
+
+def test_a_batch_run_is_refused_as_others_are(folder: Path) -> None:
+    with held_by_another(folder), pytest.raises(RunInUseError), hold_for_children(folder):
+        pass
+    assert HELD not in os.environ
+
+
+def test_of_many_that_begin_at_once_one_holds_the_run(folder: Path) -> None:
+    processes = [
+        subprocess.Popen(command(folder), cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]  # fmt: skip
+    # The holder waits for the end of its input, which comes after the others have given up.
+    deadline = time.monotonic() + 60
+    while len(refused := [process for process in processes if process.poll() is not None]) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    said = [process.communicate() for process in refused]
+    (holder,) = set(processes) - set(refused)
+    assert holder.communicate()[0].startswith("held ")
+    assert [out for out, _ in said] == [""] * 3
+    assert all(error.startswith("run 'mine' is in use by") for _, error in said)
+
+
+def test_whoever_writes_holds_the_run_and_claims_its_folder(folder: Path) -> None:
+    run = SmallRun(folder)
+    with writing(run):
+        assert read_json(folder / "config.json") == run.config.as_dict()
+        assert not can_hold(folder)
+    assert can_hold(folder)
+    with pytest.raises(FileExistsError, match="seed was 0, is 1"), writing(SmallRun(folder, seed=1)):
+        pass
+    assert can_hold(folder)
+
+
+def test_a_refused_process_leaves_nothing_in_the_folder(folder: Path) -> None:
+    with held_by_another(folder):
+        with pytest.raises(RunInUseError), writing(SmallRun(folder)):
+            write_json(folder / "result.json", 1)
+        assert not folder.exists()

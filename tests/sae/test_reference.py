@@ -1,0 +1,32 @@
+"""The plain scores and the counted FLOPs by which notebooks check the fast ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
+from saelib.sae.autoencoder import random_sae
+from saelib.sae.evaluation import evaluate
+from saelib.sae.reference import counted_sae_flops, plain_scores
+
+ROWS = np.random.default_rng(0).integers(1, 320, (3, 24), dtype=np.int32)
+
+
+@pytest.fixture(scope="module")
+def model(random_model_folder: Path) -> LanguageModel:
+    return load_language_model(str(random_model_folder), "cpu")
+
+
+def test_plain_scores_are_the_evaluations(model: LanguageModel) -> None:
+    sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(0))
+    fast, plain = evaluate([(sae, 1)], model, ROWS, batch_rows=2)[0], plain_scores(model, sae, 1, ROWS)
+    for name, value in plain._asdict().items():
+        assert getattr(fast, name) == pytest.approx(value, rel=1e-3), name
+
+
+def test_the_counted_flops_of_an_sae_are_its_five_products() -> None:
+    assert counted_sae_flops(16, 64) == 5 * 2 * 16 * 64
+    assert counted_sae_flops(8, 32, tokens=3) == 5 * 2 * 8 * 32

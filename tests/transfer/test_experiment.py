@@ -1,0 +1,112 @@
+"""Opening an experiment writes nothing; a trained SAE is had by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from saelib.sae.folder import load_sae
+from saelib.sae.training.plan import start_sae
+from saelib.transfer.experiment import Experiment, open_experiment
+from tests.transfer.conftest import OpenSmall
+
+
+def test_opening_writes_nothing(empty_runs: Path, open_small: OpenSmall) -> None:
+    experiment = open_small(run="x")
+    assert experiment.layers == (0, 1, 2)
+    assert len(experiment.plans("transfer")) == 14
+    assert repr(experiment)
+    with pytest.raises(ValueError, match="l1_coefficent"):
+        open_small(run="x", l1_coefficent=1.0)
+    assert not empty_runs.exists()
+
+
+def test_an_absent_layer_is_named(empty_runs: Path, open_small: OpenSmall) -> None:
+    with pytest.raises(ValueError, match=r"layers=\[7\].*has layers 0 to 2"):
+        _ = open_small(layers=[0, 7]).layers
+
+
+def test_all_layers_are_those_of_the_model(empty_runs: Path, open_small: OpenSmall) -> None:
+    assert open_small(layers=None).layers == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("arm", "layer", "asked", "found"),
+    [
+        ("scratch", 2, {}, "scratch/L2/seed0/2048"),
+        ("scratch", 0, {"tokens": 0}, "scratch/L0/seed0/0"),
+        ("forward", 1, {"seed": 1}, "forward/L1/seed1/1024"),
+        ("backward", 0, {"seed": 0, "tokens": 0}, "backward/L0/seed0/0"),
+        ("control", 2, {"seed": 1, "tokens": 1024}, "control/L2/seed1/1024"),
+    ],
+)
+def test_a_trained_sae_is_had_by_name(run: Experiment, arm: str, layer: int, asked: dict[str, Any], found: str) -> None:
+    sae, kept = run.sae(arm, layer, **asked), load_sae(run.folder / "saes" / found)
+    for name, weight in kept.named_parameters():
+        assert torch.equal(sae.get_parameter(name), weight)
+    assert not any(weight.requires_grad for weight in sae.parameters())
+    place = Path(found)
+    assert sae.lineage["arm"] == arm
+    assert sae.lineage["sae_layer"] == layer
+    assert f"seed{sae.lineage['seed']}" == place.parts[2]
+    assert sae.lineage["tokens"] == int(place.name)
+    assert sae.lineage["config_sha256"] == run.config.sha256()
+
+
+def test_an_sae_says_where_it_comes_from(run: Experiment) -> None:
+    assert repr(run.sae("forward", 1, seed=1)) == (
+        "SparseAutoencoder(d_model=32, d_sae=64, architecture=standard, arm=forward, source_layer=0, sae_layer=1, "
+        "seed=1, tokens=1024)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"arm": "zero_shot", "layer": 1},
+         "arm='zero_shot': the SAEs of this run have arm scratch, forward, backward, control"),
+        ({"arm": "forward", "layer": 0}, "layer=0: the SAEs of the arm forward of this run have layer 1, 2"),
+        ({"arm": "backward", "layer": 2}, "layer=2: the SAEs of the arm backward of this run have layer 0, 1"),
+        ({"arm": "scratch", "layer": 3}, "layer=3: the SAEs of the arm scratch of this run have layer 0, 1, 2"),
+        ({"arm": "scratch", "layer": 1, "seed": 2}, "seed=2: the SAEs of the arm scratch of this run have seed 0, 1"),
+        ({"arm": "scratch", "layer": 1, "tokens": 5},
+         "tokens=5: the SAEs of the arm scratch of this run have tokens 0, 1024, 2048"),
+        ({"arm": "forward", "layer": 1, "tokens": 2048},
+         "tokens=2048: the SAEs of the arm forward of this run have tokens 0, 1024"),
+    ],
+)  # fmt: skip
+def test_an_sae_that_is_not_planned_is_refused_with_what_there_is(
+    run: Experiment, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError) as refused:
+        run.sae(**asked)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(("arm", "phase"), [("scratch", "scratch"), ("forward", "transfer"), ("control", "transfer")])
+def test_an_sae_that_is_not_trained_yet_is_told_how_to_be(
+    empty_runs: Path, open_small: OpenSmall, arm: str, phase: str
+) -> None:
+    with pytest.raises(FileNotFoundError) as absent:
+        open_small(run="x").sae(arm, 1)
+    assert f"saes/{arm}/L1/seed0/" in str(absent.value)
+    assert f"train_phase(experiment, {phase!r})" in str(absent.value)
+    assert not (empty_runs / "x").exists()
+
+
+def test_a_transfer_still_starts_trainable(run: Experiment) -> None:
+    plan = next(plan for plan in run.plans("transfer") if plan.arm == "forward")
+    start = start_sae(plan, run.model, run.config, run.phase_folders("transfer"))
+    source = run.sae("scratch", 0)
+    assert all(weight.requires_grad for weight in start.parameters())
+    for name, weight in source.named_parameters():
+        assert torch.equal(start.get_parameter(name), weight)
+
+
+def test_an_experiment_says_what_it_is(empty_runs: Path, open_small: OpenSmall) -> None:
+    experiment = open_small(run="x", layers=[0, 2])
+    shown = repr(experiment)
+    assert shown.startswith("<Experiment x: preset smoke, language model ")
+    assert f"corpus {experiment.config.corpus}, layers 0, 2, 2 seed(s), in {empty_runs / 'x'}>" in shown
+    assert "layers" in repr(open_experiment()) and "all layers" in repr(open_experiment())
