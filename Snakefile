@@ -1,4 +1,4 @@
-"""The batch run: one rule a notebook, papermill inside. `make reproduce` calls it.
+"""The batch run: one rule for each notebook, papermill inside. `make reproduce` calls it.
 
     snakemake --cores all --config preset=tiny run=tiny seed=0
 

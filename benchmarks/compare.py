@@ -49,7 +49,7 @@ ONE_PASS = (
 )
 EXPERIMENT = (
     Competitor("this kit: two passes", "kit", "experiment", peer=False),
-    Competitor("sae-lens single-SAE runner, one run an SAE", "sae_lens_runners", "experiment"),
+    Competitor("sae-lens single-SAE runner, one run for each SAE", "sae_lens_runners", "experiment"),
 )
 YARDSTICK = Competitor("bare dense loop, no language model", "dense_loop", "one_pass", peer=False)
 ALL = (*ONE_PASS, YARDSTICK, *EXPERIMENT)
@@ -121,7 +121,7 @@ def describe(work: Workload, repeats: int) -> str:
         f"on `{work.device}`. Seconds run from the start of training to its end, the language model's passes included, "
         f"imports and loading left out, after a warm-up of a few steps; the fastest of {repeats} run(s) counts. An "
         f"SAE-token is one token seen by one SAE. One pass: {work.tokens:,} tokens for each SAE. The whole experiment: "
-        f"every layer from scratch on {work.experiment_tokens:,} tokens, then every forward and every backward transfer "
+        f"every layer from scratch on {work.experiment_tokens:,} tokens, then every forward and backward transfer "
         f"on {work.transfer_tokens:,}; all runs were made, none is extrapolated."
     )
 
@@ -137,7 +137,7 @@ def machine() -> str:
 
 
 def write_csv(results: dict[str, Result], work: Workload, path: Path) -> None:
-    """One row a competitor, with the sizes."""
+    """One row for each competitor, with the sizes."""
     measured = ["seconds", "sae_tokens", "sae_tokens_per_second", "peak_memory_mb", "threads", "settings"]
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)

@@ -139,7 +139,7 @@ def packages_of(python: Path, folder: Path) -> str:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """One row a program."""
+    """One row for each program."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(asdict(rows[0])))
         writer.writeheader()

@@ -128,7 +128,7 @@ def whole_experiment(work: Workload, folder: Path) -> Timing:
                 output = folder / "sae_lens" / arm / f"L{layer}"
                 seconds[f"{arm} L{layer}"] = single_run(work, tokens, layer, start, output, model, rows)
     sae_tokens = work.layers * work.experiment_tokens + 2 * (work.layers - 1) * work.transfer_tokens
-    settings = "LanguageModelSAETrainingRunner on HookedTransformer, one run an SAE; library defaults for buffer"
+    settings = "LanguageModelSAETrainingRunner on HookedTransformer, one run for each SAE; library defaults for buffer"
     return Timing(sum(seconds.values()), sae_tokens, settings, PACKAGES, {"seconds_by_run": seconds})
 
 

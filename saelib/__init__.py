@@ -1,4 +1,4 @@
-"""saelib: two papers reproduced, layer transfer of sparse autoencoders (SAEs) and H-Test.
+"""saelib: experiments of two papers, layer transfer of sparse autoencoders (SAEs) and H-Test.
 
 What to type first, layer transfer:
 
@@ -37,18 +37,19 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from saelib.htest.config import HTestConfig
+    from saelib.htest.config import HTestConfig as HTestConfig
     from saelib.htest.study import open_study
     from saelib.language.loading import load_language_model
     from saelib.sae.evaluation import evaluate
     from saelib.sae.folder import load_sae
     from saelib.sae.training.train import train
-    from saelib.transfer.config import ExperimentConfig
+    from saelib.transfer.config import ExperimentConfig as ExperimentConfig
     from saelib.transfer.experiment import open_experiment
     from saelib.transfer.stages import evaluate_phase, train_phase
 
-__all__ = ["ExperimentConfig", "HTestConfig", "evaluate", "evaluate_phase", "load_language_model", "load_sae",
-           "open_experiment", "open_study", "train", "train_phase"]  # fmt: skip
+# The configs are here too; left out of this list, which is what `help(saelib)` prints in full.
+__all__ = ["evaluate", "evaluate_phase", "load_language_model", "load_sae", "open_experiment", "open_study", "train",
+           "train_phase"]  # fmt: skip
 
 # Loaded when first used: `import saelib` itself must not wait for torch.
 __getattr__, __dir__, _ = lazy_loader.attach(

@@ -1,104 +1,93 @@
-"""What README.md names is there: files, folders and make targets."""
+"""README is short, links every notebook, and quotes what was measured: no number on a page is typed by hand."""
 
-import re
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 
-from saelib.run.files import PROJECT
+from saelib.batch.notebooks import NOTEBOOKS
+from saelib.htest.tasks import TASKS
+from saelib.results.values import RESULTS
+from saelib.run.files import PROJECT, read_json
+from saelib.transfer.config import PRESETS
+from tests.helpers.pages import links, one_match, read_page, tables
 
-README = PROJECT / "README.md"
-GENERATED = ("runs", ".venv", ".venv-peers")  # made by make, absent from a fresh clone
-KEPT_SUFFIXES = {".cff", ".ipynb", ".lock", ".md", ".py", ".toml", ".yml"}  # a bare file name that means one of ours
-PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
-
-pytestmark = pytest.mark.skipif(not README.exists(), reason="README.md is not there")
-
-
-def readme() -> str:
-    return README.read_text(encoding="utf-8")
-
-
-def named_paths(text: str) -> Iterator[str]:
-    """Paths in links, in inline code, and in file trees (a fenced block whose lines open with a path)."""
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if not re.match(r"[a-z]+:|#", target):
-            yield target.partition("#")[0]
-    fenced = re.findall(r"^```(?:text)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    for block in fenced:
-        yield from tree_paths(block)
-    for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)):
-        if PATH.fullmatch(code) and is_ours(code):
-            yield code
+QUOTED = (("results/tiny/transfer.md", "README.md"), ("results/tiny/htest.md", "README.md"),
+          ("results/benchmark.md", "benchmarks/README.md"),
+          ("results/benchmark_htest.md", "benchmarks/README.md"))  # fmt: skip
+LONGEST_README = 130  # lines
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+SURE = 0.05  # Holm's p-value over the ten tasks
 
 
-def is_ours(code: str) -> bool:
-    """Whether inline code means a file of this project, rather than a hub name, an attribute or a file of a run."""
-    first = PurePosixPath(code).parts[0]
-    if first in GENERATED:
-        return False
-    if "/" in code.rstrip("/"):
-        return (PROJECT / first).exists() or PurePosixPath(code).suffix in KEPT_SUFFIXES
-    return code.endswith("/") or PurePosixPath(code).suffix in KEPT_SUFFIXES
+@pytest.mark.parametrize(("table", "page"), QUOTED)
+def test_tables_on_pages_are_those_of_the_results(table: str, page: str) -> None:
+    made = tables((PROJECT / table).read_text(encoding="utf-8"))
+    assert made
+    assert not [block for block in made if block not in read_page(page)]
 
 
-def tree_paths(block: str) -> Iterator[str]:
-    """Paths of a file tree: the first word of each line, inside the folder that it is indented under."""
-    folders: list[tuple[int, str]] = []
-    for line in filter(str.strip, block.splitlines()):
-        word = line.split()[0]
-        if not PATH.fullmatch(word) or not ("/" in word or "." in word[1:] or (PROJECT / word).exists()):
-            return  # a shell session or a diagram, not a tree
-        indent = len(line) - len(line.lstrip())
-        folders = [(depth, folder) for depth, folder in folders if depth < indent]
-        path = "".join(folder for _, folder in folders) + word
-        if PurePosixPath(path).parts[0] not in GENERATED:
-            yield path
-        if word.endswith("/"):
-            folders.append((indent, word))
+def test_readme_is_short() -> None:
+    lines = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= LONGEST_README
+    assert max(len(line) for line in lines if not line.startswith("|")) <= 120
 
 
-def test_every_path_in_readme_exists() -> None:
-    missing = []
-    for path in named_paths(readme()):
-        bare = "/" not in path.rstrip("/")
-        elsewhere = bare and any(PROJECT.glob(f"*/**/{path.rstrip('/')}"))
-        if not (PROJECT / path).exists() and not elsewhere:
-            missing.append(path)
-    assert not missing
+def test_every_notebook_is_linked_in_readme() -> None:
+    linked = {target for target in links(read_page("README.md")) if target.endswith(".ipynb")}
+    assert linked == {notebook.path.relative_to(PROJECT).as_posix() for notebook in NOTEBOOKS}
 
 
-def test_every_make_target_in_readme_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    code = re.findall(r"^```.*?^```|`[^`\n]+`", readme(), re.MULTILINE | re.DOTALL)
-    named = {target for part in code for target in re.findall(r"\bmake ([a-z]+)", part)}
-    assert {"reproduce", "test"} <= named, "the two commands that a newcomer types"
-    assert named <= targets
+def recorded(notebook: str) -> dict[str, Any]:
+    """The values that a notebook recorded in the default run."""
+    assert notebook in {one.name for one in NOTEBOOKS}
+    return dict(read_json(RESULTS / "tiny" / "values" / f"{notebook}.json")["values"])
 
 
-def test_the_path_finder_sees_trees_links_and_code() -> None:
-    text = "See [x](docs/a.md#top), `saelib/gone.py`, `EleutherAI/pythia`, `runs/tiny/report.html`, `cfg.json`.\n"
-    text += "```\nsaelib/    the library\n  sae.py   one\n  embedded/\n    train.py\nMakefile   targets\n```\n"
-    text += "```bash\nmake test\n```\n"
-    assert list(named_paths(text)) == [
-        "docs/a.md",
-        "saelib/",
-        "saelib/sae/autoencoder.py",
-        "saelib/language/embedded/",
-        "saelib/language/embedded/train.py",
-        "Makefile",
-        "saelib/gone.py",
-    ]
+def test_the_disputed_labels_of_readme_are_those_of_the_audit() -> None:
+    said = one_match(r"rules dispute ([\d,]+) of the ([\d,]+) released labels", read_page("README.md"))
+    values = recorded("30_htest_items")
+    audited = [line for line in values["audit"] if line["item_set"].startswith("official") and line["task"] in TASKS]
+    disputed, items = (
+        sum(line[f"{split}_{what}"] for line in audited for split in ("dev", "test"))
+        for what in ("disagreements", "items")
+    )
+    assert (said[1], said[2]) == (f"{disputed:,}", f"{items:,}")
+    assert disputed == values["disagreements"]
 
 
-QUOTED = ("tiny/savings.md", "tiny/tables/htest_accuracy.md", "tiny/tables/htest_fine_tuning.md", "benchmark.md",
-          "benchmark_htest.md")  # fmt: skip
+def test_the_tasks_that_readme_calls_learnt_are_those_where_tuning_helped() -> None:
+    said = one_match(r"learns (\w+) of the (\w+) tasks when it is asked as it was tuned", read_page("README.md"))
+    lines = recorded("34_htest_fine_tuning")["by_task"]["tuning"]
+    learnt = [line for line in lines if line["difference"] > 0 and line["p_holm"] < SURE]
+    assert [NUMBERS.index(number) for number in said.groups()] == [len(learnt), len(lines)]
 
 
-@pytest.mark.parametrize("table", [f"results/{name}" for name in QUOTED])
-def test_tables_in_readme_are_those_of_the_results(table: str) -> None:
-    """README quotes the result files; its numbers are not typed by hand."""
-    rows = [line for line in (PROJECT / table).read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    assert rows
-    assert not [row for row in rows if row not in readme().splitlines()]
+def test_the_claims_of_readme_are_those_of_the_report() -> None:
+    said = one_match(r"(\d+) of (\d+) claims agree, (\d+) do not, (\d+) are open", read_page("README.md"))
+    verdicts = [line["agrees"] for line in recorded("90_report")["agreement"]]
+    agree, no, still_open = (verdicts.count(verdict) for verdict in ("yes", "no", "open"))
+    assert [int(number) for number in said.groups()] == [agree, len(verdicts), no, still_open]
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        ("README.md", r"the source, with which a transfer costs ([\d.]+) times a scratch run"),
+        ("saelib/transfer/README.md", r"with that counted it costs about ([\d.]+) times a run from scratch"),
+    ],
+    ids=["README", "transfer"],
+)
+def test_the_cost_with_the_source_is_that_of_the_ledger(page: str, sentence: str) -> None:
+    ratios = recorded("13_convergence")["compute_with_source_over_scratch"]
+    said = one_match(sentence, read_page(page))[1]
+    assert {f"{ratios[way]:.1f}" for way in ("forward", "backward")} == {said}
+
+
+def test_the_tokens_and_seeds_of_readme_are_those_of_the_preset() -> None:
+    config, text = PRESETS["tiny"], read_page("README.md")
+    scratch = one_match(r"scratch random weights \.+ (\d+) thousand tokens", text)
+    transfer = one_match(r"forward copy of that SAE \.+ (\d+) thousand new tokens", text)
+    assert [int(scratch[1]), int(transfer[1])] == [config.scratch.tokens // 1000, config.transfer.tokens // 1000]
+    layers, seeds = one_match(r"(\w+) layers of the embedded model, (\w+) seeds", text).groups()
+    recorded_layers = len(recorded("11_scratch_saes")["ce_score_by_layer"])
+    assert (NUMBERS.index(layers), NUMBERS.index(seeds)) == (recorded_layers, config.sae_seeds)

@@ -4,5 +4,6 @@ In: the stored notebooks and a run's settings. Out, by way of the Snakefile and 
 `report.html`, and the small files in `results/`.
 
 Public: `notebooks.NOTEBOOKS`, the one list; `digests`, which say when a notebook must run again; `engine.IpcEngine`,
-papermill without TCP ports; `failures.failure_report`; `report.write_report`; `publish.publish`.
+papermill without TCP ports; `failures.failure_report`; `report.write_report`; `publish.publish`, with the two tables of
+README from `first_page`.
 """

@@ -59,7 +59,8 @@ def htest_table(accuracy: Mapping[str, Any], tuned: Sequence[Mapping[str, str]])
         tuned: the table of tuned models that 34_htest_fine_tuning recorded.
     """
     means = {line["model"]: with_interval(line, 3) for line in accuracy["mean_accuracy"]}
-    lines = [(f"{model}, with shots", means[model]) for model in accuracy["models"]]
+    most = max(line["k"] for line in accuracy["accuracy"])
+    lines = [(f"{model}, {most} shots", means[model]) for model in accuracy["models"]]
     lines += [(shown, means[name]) for name, shown in CONTROLS.items()]
     lines += [(f"{TUNED}, {line['prompt']}: {_shown_items(line['items'])}", line["tuned"]) for line in tuned]
     return pd.DataFrame(lines, columns=["who answers", "mean accuracy of ten tasks (95% interval)"])

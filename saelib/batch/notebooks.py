@@ -18,14 +18,14 @@ class Notebook:
 
     name: str
     shows: str
-    """What it shows, in a phrase; README's list of notebooks quotes it."""
+    """What it shows, in a phrase: the report has it above the notebook's figures."""
     sources: tuple[str, ...] = ()
     """Notebooks whose results it reads."""
     threads: int = 1
     configs: tuple[str, ...] = ("transfer",)
     """Whose fields its parameters are: "transfer" (paper 1), "htest" (paper 2), or both."""
     computes: bool = True
-    """Whether it needs models or replies of its run; the others can be run from the stored results alone."""
+    """Whether it trains or asks; the others can be run from the stored results alone."""
 
     @property
     def path(self) -> Path:

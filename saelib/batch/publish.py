@@ -11,7 +11,7 @@ from pathlib import Path
 
 from saelib.batch.first_page import htest_table, transfer_table
 from saelib.batch.notebooks import NOTEBOOKS
-from saelib.htest.items.official import ITEM_SET as OFFICIAL
+from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.study import open_study
 from saelib.results.tables import as_markdown
 from saelib.results.values import RESULTS, read_values
@@ -32,7 +32,7 @@ def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
     study = open_study(preset=experiment.config.preset)
     runs: dict[str, Run] = {"transfer": experiment, "htest": study}
     found = {notebook.name: read_values(runs[notebook.configs[0]], notebook.name) for notebook in NOTEBOOKS}
-    if OFFICIAL not in found["30_htest_items"]["items_sha256"]:
+    if OFFICIAL_SET not in found["30_htest_items"]["items_sha256"]:
         raise FileNotFoundError(f"{study.folder} has no official H-Test items, which README shows; run with a network")
     first_page = {
         "transfer.md": transfer_table(evaluation),

@@ -53,13 +53,16 @@ def _gallery(executed: Path) -> "list[NotebookNode]":
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
     cells = []
-    for path in (executed / f"{notebook.name}.ipynb" for notebook in NOTEBOOKS[:-1]):
+    for notebook in NOTEBOOKS[:-1]:
+        path, shown = executed / f"{notebook.name}.ipynb", []
         for output in _outputs(_read(path)) if path.is_file() else ():
             about = output.get("metadata", {}).get("image/png", {})
             if "name" in about:
-                shown = new_output("display_data", {"image/png": output.data["image/png"]}, metadata=output.metadata)
-                cells += [new_markdown_cell(f"**{about['alt']}** (`figures/{about['name']}.png`, `.svg`)")]
-                cells += [new_code_cell(outputs=[shown])]
+                image = new_output("display_data", {"image/png": output.data["image/png"]}, metadata=output.metadata)
+                shown += [new_markdown_cell(f"**{about['alt']}** (`figures/{about['name']}.png`, `.svg`)")]
+                shown += [new_code_cell(outputs=[image])]
+        if shown:
+            cells += [new_markdown_cell(f"### {notebook.name}: {notebook.shows}"), *shown]
     return [new_markdown_cell("## All figures of this run"), *cells] if cells else []
 
 

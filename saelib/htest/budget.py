@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from saelib.htest.asking.prompts import choose_shots, render
 from saelib.htest.config import API, expand
+from saelib.htest.engines.api import estimate_cost
 from saelib.htest.items.item import select
 from saelib.htest.stages import condition_of, stored_count
 from saelib.htest.study import Study
@@ -56,8 +57,6 @@ def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tup
 
 
 def _row(study: Study, model: str, k: int, item_sets: Sequence[str]) -> dict[str, object]:
-    from saelib.htest.engines.api import estimate_cost
-
     respondent = study.respondent(model)
     condition = condition_of(study, respondent, respondent.form, k)
     prompts = []

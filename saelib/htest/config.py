@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from saelib.run.config import Config, RunConfig, resolve
+from saelib.run.config import Config, Device, Name, RunConfig, resolve
 
 API = "api:"  # before a model's name in Inspect AI: "api:openai/gpt-4o"
 CONTROL = "control:"  # before the name of a control
@@ -106,7 +106,7 @@ class HTestConfig(RunConfig):
 
     seed: NonNegativeInt
     """Of the fresh items, of shuffled shots, of sampling and of fine-tuning."""
-    official: str = "auto"
+    official: Name = "auto"
     """The released items: "auto" takes them from the cache or the authors' repository and goes on without them where
     neither can be read; a folder takes them from there; "none" leaves them out."""
     models: Models
@@ -119,7 +119,7 @@ class HTestConfig(RunConfig):
     """Test items asked of each task; also how many fresh ones are made."""
     temperature: Annotated[float, Field(ge=0, lt=10)] = 0.0
     """Of replies; the paper's is 0.7. Log-probabilities do not depend on it."""
-    ablation_model: str = "embedded"
+    ablation_model: Name = "embedded"
     """The model of the ablations: shots and their order, chain of thought, letter geometry."""
     ablation_shots: Annotated[tuple[Shots, ...], AfterValidator(_two_to_compare)] = (0, 4, 14, 28, 50)
     """Numbers of shots in the ablation."""
@@ -131,9 +131,9 @@ class HTestConfig(RunConfig):
     """Items of each task that are asked for a chain of thought."""
     chain_of_thought_tokens: PositiveInt = 512
     """Longest chain of thought."""
-    judge: str = PARSER
+    judge: Name = PARSER
     """Who reads a chain of thought: a model as in `models`, or "parser"."""
-    fine_tuning_model: str = "embedded"
+    fine_tuning_model: Name = "embedded"
     """A folder or hub name; tuned on each task by itself."""
     fine_tuning: FineTuning = FineTuning()
     """The recipe."""
@@ -141,7 +141,7 @@ class HTestConfig(RunConfig):
     """Requests to APIs that one notebook may send; where more are needed, it says how many and sends none."""
     api_log_probabilities: bool = False
     """Ask APIs for log-probabilities of the first token, which AUROC needs; not every API gives them."""
-    device: str = "auto"
+    device: Device = "auto"
     """ "auto" (cuda, mps or cpu, whichever is there), or one of them."""
 
     @model_validator(mode="after")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from saelib.htest.asking.replies import Engine
 from saelib.htest.config import API, CONTROL, UNTRAINED
+from saelib.htest.engines.api import ApiEngine
+from saelib.htest.engines.controls import control_engine
 from saelib.htest.items.item import Item
 
 if TYPE_CHECKING:
@@ -65,8 +67,6 @@ def open_respondent(
         FileNotFoundError, ValueError: as `load_language_model` and `control_engine` say.
     """
     if name.startswith(CONTROL):
-        from saelib.htest.engines.controls import control_engine
-
         return Respondent(name, "", "chat", control_engine(name.removeprefix(CONTROL), items))
     if name.startswith(API):
         return _api_respondent(name, form, api)
@@ -111,8 +111,6 @@ def untrained_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
 
 
 def _api_respondent(name: str, form: str, api: ApiSettings | None) -> Respondent:
-    from saelib.htest.engines.api import ApiEngine
-
     if api is None:
         raise ValueError(f"{name}: give a folder for the logs, which a resumed run reads so that nothing is paid twice")
     engine = ApiEngine(name.removeprefix(API), api.logs, api.log_probabilities)

@@ -34,30 +34,35 @@ class Study:
         self.items_path = self.folder / "htest" / "items.jsonl"
         self.replies_folder = self.folder / "htest" / "replies"
         self.requests_left = config.api_requests
+        self._items_are_new = False
 
     def __repr__(self) -> str:
-        """One line: preset, run, models, and the sets of items once they are made."""
+        """One line: run, preset, models, and the sets of items once they are made."""
         config = self.config
         items = ", ".join(self.item_sets) if self.items_path.is_file() else "not made yet"
-        return f"Study(preset {config.preset}, run {config.run}, models {', '.join(config.models)}; items {items})"
+        return f"Study({config.run!r}, preset {config.preset}, models {', '.join(config.models)}, items {items})"
 
     def claim(self) -> None:
-        """Write the config into the folder, before the first file of the run; call it again at will.
+        """Write config and items into the folder, before the first result; call it again at will.
 
         Raises:
+            ValueError: another process made other items meanwhile.
             FileExistsError: the folder holds an H-Test run with another config; the message names the fields.
         """
         claim_config(self.config_path, self.config)
+        if not self.items_path.is_file():
+            write_items(self.items_path, self.items)
+        elif self._items_are_new and read_items(self.items_path) != self.items:
+            raise ValueError(f"{self.items_path} was made meanwhile with other items; open the study again")
+        self._items_are_new = False
 
     @cached_property
     def items(self) -> list[Item]:
-        """All items of the run, official ones first."""
-        if not self.items_path.is_file():
-            config = self.config
-            made = items_of_run(config.official, config.seed, config.test_items)
-            with writing(self):
-                write_items(self.items_path, made)
-        return read_items(self.items_path)
+        """All items of the run, official ones first; made, if they are not there yet, and kept by `claim`."""
+        if self.items_path.is_file():
+            return read_items(self.items_path)
+        self._items_are_new = True
+        return items_of_run(self.config.official, self.config.seed, self.config.test_items)
 
     @cached_property
     def item_sets(self) -> tuple[str, ...]:

@@ -119,6 +119,13 @@ def exact_mcnemar(first_only: int, second_only: int) -> float:
     return min(1.0, float(mcnemar([[0, first_only], [second_only, 0]], exact=True).pvalue))
 
 
+def holm(p: Sequence[float]) -> Float[np.ndarray, " tests"]:
+    """Holm's correction of the p-values of several tests."""
+    from statsmodels.stats.multitest import multipletests
+
+    return multipletests(p, method="holm")[1]
+
+
 def paired_interval(first_only: int, second_only: int, items: int) -> tuple[float, float]:
     """95% interval of the difference of two paired proportions (second - first).
 

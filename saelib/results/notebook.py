@@ -40,7 +40,7 @@ def show_table(table: "pd.DataFrame", digits: int = 3) -> None:
     """Show a table as Markdown, every cell in full; its index is left out.
 
     Args:
-        digits: behind the point of floating-point numbers.
+        digits: after the decimal point.
     """
     say(as_markdown(table, digits))
 

@@ -1,6 +1,6 @@
 """Tables as people read them: Markdown, LaTeX and CSV, with intervals as text.
 
-In: tidy tables of numbers. Out: tables of texts, and files. Every Markdown table of the kit is written here.
+In: tidy tables of numbers. Out: tables of texts, and files. Every Markdown table of the library is written here.
 """
 
 import math
@@ -22,7 +22,7 @@ def as_markdown(table: pd.DataFrame, digits: int = 3) -> str:
     """A Markdown table, every cell in full and with its own signs; the index is left out.
 
     Args:
-        digits: behind the point of floating-point numbers.
+        digits: after the decimal point.
     """
     shown = pd.DataFrame(
         [[_cell(value, digits) for value in row] for row in table.itertuples(index=False, name=None)],
@@ -60,7 +60,7 @@ def interval_table(summary: pd.DataFrame, digits: int | Mapping[str, int] = 3, p
     """A summary whose columns mean, low, high and count become one column of text, "mean (95% interval)".
 
     Args:
-        digits: behind the point; by the value of the column `metric` where metrics differ.
+        digits: after the decimal point; by the value of the column `metric` where metrics differ.
     """
     lines = summary.to_dict("records")
     places = [digits if isinstance(digits, int) else digits[line["metric"]] for line in lines]
@@ -73,7 +73,7 @@ def metric_table(rows: pd.DataFrame, by: list[str], digits: Mapping[str, int]) -
     """Mean and interval over the rows of each group (one row for each seed), one column for each metric.
 
     Args:
-        digits: behind the point, by metric; also says which metrics, and in what order.
+        digits: after the decimal point, by metric; also says which metrics, and in what order.
     """
     lines = []
     for key, group in rows.groupby(by, observed=True):

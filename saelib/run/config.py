@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, field_validator
 
 from saelib.run.config_errors import describe
+from saelib.run.config_help import fields_help
 from saelib.run.files import read_json, write_json
 
 
@@ -34,11 +35,10 @@ class Config(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Have `help` show each field's sentence."""
-        sentences = (
-            f"    {name}: {' '.join((field.description or '').split())}" for name, field in cls.model_fields.items()
-        )
-        cls.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Fields:", *sentences])
+        """Have `help` show each field with its sentence, and no types that only pydantic reads."""
+        cls.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Fields:", *fields_help(cls)])
+        names = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in cls.model_fields]
+        cls.__signature__ = inspect.Signature(names)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -73,6 +73,21 @@ def folder_name(name: str) -> str:
     if not re.fullmatch(r"[^\W_][\w.-]*", name):  # with a "-" in front, programs take it for an option
         raise ValueError("use letters, digits, '.', '_' and '-', first a letter or a digit; it names a folder")
     return name
+
+
+def device_name(name: str) -> str:
+    """The name, if it can be a device's; whether the machine has it is seen when a model is loaded.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ValueError("should be auto, cpu, mps, cuda, or cuda: and a number")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1)]
+Device = Annotated[str, AfterValidator(device_name)]
 
 
 class RunConfig(Config):

@@ -30,8 +30,10 @@ def describe(error: ValidationError, kind: type[BaseModel], given: Mapping[str, 
 def _sentence(fault: Any, kind: type[BaseModel], given: Mapping[str, Any]) -> str:
     names, entry = _split(fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return _unknown(names, kind)
+        return unknown(".".join(names), kind)
     wanted = WANTED.get(fault["type"], fault["msg"].removeprefix("Value error, ").replace("Input should", "should"))
+    wanted = wanted.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+    wanted = wanted.replace("greater than", "above").replace("less than", "below")
     if fault["type"] == "too_long":
         wanted = f"should have {fault['ctx']['max_length']} entries"
     if not names:
@@ -60,21 +62,31 @@ def _value(given: Any, names: Sequence[str]) -> Any:
     return value
 
 
-def _unknown(names: Sequence[str], kind: type[BaseModel]) -> str:
-    fields = kind.model_fields
-    for name in names[:-1]:
-        inner = fields[name].annotation
-        assert isinstance(inner, type) and issubclass(inner, BaseModel)
-        fields = inner.model_fields
-    return unknown(".".join(names), fields)
+def unknown(name: str, *kinds: type[BaseModel]) -> str:
+    """The sentence that refuses a parameter's name, with those it may stand for.
 
-
-def unknown(name: str, known: Iterable[str]) -> str:
-    """The sentence that refuses a parameter's name.
+    These are the nearest name, or all fields that end in it, those of a config inside a config too.
 
     Args:
         name: with the names of the fields that it is inside of in front, and dots between.
+        kinds: the configs that do not know it.
     """
-    nearest = difflib.get_close_matches(name.rpartition(".")[2], list(known), n=1)
-    hint = f"did you mean {nearest[0]}? The" if nearest else "the"
+    outer, _, last = name.rpartition(".")
+    start = f"{outer}." if outer else ""
+    inside = [field.removeprefix(start) for field in _all_fields(kinds) if field.startswith(start)]
+    known = [field for field in inside if "." not in field]
+    likely = [field for field in inside if field.endswith((f".{last}", f"_{last}"))]
+    likely = [start + field for field in likely or difflib.get_close_matches(last, inside, n=1)]
+    hint = f"did you mean {' or '.join(likely)}? The" if likely else "the"
     return f"parameter {name!r} is unknown; {hint} known ones are {', '.join(known)}"
+
+
+def _all_fields(kinds: Iterable[type[BaseModel]]) -> list[str]:
+    """Names of all fields, each once, those of a config inside behind a dot: "scratch.learning_rate"."""
+    names: list[str] = []
+    for name, field in (named for kind in kinds for named in kind.model_fields.items()):
+        names.append(name)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += [f"{name}.{part}" for part in _all_fields([inner])]
+    return list(dict.fromkeys(names))

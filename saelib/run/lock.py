@@ -24,6 +24,9 @@ from saelib.run.files import read_json, write_json
 HELD = "SAELIB_HELD_RUN"  # in the environment of the programs that a batch run starts: which lock it holds for them
 
 
+SHOWN_COMMAND = 160  # characters of the command of the process that holds a run
+
+
 class RunInUseError(RuntimeError):
     """Another process is at work on the run."""
 
@@ -114,7 +117,7 @@ def _this_process() -> dict[str, Any]:
     return {
         "process": os.getpid(),
         "machine": socket.gethostname(),
-        "command": shlex.join(sys.orig_argv),
+        "command": " ".join(shlex.join(sys.orig_argv).split())[:SHOWN_COMMAND],
         "since": datetime.now().strftime("%Y-%m-%d %H:%M:%S"),
     }
 

@@ -35,8 +35,8 @@ def divide(parameters: Mapping[str, Any], *configs: type[Config]) -> list[dict[s
     Raises:
         ValueError: names every parameter that no config knows.
     """
-    known = {name: None for config in configs for name in config.model_fields}
-    if faults := [unknown(name, known) for name in parameters if name not in known]:
+    known = {name for config in configs for name in config.model_fields}
+    if faults := [unknown(name, *configs) for name in parameters if name not in known]:
         raise ValueError("\n".join(faults))
     return [{name: value for name, value in parameters.items() if name in config.model_fields} for config in configs]
 

@@ -46,7 +46,9 @@ def _lines(title: str, total: int, done: int, unit: str) -> Progress:
         if now - last >= QUIET_SECONDS or (done == total and last > started):
             rate = (done - first) / max(now - started, 1e-9)
             left = (total - done) / rate / 60
-            print(f"{title}: {done:,} of {total:,} {unit}s, {rate:,.0f} a second, {left:.0f} min left", file=sys.stderr)
+            print(
+                f"{title}: {done:,} of {total:,} {unit}s, {rate:,.0f} per second, {left:.0f} min left", file=sys.stderr
+            )
             last = now
 
     return update

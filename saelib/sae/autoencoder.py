@@ -125,7 +125,7 @@ ARCHITECTURES: dict[str, type[SparseAutoencoder]] = {SparseAutoencoder.architect
 
 
 def random_sae(d_model: int, d_sae: int, generator: torch.Generator) -> SparseAutoencoder:
-    """A new SAE: independent Kaiming-uniform weights, biases 0, decoder rows of unit norm (PROTOCOL.md, paper 1).
+    """A new SAE: independent Kaiming-uniform weights, biases 0, decoder rows of unit norm (as in SAELens 3.14).
 
     Args:
         generator: a CPU generator, so that the same seed gives the same SAE on every device.

@@ -28,7 +28,7 @@ def _rise_from_0(checkpoints: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class TrainingPhase(Config):
-    """What differs between the two training phases, `scratch` and `transfer`."""
+    """One training of several SAEs side by side: how long, how fast, and which weights are kept."""
 
     checkpoints: Annotated[tuple[int, ...], AfterValidator(_rise_from_0)]
     """Token counts at which weights are kept; the first is 0 (the start), the last is the end of training."""
@@ -73,7 +73,8 @@ class TrainingConfig(Config):
         if self.chunk_tokens % self.batch_tokens:
             raise ValueError(
                 f"batch_tokens={self.batch_tokens} does not divide a chunk of chunk_rows={self.chunk_rows} x "
-                f"context_length={self.context_length} = {self.chunk_tokens} tokens"
+                f"context_length={self.context_length} = {self.chunk_tokens} tokens; "
+                f"{_largest_divisor(self.chunk_tokens, self.batch_tokens)} does"
             )
         return self
 
@@ -92,9 +93,14 @@ class TrainingConfig(Config):
             ValueError: names those that are, phase by phase.
         """
         faults = [
-            f"{name}.checkpoints: {off} are no multiples of a chunk's {self.chunk_tokens} tokens"
+            f"{name}.checkpoints: {off} are no multiples of a chunk's {self.chunk_tokens} tokens; the nearest: "
+            f"{[max(1, round(tokens / self.chunk_tokens)) * self.chunk_tokens for tokens in off]}"
             for name, phase in phases.items()
             if (off := [tokens for tokens in phase.checkpoints if tokens % self.chunk_tokens])
         ]
         if faults:
             raise ValueError("\n".join(faults))
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    return next(divisor for divisor in range(min(number, most), 0, -1) if number % divisor == 0)

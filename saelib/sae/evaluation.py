@@ -83,6 +83,9 @@ def evaluate(
     """Score each (SAE, layer whose activations it reads); the forward pass restarts at the spliced layer.
 
     Args:
+        candidates: an SAE on the device of the model, and the layer, from 0, whose residual stream it reads.
+        model: the language model that they are spliced into.
+        held_out: token ids that no candidate was trained on.
         batch_rows: rows in one forward pass; no result depends on it beyond rounding.
     """
     layers = sorted({layer for _, layer in candidates})

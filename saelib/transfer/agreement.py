@@ -44,7 +44,7 @@ def verdict(rule: str, paper: float, ours: Interval) -> str:
 
 
 def agreement_table(published: pd.DataFrame, evaluation: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim: claim, paper, ours (mean, low, high, count over seeds), rule, percent, agrees."""
+    """One row for each claim: claim, paper, ours (mean, low, high, count over seeds), rule, percent, agrees."""
     rows = []
     for claim in CLAIMS:
         paper = claim.value(published)

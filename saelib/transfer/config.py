@@ -8,13 +8,15 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from saelib.run.config import RunConfig, resolve
+from saelib.run.config import Device, Name, RunConfig, resolve
 from saelib.sae.config import TrainingConfig, TrainingPhase
 
 
 def _rise(layers: tuple[int, ...]) -> tuple[int, ...]:
-    if not layers or any(first >= second for first, second in pairwise(layers)):
-        raise ValueError("name at least one layer, each once, from the first to the last; None takes all")
+    if not layers:
+        raise ValueError("name at least one layer; None takes all")
+    if any(first >= second for first, second in pairwise(layers)):
+        raise ValueError(f"name each layer once, from the first to the last: {sorted(set(layers))}")
     return layers
 
 
@@ -25,11 +27,11 @@ class ExperimentConfig(TrainingConfig, RunConfig):
 
     seed: NonNegativeInt
     """Of the order of the data and of the first SAE; further SAE seeds count up from it."""
-    language_model: str
+    language_model: Name
     """ "embedded", a folder, or a Hugging Face name."""
     revision: str | None = None
     """Commit or tag of a hub model; None takes its main branch."""
-    corpus: str
+    corpus: Name
     """ "docstrings", the path of a .txt file, or a Hugging Face data set with a `tokens` column."""
     layers: Annotated[tuple[NonNegativeInt, ...], AfterValidator(_rise)] | None = None
     """Layers whose residual stream gets an SAE; None takes all. Transfer goes between neighbours in this list."""
@@ -45,7 +47,7 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     """Rows on which every SAE is scored; never trained on."""
     evaluation_batch_rows: PositiveInt
     """Rows in one forward pass of the evaluation; no result depends on it."""
-    device: str = "auto"
+    device: Device = "auto"
     """ "auto" (cuda, mps or cpu, whichever is there), or one of them."""
 
     @model_validator(mode="after")

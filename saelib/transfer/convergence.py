@@ -13,7 +13,10 @@ import pandas as pd
 from saelib.results.intervals import summarise
 from saelib.transfer.directions import DIRECTIONS
 
-TARGETS = {"ce_score": "rises", "loss": "falls"}  # metric whose final scratch value is the target, and its direction
+TARGETS = {
+    "ce_score": "rises",
+    "loss": "falls",
+}  # metric whose final scratch value is the target, and what it does when it gets better
 
 
 def trained_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
@@ -58,7 +61,7 @@ def zero_shot_matrix(evaluation: pd.DataFrame, metric: str = "ce_score") -> pd.D
 
 
 def normalised_scores(evaluation: pd.DataFrame) -> pd.DataFrame:
-    """(transfer - zero shot) / (scratch - zero shot) of the CE-loss score (PROTOCOL.md, paper 1), each checkpoint.
+    """(transfer - zero shot) / (scratch - zero shot) of the CE-loss score, as paper 1 has it, each checkpoint.
 
     0 is the untrained source at the new layer, 1 the layer's own finished scratch SAE. Where zero shot is almost as
     good as scratch the ratio is unstable; its denominator is kept in the column `span`.
@@ -74,13 +77,13 @@ def normalised_scores(evaluation: pd.DataFrame) -> pd.DataFrame:
     return joined[["arm", "source_layer", *keys, "tokens", "ce_score", "zero_shot", "scratch", "span", "normalised"]]
 
 
-def first_crossing(tokens: Sequence[int], values: Sequence[float], target: float, direction: str) -> float:
+def first_crossing(tokens: Sequence[int], values: Sequence[float], target: float, better: str) -> float:
     """Tokens at which a curve first reaches `target`, linear between checkpoints; infinity if it never does.
 
     Args:
-        direction: "rises" or "falls", whichever way the metric gets better.
+        better: "rises" or "falls", what the metric does when it gets better.
     """
-    sign = {"rises": 1.0, "falls": -1.0}[direction]
+    sign = {"rises": 1.0, "falls": -1.0}[better]
     gaps = sign * (np.asarray(values, float) - target)  # negative until the target is reached
     reached = np.flatnonzero(gaps >= 0)
     if not len(reached):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from saelib.language.corpus.load import load_corpus
 from saelib.run.config import check_config, claim_config
 from saelib.run.files import runs_folder
 from saelib.sae.config import TrainingPhase
@@ -32,16 +33,13 @@ class Experiment:
         self.folder = runs_folder() / config.run
 
     def __repr__(self) -> str:
-        """Say what is run, and where."""
+        """One line: run, preset, model, text, and how many SAEs."""
         config = self.config
         layers = "all layers" if config.layers is None else f"layers {', '.join(map(str, config.layers))}"
-        parts = [
-            f"preset {config.preset}",
-            f"language model {config.language_model}",
-            f"corpus {config.corpus}",
-            layers,
-        ]
-        return f"<Experiment {config.run}: {', '.join(parts)}, {config.sae_seeds} seed(s), in {self.folder}>"
+        return (
+            f"Experiment({config.run!r}, preset {config.preset}, language model {config.language_model}, "
+            f"corpus {config.corpus}, {layers}, {config.sae_seeds} SAE seeds)"
+        )
 
     def check(self) -> None:
         """Refuse a folder that holds a run with another config; one without any is nobody's.
@@ -61,16 +59,22 @@ class Experiment:
 
     @cached_property
     def model(self) -> "LanguageModel":
-        """The language model that the config names."""
+        """The language model that the config names.
+
+        Raises:
+            ValueError: rows of `context_length` tokens are longer than it can read.
+        """
         from saelib.language.loading import load_language_model
 
-        return load_language_model(self.config.language_model, self.config.device, revision=self.config.revision)
+        config = self.config
+        model = load_language_model(config.language_model, config.device, revision=config.revision)
+        if model.n_ctx is not None and config.context_length > model.n_ctx:
+            raise ValueError(f"context_length={config.context_length}: {model.name} reads {model.n_ctx} tokens at most")
+        return model
 
     @cached_property
     def corpus(self) -> "Corpus":
         """Training and held-out rows of the corpus that the config names."""
-        from saelib.language.corpus.load import load_corpus
-
         config = self.config
         return load_corpus(
             config.corpus, self.model.tokenizer, config.context_length, config.held_out_rows, config.seed
@@ -89,7 +93,12 @@ class Experiment:
         return layers
 
     def phase(self, name: str) -> TrainingPhase:
-        """The config of phase "scratch" or "transfer"."""
+        """The config of phase "scratch" or "transfer".
+
+        Raises:
+            ValueError: another name.
+        """
+        _check_choice("phase", name, PHASES)
         return {"scratch": self.config.scratch, "transfer": self.config.transfer}[name]
 
     def phase_folders(self, name: str) -> "PhaseFolders":
@@ -102,6 +111,7 @@ class Experiment:
         """The SAEs of a phase."""
         from saelib.transfer.plans import scratch_plans, transfer_plans
 
+        _check_choice("phase", name, PHASES)
         return {"scratch": scratch_plans, "transfer": transfer_plans}[name](self.layers, self.config)
 
     def sae(self, arm: str, layer: int, seed: int | None = None, tokens: int | None = None) -> "SparseAutoencoder":
@@ -141,8 +151,8 @@ def _check_choice(name: str, value: object, choices: Iterable[object], arm: str 
     """Refuse a value that is none of the choices."""
     known = list(dict.fromkeys(choices))
     if value not in known:
-        whose = f" of the arm {arm}" if arm else ""
-        raise ValueError(f"{name}={value!r}: the SAEs{whose} of this run have {name} {', '.join(map(str, known))}")
+        whose = f"the SAEs of the arm {arm} have" if arm else "this run has"
+        raise ValueError(f"{name}={value!r}: {whose} {name} {', '.join(map(str, known))}")
 
 
 def open_experiment(**parameters: Any) -> Experiment:
@@ -151,7 +161,7 @@ def open_experiment(**parameters: Any) -> Experiment:
     Nothing is written yet: a run claims its folder with its first result.
 
     Raises:
-        ValueError: a parameter is unknown, ill-typed or contradicts another (`resolve_config`).
+        ValueError: a parameter is unknown, of the wrong type or contradicts another (`resolve_config`).
         FileExistsError: the folder holds a run with another config; the message names the fields.
     """
     experiment = Experiment(resolve_config(**parameters))

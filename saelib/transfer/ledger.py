@@ -15,12 +15,12 @@ from saelib.transfer.directions import DIRECTIONS
 if TYPE_CHECKING:
     from saelib.transfer.experiment import Experiment
 
-MATRIX_PRODUCTS_A_STEP = 5  # two forward, three backward: the input needs no gradient
+MATRIX_PRODUCTS_PER_STEP = 5  # two forward, three backward: the input needs no gradient
 
 
 def sae_flops_per_token(d_model: int, d_sae: int) -> int:
     """Of one training step: five products of the token with a [d_model, d_sae] matrix."""
-    return MATRIX_PRODUCTS_A_STEP * 2 * d_model * d_sae
+    return MATRIX_PRODUCTS_PER_STEP * 2 * d_model * d_sae
 
 
 def language_model_flops_per_token(block_weights: int, blocks: int, d_model: int, context_length: int) -> int:
@@ -37,7 +37,7 @@ def compute_ledger(experiment: "Experiment") -> pd.DataFrame:
     """FLOPs of each arm, summed over its SAEs, for each seed.
 
     The language-model pass is shared by all SAEs of a phase; `lm_flops_alone` is what one SAE of an arm would pay if it
-    harvested alone up to its own layer, as the authors' one-run-an-SAE scripts do.
+    harvested alone up to its own layer, as the authors' scripts do, with one run for each SAE.
 
     Returns:
         arm, saes, tokens (each), sae_flops, lm_flops_shared, lm_flops_alone, source_flops (what it cost to train the

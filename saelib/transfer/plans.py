@@ -24,6 +24,7 @@ def transfer_plans(layers: Sequence[int], config: ExperimentConfig) -> list[SaeP
             sae_layer=layer,
             seed=seed,
             learning_rate=config.transfer.learning_rate,
+            source_arm="scratch",
             source_layer=layers[position + offset],
             source_tokens=config.scratch.tokens,
         )

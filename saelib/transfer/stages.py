@@ -4,6 +4,7 @@ In: an experiment. Out: files under `runs/<run>/`. A stage that is finished cost
 was interrupted goes on where it stopped. Layers, model and corpus are looked at before anything is written.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from saelib.run.lock import writing
 from saelib.run.progress import progress
 from saelib.sae.evaluation import evaluate
 from saelib.sae.folder import load_sae
-from saelib.sae.training.plan import SaePlan
+from saelib.sae.training.plan import SaePlan, check_sources
 from saelib.sae.training.train import train
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.tables import check_paired, concatenate, table_of
@@ -56,14 +57,16 @@ def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
     The logs of the phases together are `training.parquet`.
 
     Raises:
-        ValueError: a layer is not in the model, or the text is too short; nothing was written.
+        ValueError: a layer is not in the model, its context is too short, or the text is; nothing was written.
+        FileNotFoundError: the sources of the transfers are not trained yet.
         RunInUseError: another process is at work on the run.
         FileExistsError: the folder holds a run with another config.
     """
     path = _log(experiment, name)
     experiment.check()
     if not path.is_file():
-        plans, corpus = experiment.plans(name), experiment.corpus  # their errors come before the folder is claimed
+        plans, corpus = experiment.plans(name), experiment.corpus  # all errors come before the folder is claimed
+        check_sources(plans, experiment.phase_folders(name))
         with writing(experiment):
             write_table(_train(experiment, name, plans, corpus), path)
             write_table(concatenate(path.parent), experiment.folder / "training.parquet")
@@ -137,7 +140,8 @@ def _evaluate_in_parts(experiment: Experiment, parts: dict[str, list[ScoredSae]]
     experiment.check()
     missing = [part for part, path in paths.items() if not path.is_file()]
     if missing:
-        held_out = experiment.corpus.held_out  # its errors come before the folder is claimed
+        held_out = experiment.corpus.held_out  # all errors come before the folder is claimed
+        _check_trained(one for part in missing for one in parts[part])
         with (
             writing(experiment),
             progress("evaluation", sum(len(parts[part]) for part in missing), unit="SAE") as advance,
@@ -149,6 +153,12 @@ def _evaluate_in_parts(experiment: Experiment, parts: dict[str, list[ScoredSae]]
             check_paired(whole)
             write_table(whole, experiment.folder / "evaluation.parquet")
     return pd.concat([pd.read_parquet(path) for path in paths.values()], ignore_index=True)
+
+
+def _check_trained(asked: Iterable[ScoredSae]) -> None:
+    for one in asked:
+        if not one.folder.is_dir():
+            raise FileNotFoundError(f"{one.folder} is not there: train the phase first, with `saelib.train_phase`")
 
 
 def _evaluation_rows(

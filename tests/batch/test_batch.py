@@ -87,6 +87,7 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
     edges = {(names[source], names[target]) for source, target in re.findall(r"(\d+) -> (\d+)", printed)}
     assert {edge for edge in edges if edge[1] != "all"} == {
         ("11_scratch_saes", "12_layer_transfer"),
+        ("10_language_model", "13_convergence"),
         ("12_layer_transfer", "13_convergence"),
         ("30_htest_items", "31_htest_accuracy"),
         *(("31_htest_accuracy", ablation) for ablation in ABLATIONS),

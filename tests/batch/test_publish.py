@@ -1,14 +1,73 @@
-"""The table that README quotes says what the evaluation says."""
+"""What README shows is kept from a finished run, whole or not at all."""
 
-from saelib.batch.publish import savings_markdown
-from tests.transfer.test_convergence import two_layer_run
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from saelib.batch.first_page import CONTROLS
+from saelib.batch.notebooks import NOTEBOOKS
+from saelib.batch.publish import publish
+from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.study import open_study
+from saelib.results.provenance import write_table
+from saelib.results.values import record_values
+from saelib.transfer.experiment import Experiment, open_experiment
+from tests.helpers.transfer_tables import two_layer_run
+
+MEANS = [{"model": name, "mean": 0.5, "low": 0.4, "high": 0.6} for name in ("embedded", *CONTROLS)]
+VALUES: dict[str, dict[str, Any]] = {
+    "30_htest_items": {"items_sha256": {OFFICIAL_SET: "0" * 64}},
+    "31_htest_accuracy": {"models": ["embedded"], "mean_accuracy": MEANS, "accuracy": [{"k": 4}]},
+    "34_htest_fine_tuning": {"tuned": [{"prompt": "bare", "items": OFFICIAL_SET, "tuned": "0.9"}]},
+}
 
 
-def test_savings_table():
-    evaluation = two_layer_run().assign(l0=lambda table: 10.0 + table["tokens"])
-    lines = savings_markdown(evaluation).splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["forward", "backward"]
-    forward = [cell.strip() for cell in lines[2].split("|")[2:-1]]
-    assert forward == ["80% (80% to 80%)", "80% (80% to 80%)", "0.9500 (0.9500 to 0.9500)", "0.6000 (0.6000 to 0.6000)",
-                       "0.9000 (0.9000 to 0.9000)", "50", "110"]  # fmt: skip
-    assert lines[3].split("|")[2].strip() == "0% (0% to 0%)"
+@pytest.fixture
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """A run of the preset "smoke" with everything that is published; its numbers are made up."""
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
+    experiment, study = open_experiment(preset="smoke"), open_study(preset="smoke")
+    evaluation = two_layer_run().assign(l0=1.0, config_sha256=experiment.config.sha256())
+    for name in ("evaluation", "training", "htest"):
+        write_table(evaluation, experiment.folder / f"{name}.parquet")
+    for notebook in NOTEBOOKS:
+        values = VALUES.get(notebook.name, {})
+        record_values(experiment if notebook.configs[0] == "transfer" else study, notebook.name, values)
+    for place in ("tables/a.md", "figures/a.png", "figures/a.svg", "saes/large.safetensors"):
+        (experiment.folder / place).parent.mkdir(exist_ok=True)
+        (experiment.folder / place).write_text("x")
+    return experiment
+
+
+def test_small_files_are_kept_and_large_ones_are_not(finished: Experiment, tmp_path: Path) -> None:
+    results = tmp_path / "results" / "tiny"
+    results.mkdir(parents=True)
+    (results / "of_an_older_run.md").write_text("x")
+    publish(finished, results)
+    kept = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
+    assert kept == {
+        "config.json", "evaluation.parquet", "training.parquet", "htest.parquet", "savings.csv", "transfer.md",
+        "htest.md", "tables/a.md", "figures/a.png", *(f"values/{notebook.name}.json" for notebook in NOTEBOOKS),
+    }  # fmt: skip
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(results / "evaluation.parquet"), pd.read_parquet(finished.folder / "evaluation.parquet")
+    )
+    assert "80% (80% to 80%)" in (results / "transfer.md").read_text(encoding="utf-8")
+    assert "0.500 (0.400 to 0.600)" in (results / "htest.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["10_language_model", "35_htest_letter_geometry", "90_report"])
+def test_a_run_whose_notebook_is_missing_is_not_published(finished: Experiment, tmp_path: Path, name: str) -> None:
+    (finished.folder / "values" / f"{name}.json").unlink()
+    with pytest.raises(FileNotFoundError, match=f"values/{name}"):
+        publish(finished, tmp_path / "results" / "tiny")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_without_the_released_items_is_not_published(finished: Experiment, tmp_path: Path) -> None:
+    record_values(open_study(preset="smoke"), "30_htest_items", {"items_sha256": {"fresh-1": "0" * 64}})
+    with pytest.raises(FileNotFoundError, match="no official H-Test items"):
+        publish(finished, tmp_path / "results" / "tiny")
+    assert not (tmp_path / "results").exists()

@@ -37,8 +37,8 @@ def small_study(
     """A study of the preset "smoke" in the runs folder `runs`, its items made already."""
     monkeypatch.setenv("SAELIB_RUNS", str(runs))
     study = open_study(**({"preset": "smoke", "run": "small", "test_items": TEST_ITEMS} | parameters))
-    study.claim()
     write_items(study.items_path, few_items() if items is None else items)
+    study.claim()
     return study
 
 

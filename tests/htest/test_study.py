@@ -1,34 +1,17 @@
-"""A study asks each item once, keeps what it was told, and goes on where it was left."""
+"""A study is a run on disk: opened without a trace, claimed by its first file; its items are made once and stay."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from saelib.htest.asking.prompts import render
-from saelib.htest.asking.replies import read_replies
-from saelib.htest.audit.rules import RULES
-from saelib.htest.config import CONTROL
-from saelib.htest.engines.controls import CONTROLS
 from saelib.htest.items.generators import fresh_items
-from saelib.htest.items.item import Item, read_items, select, write_items
-from saelib.htest.items.official import ITEM_SET as OFFICIAL_SET
-from saelib.htest.respondents import ApiSettings, Respondent
-from saelib.htest.stages import (
-    ask,
-    ask_controls,
-    ask_items,
-    ask_letter_geometry,
-    ask_models,
-    condition_of,
-    stored_count,
-    stored_replies,
-)
+from saelib.htest.items.item import read_items, write_items
+from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.stages import ask
 from saelib.htest.study import Study, open_study
-from saelib.htest.tasks import TASKS
 from saelib.run.files import read_json
-from tests.helpers.small_studies import OTHER, TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
+from tests.helpers.small_studies import TEST_ITEMS, Listener, respondent, small_study
 from tests.helpers.some_items import OFFICIAL, needs_official, official_items
 
 
@@ -37,17 +20,13 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     return small_study(tmp_path, monkeypatch)
 
 
-@pytest.fixture
-def two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    return small_study(tmp_path, monkeypatch, items_of_two_sets())
-
-
 def test_items_are_made_once_and_then_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
     parameters = {"preset": "smoke", "run": "kept", "test_items": 2, "seed": 5}
     study = open_study(**parameters)
-    assert not study.items_path.exists()  # opening is cheap
     assert study.items == fresh_items(5, test=2)
+    assert list(tmp_path.iterdir()) == []  # to look at items makes no run
+    study.claim()
     assert study.items_path == tmp_path / "kept" / "htest" / "items.jsonl"
     assert read_items(study.items_path) == study.items
     write_items(study.items_path, study.items[:-1])
@@ -91,7 +70,7 @@ def test_items_that_cannot_be_made_claim_nothing(tmp_path: Path, monkeypatch: py
 def test_the_run_is_claimed_before_its_first_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
     study = open_study(preset="smoke", run="x", test_items=2)
-    assert study.items
+    study.claim()
     written = sorted((study.folder / "htest").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     assert [path.name for path in written] == ["config.json", "items.jsonl"]
     times = [path.stat().st_mtime_ns for path in written]
@@ -99,13 +78,29 @@ def test_the_run_is_claimed_before_its_first_file(tmp_path: Path, monkeypatch: p
     assert [path.stat().st_mtime_ns for path in written] == times
 
 
+def test_items_that_another_process_kept_meanwhile_are_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    study, same, other = (open_study(preset="smoke", run="x", test_items=2) for _ in range(3))
+    kept = study.items[:-1]
+    assert same.items == other.items == study.items
+    study.claim()
+    same.claim()
+    write_items(study.items_path, kept)
+    with pytest.raises(ValueError, match=r"items\.jsonl was made meanwhile with other items; open the study again"):
+        other.claim()
+    study.claim()  # it has claimed the run before, and what was kept then is not looked at again
+    assert open_study(preset="smoke", run="x", test_items=2).items == kept
+
+
 def test_a_study_is_shown_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
     study = open_study(preset="smoke", run="x", models=["embedded", "my/model"], test_items=2)
-    assert repr(study) == "Study(preset smoke, run x, models embedded, my/model; items not made yet)"
+    assert repr(study) == "Study('x', preset smoke, models embedded, my/model, items not made yet)"
     assert list(tmp_path.iterdir()) == []  # to show it makes nothing
-    assert study.items
-    assert repr(study) == "Study(preset smoke, run x, models embedded, my/model; items fresh-1)"
+    study.claim()
+    assert repr(study) == "Study('x', preset smoke, models embedded, my/model, items fresh-1)"
 
 
 def test_a_run_of_an_earlier_release_goes_on(study: Study) -> None:
@@ -139,6 +134,7 @@ def test_official_items_in_the_cache_make_the_main_table(tmp_path: Path, monkeyp
     assert study.item_sets == (OFFICIAL_SET, "fresh-1")
     assert study.has_official
     assert study.items[: len(official_items())] == list(official_items())
+    study.claim()
     shutil.rmtree(folder)
     assert open_study(**parameters).items == study.items  # a run does not change with what the cache holds
 
@@ -151,210 +147,3 @@ def test_without_official_items_the_fresh_ones_stand_alone(
     study = open_study(preset="smoke", run="alone", official=choice, test_items=2)
     assert study.item_sets == ("fresh-1",)
     assert not study.has_official
-
-
-def test_replies_are_stored_one_file_a_task_in_the_folder_of_the_condition(study: Study) -> None:
-    engine = Listener(lambda item: RULES[item.task](item.text) or "")
-    replies = ask(study, respondent(engine), 4)
-    assert len(replies) == engine.asked == len(TASKS) * TEST_ITEMS
-    assert all(reply.reply == reply.item.label for reply in replies)
-    condition = condition_of(study, respondent(engine), "chat", 4)
-    assert {reply.condition for reply in replies} == {condition}
-    folder = study.replies_folder / condition.name()
-    assert sorted(path.name for path in folder.iterdir()) == sorted(f"fresh-1-{task}.jsonl" for task in TASKS)
-    assert read_replies(folder / "fresh-1-rhyme.jsonl") == [reply for reply in replies if reply.item.task == "rhyme"]
-    assert sorted(reply.item.key for reply in stored_replies(study)) == sorted(reply.item.key for reply in replies)
-
-
-def test_what_is_stored_is_not_asked_again(study: Study) -> None:
-    first, second = Listener(), Listener(lambda item: "B")
-    told = ask(study, respondent(first), 4)
-    assert ask(study, respondent(second), 4) == told
-    assert second.items == []
-
-
-def test_a_larger_limit_asks_the_missing_items_only(study: Study) -> None:
-    first, second = Listener(), Listener(lambda item: "B")
-    ask(study, respondent(first), 4, ["rhyme"], limit=2)
-    condition = condition_of(study, respondent(first), "chat", 4)
-    assert stored_count(study, condition, "fresh-1", "rhyme") == 2
-    assert stored_count(study, condition, "fresh-1", "uppercase") == 0
-    replies = ask(study, respondent(second), 4, ["rhyme"])
-    assert [item.row for (call,) in [second.items] for item in call] == [3, 4]
-    assert [reply.item for reply in replies] == select(study.items, "rhyme", "test")
-    assert [reply.reply for reply in replies] == ["A", "A", "B", "B"]
-    assert ask(study, respondent(Listener()), 4, ["rhyme"], limit=2) == replies[:2]
-    assert stored_count(study, condition, "fresh-1", "rhyme") == 4  # a smaller limit takes nothing away
-
-
-def test_after_a_breakdown_the_tasks_that_were_done_are_not_asked_again(study: Study) -> None:
-    broken, healthy = Listener(fails_at=4), Listener()
-    with pytest.raises(ConnectionError, match="the line went dead"):
-        ask(study, respondent(broken), 4)
-    assert {reply.item.task for reply in stored_replies(study)} == set(list(TASKS)[:3])
-    assert len(ask(study, respondent(healthy), 4)) == len(TASKS) * TEST_ITEMS
-    assert [{item.task for item in call} for call in healthy.items] == [{task} for task in list(TASKS)[3:]]
-
-
-def test_an_engine_that_answers_too_little_leaves_nothing(study: Study) -> None:
-    short = Respondent("short", "", "chat", lambda items, prompts, condition: [])
-    with pytest.raises(ValueError, match="shorter"):
-        ask(study, short, 4, ["rhyme"])
-    assert stored_replies(study) == []
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"k": 6}, {"form": "completion"}, {"shuffle_seed": 0}, {"max_tokens": 7}, {"name": "else"}, {"revision": "2"}],
-)
-def test_another_condition_is_asked_by_itself(study: Study, change: dict) -> None:
-    first, second = Listener(), Listener()
-    ask(study, respondent(first), 4, ["rhyme"])
-    named = {key: change.pop(key) for key in ("name", "revision") if key in change}
-    ask(study, respondent(second, **named), tasks=["rhyme"], **({"k": 4} | change))
-    assert second.asked == TEST_ITEMS
-    assert len(list(study.replies_folder.iterdir())) == 2
-
-
-def test_the_condition_takes_temperature_and_seed_from_the_config_and_tokens_from_the_form(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study = small_study(tmp_path, monkeypatch, temperature=0.7, seed=3)
-    asked = respondent(Listener(), "some/model", "abc")
-    condition = condition_of(study, asked, "chat", 14, shuffle_seed=2)
-    assert (condition.model, condition.revision, condition.k, condition.shuffle_seed) == ("some/model", "abc", 14, 2)
-    assert (condition.temperature, condition.seed) == (0.7, 3)
-    tokens = {form: condition_of(study, asked, form, 4).max_tokens for form in ("chat", "completion", "bare")}
-    assert tokens == {"chat": 5, "completion": 1, "bare": 1}  # five: as in the paper
-    assert condition_of(study, asked, "chat", 4, max_tokens=9).max_tokens == 9
-
-
-def test_folders_of_conditions_say_who_was_asked_and_how(study: Study) -> None:
-    asked = respondent(Listener(), "api:openai/gpt-4o")
-    names = [condition_of(study, asked, "chat", k, seed).name() for k in (4, 14) for seed in (None, 0, 1)]
-    assert len(set(names)) == 6
-    assert all(name.startswith("api-openai-gpt-4o-chat-k") for name in names)
-
-
-def test_shots_are_those_of_the_same_set_of_items(two_sets: Study) -> None:
-    engine = Listener()
-    ask(two_sets, respondent(engine), 4, ["rhyme"])
-    assert [call[0].item_set for call in engine.items] == [OTHER, "fresh-1"]
-    assert [prompt.text.count('"Other ') for prompt in engine.prompts] == [5] * TEST_ITEMS + [0] * TEST_ITEMS
-
-
-def test_one_set_of_items_may_be_asked_alone(two_sets: Study) -> None:
-    engine = Listener()
-    replies = ask(two_sets, respondent(engine), 0, item_sets=["fresh-1"])
-    assert {reply.item.item_set for reply in replies} == {"fresh-1"}
-    assert engine.asked == len(TASKS) * TEST_ITEMS
-
-
-def test_shuffled_shots_are_other_ones_or_in_another_order(study: Study) -> None:
-    prompts = {}
-    for shuffle_seed in (None, 0, 1):
-        engine = Listener()
-        ask(study, respondent(engine), 6, ["rhyme"], shuffle_seed=shuffle_seed)
-        prompts[shuffle_seed] = [prompt.text for prompt in engine.prompts]
-        assert all(prompt.count("Label: A\n") == 3 for prompt in prompts[shuffle_seed])
-    assert len({tuple(texts) for texts in prompts.values()}) == 3
-
-
-def test_more_shots_than_there_are_are_refused(study: Study) -> None:
-    with pytest.raises(ValueError, match=r"k=52: the dev split holds \[25, 25\]"):
-        ask(study, respondent(Listener()), 52, ["rhyme"])
-
-
-def test_items_of_a_caller_are_asked_once_too(study: Study) -> None:
-    engine = Listener()
-    items = [replace(item, item_set="mine") for item in select(study.items, "rhyme", "test")]
-    condition = condition_of(study, respondent(engine), "bare", 0)
-    first = ask_items(study, respondent(engine), condition, items, [])
-    assert first == ask_items(study, respondent(engine), condition, items, [])
-    assert engine.asked == TEST_ITEMS
-    assert engine.prompts == render(items, [], "bare")
-    assert stored_count(study, condition, "mine", "rhyme") == TEST_ITEMS
-
-
-def test_every_model_is_asked_with_every_number_of_shots(two_sets: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Listener()
-    opened: list[str] = []
-
-    def open_respondent(
-        name: str, items: list[Item], form: str, device: str, seed: int, api: ApiSettings
-    ) -> Respondent:
-        opened.append(name)
-        assert items == two_sets.items
-        assert api.logs.is_relative_to(two_sets.folder)
-        return respondent(engine, name)
-
-    monkeypatch.setattr("saelib.htest.study.open_respondent", open_respondent)
-    replies = ask_models(two_sets, ["one", "two"], [0, 4], ["fresh-1"])
-    assert opened == ["one", "two"]
-    parts = dict.fromkeys((reply.condition.model, reply.condition.k) for reply in replies)
-    assert list(parts) == [("one", 0), ("one", 4), ("two", 0), ("two", 4)]
-    assert len(replies) == engine.asked == 4 * len(TASKS) * TEST_ITEMS
-    assert len(ask_models(two_sets, ["one"], [0])) == 2 * len(TASKS) * TEST_ITEMS  # both sets unless one is named
-
-
-def test_controls_answer_all_tasks(study: Study) -> None:
-    replies = ask_controls(study)
-    by_name = {name: [r for r in replies if r.condition.model == CONTROL + name] for name in CONTROLS}
-    assert {len(told) for told in by_name.values()} == {len(TASKS) * TEST_ITEMS}
-    assert all(reply.reply == reply.item.label for reply in by_name["oracle"])
-    assert {reply.reply for reply in by_name["constant_b"]} == {"B"}
-    assert {reply.condition.k for reply in replies} == {0}
-
-
-def test_all_ninety_questions_of_letter_geometry_are_asked_without_shots(study: Study) -> None:
-    engine = Listener(lambda item: item.label)
-    replies = ask_letter_geometry(study, respondent(engine))
-    assert len(replies) == engine.asked == 90 > TEST_ITEMS
-    (condition,) = engine.conditions
-    assert (condition.form, condition.k, condition.max_tokens) == ("letter_geometry", 0, 1)
-    assert stored_count(study, condition, "fresh-1", "letter_geometry") == 90
-
-
-def test_an_api_is_not_asked_for_more_than_may_be_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = small_study(tmp_path, monkeypatch, api_requests=TEST_ITEMS + 1)
-    engine = Listener()
-    paid = respondent(engine, "api:openai/gpt-4o")
-    replies = ask(study, paid, 4, ["rhyme"])
-    assert study.requests_left == 1
-    assert ask(study, paid, 4, ["rhyme"]) == replies  # stored: free
-    with pytest.raises(
-        PermissionError, match=f"{TEST_ITEMS} requests are needed and 1 of api_requests={TEST_ITEMS + 1}"
-    ):
-        ask(study, paid, 14, ["rhyme"])
-    assert engine.asked == TEST_ITEMS
-    assert study.requests_left == 1
-    assert len(ask(study, respondent(Listener(), "on this machine"), 4)) == len(TASKS) * TEST_ITEMS  # costs nothing
-
-
-def test_where_not_all_may_be_paid_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = small_study(tmp_path, monkeypatch, api_requests=2 * TEST_ITEMS)
-    engine = Listener()
-    paid = respondent(engine, "api:openai/gpt-4o")
-    with pytest.raises(PermissionError, match=f"{3 * TEST_ITEMS} requests are needed and {2 * TEST_ITEMS} of"):
-        ask(study, paid, 4, list(TASKS)[:3])
-    assert engine.items == []
-    assert study.requests_left == 2 * TEST_ITEMS
-    ask(study, paid, 4, ["rhyme"])
-    assert len(ask(study, paid, 4, ["rhyme", "uppercase"])) == 2 * TEST_ITEMS  # half of it is there already
-    assert study.requests_left == 0
-
-
-@pytest.mark.parametrize("changed", ["item", "shot"])
-def test_replies_to_items_or_prompts_that_have_changed_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
-) -> None:
-    study = small_study(tmp_path, monkeypatch)
-    told = ask(study, respondent(Listener()), 4, ["rhyme"])
-    split = {"item": "test", "shot": "dev"}[changed]
-    (old, *_) = select(study.items, "rhyme", split)
-    items = [replace(item, text="other words") if item == old else item for item in study.items]
-    engine = Listener()
-    with pytest.raises(ValueError, match=r"fresh-1-rhyme\.jsonl holds a reply to another item or prompt.*another run"):
-        ask(small_study(tmp_path, monkeypatch, items), respondent(engine), 4, ["rhyme"])
-    assert engine.items == []
-    assert stored_replies(study) == told

@@ -58,7 +58,7 @@ PRESETS = {
         ({"seed": "1"}, "seed='1': should be a whole number"),
         ({"seed": True}, "seed=True: should be a whole number"),
         ({"seed": 1.5}, "seed=1.5: should be a whole number"),
-        ({"seed": -1}, "seed=-1: should be greater than or equal to 0"),
+        ({"seed": -1}, "seed=-1: should be at least 0"),
         ({"run": 2024}, "run=2024: should be a text"),
         ({"heat": "warm"}, "heat='warm': should be 'low' or 'high'"),
         ({"heat": 1}, "heat=1: should be 'low' or 'high'"),
@@ -67,13 +67,13 @@ PRESETS = {
         ({"levels": {"a": [1]}}, "levels={'a': [1]}: should be a list"),
         ({"levels": [0, "x"]}, "levels=[0, 'x']: entry 2 should be a whole number"),
         ({"levels": [-1, 0, True]},
-         "levels=[-1, 0, True]: entry 1 should be greater than or equal to 0\n"
+         "levels=[-1, 0, True]: entry 1 should be at least 0\n"
          "levels=[-1, 0, True]: entry 3 should be a whole number"),
         ({"hours": [5]}, "hours=[5]: entry 2 is missing"),
         ({"hours": [5, 6, 7]}, "hours=[5, 6, 7]: should have 2 entries"),
-        ({"hours": [5, 24]}, "hours=[5, 24]: entry 2 should be less than 24"),
+        ({"hours": [5, 24]}, "hours=[5, 24]: entry 2 should be below 24"),
         ({"tray": 3}, "tray=3: should name fields and their values, such as {'learning_rate': 0.001}"),
-        ({"tray": {"minutes": -1.0}}, "tray.minutes=-1.0: should be greater than 0"),
+        ({"tray": {"minutes": -1.0}}, "tray.minutes=-1.0: should be above 0"),
         ({"tray": {"minutes": float("nan")}}, "tray.minutes=nan: should be a finite number"),
         ({"tray": {"minutes": "long"}}, "tray.minutes='long': should be a number"),
         ({"heat": "high", "tray": {"minutes": 90}}, "heat='high' burns after tray.minutes=90"),
@@ -90,8 +90,8 @@ def test_a_mistake_is_named_with_its_value_and_what_would_be_right(parameters: d
     [
         ({"heet": "low"}, "parameter 'heet' is unknown; did you mean heat? The known ones are preset, run, seed, heat, "
                           "levels, hours, tray, device"),
-        ({"tray": {"loafs": 3}}, "parameter 'tray.loafs' is unknown; did you mean loaves? The known ones are loaves, "
-                                 "minutes"),
+        ({"tray": {"loafs": 3}},
+         "parameter 'tray.loafs' is unknown; did you mean tray.loaves? The known ones are loaves, minutes"),
         ({"tray": {"colour": 3}}, "parameter 'tray.colour' is unknown; the known ones are loaves, minutes"),
         ({"presets": {}}, "parameter 'presets' is unknown; did you mean preset? The known ones are preset, run, seed, "
                           "heat, levels, hours, tray, device"),
@@ -163,7 +163,7 @@ def test_another_config_is_checked_as_the_first_one_was() -> None:
     assert (other.tray, other.seed) == (Tray(loaves=4, minutes=5.0), 1)
     assert (base.tray.minutes, base.seed) == (40.0, 0)
     assert base.replace(tray=Tray(loaves=9)).tray == Tray(loaves=9)
-    with pytest.raises(ValueError, match="^tray.loaves=0: should be greater than 0$"):
+    with pytest.raises(ValueError, match="^tray.loaves=0: should be above 0$"):
         base.replace(tray={"loaves": 0})
     with pytest.raises(ValueError, match="^heat='high' burns after tray.minutes=61$"):
         base.replace(heat="high", tray={"minutes": 61.0})
@@ -175,7 +175,8 @@ def test_the_sentence_under_a_field_is_seen_in_help_and_in_the_schema() -> None:
     page = pydoc.plain(pydoc.render_doc(Baking))
     assert "A day in a bakery." in page
     for line in (
-        "run: Name of its folder under `runs/`.", "heat: Of the oven, all day.", "tray: The tray on every level.",
+        "run (text): Name of its folder under `runs/`.", "heat ('low' or 'high'): Of the oven, all day.",
+        "tray (its fields): The tray on every level.", "    minutes (number, above 0): How long, in minutes.",
     ):  # fmt: skip
         assert f"    {line}\n" in page
     schema = Baking.model_json_schema()

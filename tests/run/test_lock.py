@@ -29,7 +29,7 @@ def test_the_second_process_is_told_who_has_the_run(folder: Path) -> None:
             raise AssertionError("two processes hold one run")
         message = str(refused.value)
         assert message.startswith(f"run 'mine' is in use by process {other.pid} on ")
-        assert f"-m tests.helpers.hold_run {folder}" in message
+        assert "-m tests.helpers.hold_run " in message
         assert message.endswith("wait until it ends, stop it, or name another run")
         assert not folder.exists()
     assert can_hold(folder)

@@ -25,21 +25,21 @@ def test_defaults_are_the_papers() -> None:
         ({"adam_betas": [0.0]}, "adam_betas=[0.0]: entry 2 is missing"),
         ({"adam_betas": [0.0, 0.9, 0.999]}, "adam_betas=[0.0, 0.9, 0.999]: should have 2 entries"),
         ({"adam_betas": [5.0, -1.0]},
-         "adam_betas=[5.0, -1.0]: entry 1 should be less than 1\n"
-         "adam_betas=[5.0, -1.0]: entry 2 should be greater than or equal to 0"),
-        ({"adam_betas": [0.9, 1.0]}, "adam_betas=[0.9, 1.0]: entry 2 should be less than 1"),
+         "adam_betas=[5.0, -1.0]: entry 1 should be below 1\n"
+         "adam_betas=[5.0, -1.0]: entry 2 should be at least 0"),
+        ({"adam_betas": [0.9, 1.0]}, "adam_betas=[0.9, 1.0]: entry 2 should be below 1"),
         ({"adam_betas": ["a", 0.5]}, "adam_betas=['a', 0.5]: entry 1 should be a number"),
         ({"adam_betas": 0.9}, "adam_betas=0.9: should be a list"),
         ({"adam_betas": {"a": [1]}}, "adam_betas={'a': [1]}: should be a list"),
         ({"matmul_precision": "low"}, "matmul_precision='low': should be 'highest', 'high' or 'medium'"),
-        ({"l1_warm_up_share": 2.0}, "l1_warm_up_share=2.0: should be less than or equal to 1"),
-        ({"learning_rate_decay_share": -0.1}, "learning_rate_decay_share=-0.1: should be greater than or equal to 0"),
-        ({"gradient_clip": 0.0}, "gradient_clip=0.0: should be greater than 0"),
-        ({"l1_coefficient": -1}, "l1_coefficient=-1: should be greater than or equal to 0"),
+        ({"l1_warm_up_share": 2.0}, "l1_warm_up_share=2.0: should be at most 1"),
+        ({"learning_rate_decay_share": -0.1}, "learning_rate_decay_share=-0.1: should be at least 0"),
+        ({"gradient_clip": 0.0}, "gradient_clip=0.0: should be above 0"),
+        ({"l1_coefficient": -1}, "l1_coefficient=-1: should be at least 0"),
         ({"l1_coefficient": float("nan")}, "l1_coefficient=nan: should be a finite number"),
-        ({"expansion_factor": 0}, "expansion_factor=0: should be greater than 0"),
+        ({"expansion_factor": 0}, "expansion_factor=0: should be above 0"),
         ({"batch_tokens": 1000}, "batch_tokens=1000 does not divide a chunk of chunk_rows=64 x context_length=64 = "
-                                 "4096 tokens"),
+                                 "4096 tokens; 512 does"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:
@@ -72,6 +72,6 @@ def test_checkpoints_inside_a_chunk_are_refused_phase_by_phase() -> None:
     with pytest.raises(ValueError) as refused:
         config.check_phases(**phases)
     assert str(refused.value).splitlines() == [
-        "first.checkpoints: [100] are no multiples of a chunk's 4096 tokens",
-        "third.checkpoints: [4097] are no multiples of a chunk's 4096 tokens",
+        "first.checkpoints: [100] are no multiples of a chunk's 4096 tokens; the nearest: [4096]",
+        "third.checkpoints: [4097] are no multiples of a chunk's 4096 tokens; the nearest: [4096]",
     ]

@@ -65,15 +65,15 @@ def test_an_sae_says_where_it_comes_from(run: Experiment) -> None:
     ("asked", "message"),
     [
         ({"arm": "zero_shot", "layer": 1},
-         "arm='zero_shot': the SAEs of this run have arm scratch, forward, backward, control"),
-        ({"arm": "forward", "layer": 0}, "layer=0: the SAEs of the arm forward of this run have layer 1, 2"),
-        ({"arm": "backward", "layer": 2}, "layer=2: the SAEs of the arm backward of this run have layer 0, 1"),
-        ({"arm": "scratch", "layer": 3}, "layer=3: the SAEs of the arm scratch of this run have layer 0, 1, 2"),
-        ({"arm": "scratch", "layer": 1, "seed": 2}, "seed=2: the SAEs of the arm scratch of this run have seed 0, 1"),
+         "arm='zero_shot': this run has arm scratch, forward, backward, control"),
+        ({"arm": "forward", "layer": 0}, "layer=0: the SAEs of the arm forward have layer 1, 2"),
+        ({"arm": "backward", "layer": 2}, "layer=2: the SAEs of the arm backward have layer 0, 1"),
+        ({"arm": "scratch", "layer": 3}, "layer=3: the SAEs of the arm scratch have layer 0, 1, 2"),
+        ({"arm": "scratch", "layer": 1, "seed": 2}, "seed=2: the SAEs of the arm scratch have seed 0, 1"),
         ({"arm": "scratch", "layer": 1, "tokens": 5},
-         "tokens=5: the SAEs of the arm scratch of this run have tokens 0, 1024, 2048"),
+         "tokens=5: the SAEs of the arm scratch have tokens 0, 1024, 2048"),
         ({"arm": "forward", "layer": 1, "tokens": 2048},
-         "tokens=2048: the SAEs of the arm forward of this run have tokens 0, 1024"),
+         "tokens=2048: the SAEs of the arm forward have tokens 0, 1024"),
     ],
 )  # fmt: skip
 def test_an_sae_that_is_not_planned_is_refused_with_what_there_is(
@@ -107,6 +107,6 @@ def test_a_transfer_still_starts_trainable(run: Experiment) -> None:
 def test_an_experiment_says_what_it_is(empty_runs: Path, open_small: OpenSmall) -> None:
     experiment = open_small(run="x", layers=[0, 2])
     shown = repr(experiment)
-    assert shown.startswith("<Experiment x: preset smoke, language model ")
-    assert f"corpus {experiment.config.corpus}, layers 0, 2, 2 seed(s), in {empty_runs / 'x'}>" in shown
+    assert shown.startswith("Experiment('x', preset smoke, language model ")
+    assert shown.endswith(f"corpus {experiment.config.corpus}, layers 0, 2, 2 SAE seeds)")
     assert "layers" in repr(open_experiment()) and "all layers" in repr(open_experiment())

@@ -1,4 +1,4 @@
-"""The published numbers: their form, what PROTOCOL says of them, and the authors' files where they are at hand."""
+"""The published numbers: their form, what the paper says of them, and the authors' files where they are at hand."""
 
 import math
 

@@ -177,3 +177,26 @@ def test_the_state_of_a_phase(empty_runs: Path, open_small: OpenSmall) -> None:
     write_table(table_of([{"arm": "scratch"}]), experiment.folder / "training" / "scratch.parquet")
     assert phase_state(experiment, "scratch") == "Phase scratch: found 6 SAEs of 2,048 tokens each, finished."
     assert phase_state(experiment, "transfer").endswith("14 SAEs of 1,024 tokens each are trained now.")
+
+
+def test_rows_longer_than_the_model_reads_leave_the_name_free(empty_runs: Path, open_small: OpenSmall) -> None:
+    with pytest.raises(ValueError, match=r"context_length=256: .* reads 128 tokens at most"):
+        train_phase(open_small(run="x", context_length=256, chunk_rows=4), "scratch")
+    assert not (empty_runs / "x").exists()
+
+
+def test_transfers_without_their_sources_leave_the_name_free(empty_runs: Path, open_small: OpenSmall) -> None:
+    with pytest.raises(FileNotFoundError, match="which is missing; train the SAEs of the arm scratch first"):
+        train_phase(open_small(run="x"), "transfer")
+    assert not (empty_runs / "x").exists()
+
+
+def test_scores_of_saes_that_are_not_trained_leave_the_name_free(empty_runs: Path, open_small: OpenSmall) -> None:
+    with pytest.raises(FileNotFoundError, match="is not there: train the phase first"):
+        evaluate_phase(open_small(run="x"), "scratch")
+    assert not (empty_runs / "x").exists()
+
+
+def test_a_phase_is_called_by_its_name(open_small: OpenSmall) -> None:
+    with pytest.raises(ValueError, match="phase='scrach': .* scratch, transfer"):
+        train_phase(open_small(run="y"), "scrach")

@@ -15,12 +15,13 @@ from saelib.htest.asking.prompts import choose_shots
 from saelib.htest.asking.replies import Reply
 from saelib.htest.items.generators import generate_items
 from saelib.htest.items.item import Item, select
-from saelib.htest.items.words import ITEM_SET, split_vocabulary
+from saelib.htest.items.words import FRESH_SET, split_vocabulary
 from saelib.htest.respondents import Respondent, local_respondent
 from saelib.htest.stages import ask_items, condition_of
 from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
 from saelib.run.lock import writing
+from saelib.run.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ def probe_items(study: Study, task: str) -> dict[str, list[Item]]:
     probes = {}
     for name, vocabulary in ((SEEN_WORDS, seen), (FRESH_WORDS, fresh)):
         items = generate_items(task, count, seed, "test", vocabulary)
-        probes[name] = [replace(item, item_set=f"{ITEM_SET}-{name.replace(' ', '-')}") for item in items]
+        probes[name] = [replace(item, item_set=f"{FRESH_SET}-{name.replace(' ', '-')}") for item in items]
     return probes | {TEST: select(study.items, task, "test", study.item_sets[0])[:count]}
 
 
@@ -69,8 +70,6 @@ def tune_task(study: Study, task: str) -> "pd.DataFrame":
 def tune_all(study: Study) -> "pd.DataFrame":
     """Learning curves of all ten tasks: task, step, items_seen, probe, accuracy, loss (nats)."""
     import pandas as pd
-
-    from saelib.run.progress import progress
 
     curves = []
     with progress("fine-tuning", len(TASKS), unit="task") as advance:

@@ -1,8 +1,8 @@
 """What was asked and what came back: the border between engines and scoring.
 
 A reply holds everything that is needed to score it again by another rule: the item with its right answer, the prompt,
-the raw text, and the log-probabilities. One file, `htest/replies/<condition>-<task>.jsonl`, holds one condition and
-task; it is there when all items are answered.
+the raw text, and the log-probabilities. One file, `htest/replies/<condition>/<item set>-<task>.jsonl`, holds one
+condition, set of items and task; it is there when all items are answered.
 """
 
 import hashlib

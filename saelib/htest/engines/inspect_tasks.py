@@ -19,6 +19,7 @@ from saelib.htest.asking.prompts import Prompt, choose_shots, render
 from saelib.htest.asking.replies import Condition
 from saelib.htest.engines.inspect_scorers import ask, both_parsers
 from saelib.htest.items.item import Item, select
+from saelib.htest.items.sources import load_items
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 
 TOP_LOG_PROBABILITIES = 20  # the most that OpenAI's interface gives
@@ -79,8 +80,6 @@ def _as_before(metadata: dict[str, Any]) -> dict[str, Any]:
 
 def _load(source: str, seed: int, name: str, item_set: str | None) -> tuple[list[Item], list[Item]]:
     """Dev and test items of a task, all of one set."""
-    from saelib.htest.items.sources import load_items
-
     items = load_items(source, seed)
     dev, test = (select(items, name, split, item_set) for split in ("dev", "test"))
     item_sets = sorted({item.item_set for item in test})

@@ -29,7 +29,7 @@ from saelib.htest.items.sentences import (
     shuffled,
     some,
 )
-from saelib.htest.items.words import ITEM_SET, Vocabulary, all_words, spell
+from saelib.htest.items.words import FRESH_SET, Vocabulary, all_words, spell
 from saelib.htest.tasks import LETTERS, TASKS
 
 VOWELS = "aeiou"
@@ -64,7 +64,7 @@ def generate_items(
     if count < 0:
         raise ValueError(f"count={count}: ask for 0 items or more")
     words = vocabulary or all_words()
-    generator = random.Random(f"{ITEM_SET}/{seed}/{task}/{split}")
+    generator = random.Random(f"{FRESH_SET}/{seed}/{task}/{split}")
     pairs = matched_pairs(
         lambda label: GENERATORS[task](generator, words, label),
         lambda text: _same_as(task, text),
@@ -77,7 +77,7 @@ def generate_items(
             "the excluded ones; ask for fewer, exclude fewer, or take a larger vocabulary"
         )
     return [
-        Item(task, split, row, text, LETTERS[(row - 1) % 2], LETTERS, seed, ITEM_SET)
+        Item(task, split, row, text, LETTERS[(row - 1) % 2], LETTERS, seed, FRESH_SET)
         for row, text in enumerate(texts, start=1)
     ]
 

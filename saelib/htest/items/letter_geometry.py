@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from saelib.htest.items.item import Item
 from saelib.htest.items.sentences import shuffled
-from saelib.htest.items.words import ITEM_SET
+from saelib.htest.items.words import FRESH_SET
 from saelib.htest.tasks import LETTER_GEOMETRY
 
 COUNT = 90  # as many as were released
@@ -78,7 +78,7 @@ def geometry_items(seed: int, count: int = COUNT, split: str = "test") -> list[I
         raise ValueError(
             f"count={count}: there are {available()} letter-geometry questions; ask for 0 to {available()}"
         )
-    generator = random.Random(f"{ITEM_SET}/{seed}/{LETTER_GEOMETRY}/{split}")
+    generator = random.Random(f"{FRESH_SET}/{seed}/{LETTER_GEOMETRY}/{split}")
     blocks = [shuffled(generator, block) for block in shuffled(generator, question_blocks())]
     chosen = [(question, block) for block in blocks for question in block][:count]
     places = shuffled(generator, [number % 4 for number in range(count)])
@@ -86,7 +86,7 @@ def geometry_items(seed: int, count: int = COUNT, split: str = "test") -> list[I
     for row, ((question, block), place) in enumerate(zip(shuffled(generator, chosen), places, strict=True), start=1):
         options = shuffled(generator, [other.answer for other in block if other != question])
         options.insert(place, question.answer)
-        items.append(Item(LETTER_GEOMETRY, split, row, question.text, question.answer, tuple(options), seed, ITEM_SET))
+        items.append(Item(LETTER_GEOMETRY, split, row, question.text, question.answer, tuple(options), seed, FRESH_SET))
     return items
 
 

@@ -18,7 +18,7 @@ REPOSITORY = "https://github.com/brucewlee/h-test"
 COMMIT = "4787987031d0a6db3a2c8f965dfb2a8b3ebe0fae"
 SOURCE = f"https://raw.githubusercontent.com/brucewlee/h-test/{COMMIT}"
 SEED = 12062023
-ITEM_SET = f"official-{COMMIT[:7]}"
+OFFICIAL_SET = f"official-{COMMIT[:7]}"
 SUMS = Path(__file__).with_name("official_sha256.json")  # path in the repository: SHA-256
 PATIENCE = 10  # seconds for a connection, and for each answer
 TEXT_KEYS = ("centerpiece", "question")  # one of the files uses the second
@@ -108,7 +108,7 @@ def _find(folder: Path) -> dict[str, Path]:
 def _item_set(paths: dict[str, Path]) -> str:
     digests = {name: sha256_of_file(path) for name, path in paths.items()}
     if digests == {Path(path).name: digest for path, digest in released_sums().items()}:
-        return ITEM_SET
+        return OFFICIAL_SET
     return f"local-{hashlib.sha256(''.join(digests.values()).encode()).hexdigest()[:7]}"
 
 

@@ -11,7 +11,7 @@ from importlib import resources
 
 from saelib.htest.items.rhymes import rhyme_families
 
-ITEM_SET = "fresh-1"  # of what is generated: a new name whenever a seed gives other items than before
+FRESH_SET = "fresh-1"  # of what is generated: a new name whenever a seed gives other items than before
 NUMBERS = range(2, 100)  # objects are plural, so not one
 # fmt: off
 UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",

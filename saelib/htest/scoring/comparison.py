@@ -12,7 +12,7 @@ import pandas as pd
 
 from saelib.htest.scoring.accuracy import check_distinct
 from saelib.htest.scoring.readings import CHOICE, ITEM_COLUMNS, READERS, reader_of
-from saelib.results.intervals import exact_mcnemar, mean_with_bounds, paired_interval
+from saelib.results.intervals import exact_mcnemar, holm, mean_with_bounds, paired_interval
 
 
 def compare(readings: pd.DataFrame, first: Mapping[str, Any], second: Mapping[str, Any], reader: str) -> pd.DataFrame:
@@ -31,14 +31,12 @@ def compare(readings: pd.DataFrame, first: Mapping[str, Any], second: Mapping[st
         ValueError: an unknown reader or column, a choice that leaves no rows or several conditions, or items that are
             not the same in both.
     """
-    from statsmodels.stats.multitest import multipletests
-
     if reader not in (*READERS, CHOICE):
         raise ValueError(f"reader {reader!r} is unknown; choose one of {', '.join((*READERS, CHOICE))}")
     chosen = [_choose(readings, values, reader) for values in (first, second)]
     pairs = _matched(*chosen)
     table = pd.DataFrame([{"task": task} | _test(rows) for task, rows in pairs.groupby("task", sort=False)])
-    return table.assign(p_holm=multipletests(table["p"], method="holm")[1])
+    return table.assign(p_holm=holm(table["p"]))
 
 
 def overall(comparison: pd.DataFrame) -> dict[str, float]:

@@ -3,6 +3,7 @@
 In: a plan. Out: the SAE at token 0, and folders. Who starts from whom is for the experiment to say (`saelib.transfer`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,16 +24,18 @@ class SaePlan:
     """One SAE to train: where, from which start, how fast."""
 
     arm: str
-    """"scratch", "forward", "backward" or "control"."""
+    """Name of the group that it belongs to; its folder."""
     sae_layer: int
     """Layer whose residual stream it learns."""
     seed: int
     """Of the random start; a transfer carries the seed of its source."""
     learning_rate: float
+    source_arm: str | None = None
+    """Group of the finished SAE that it copies; None for a random start."""
     source_layer: int | None = None
-    """Layer of the finished scratch SAE that it copies; None for a random start."""
+    """Layer of that SAE."""
     source_tokens: int = 0
-    """Tokens that the source was trained on."""
+    """Tokens that it was trained on."""
 
     @property
     def name(self) -> str:
@@ -53,6 +56,20 @@ class PhaseFolders(NamedTuple):
         return self.saes / arm / f"L{layer}" / f"seed{seed}" / str(tokens)
 
 
+def check_sources(plans: Iterable[SaePlan], folders: PhaseFolders) -> None:
+    """See that every SAE which is to be copied is there.
+
+    Raises:
+        FileNotFoundError: one is not; the message names it.
+    """
+    for plan in plans:
+        if plan.source_arm is not None and not (_source(plan, folders) / CONFIG).is_file():
+            raise FileNotFoundError(
+                f"{plan.name} starts from {_source(plan, folders)}, which is missing; train the SAEs of the arm "
+                f"{plan.source_arm} first"
+            )
+
+
 def start_sae(
     plan: SaePlan, model: "LanguageModel", config: TrainingConfig, folders: PhaseFolders
 ) -> SparseAutoencoder:
@@ -61,11 +78,14 @@ def start_sae(
     Raises:
         FileNotFoundError: the source is not there.
     """
-    if plan.source_layer is None:
+    if plan.source_arm is None:
         seed = int(np.random.SeedSequence([plan.seed, plan.sae_layer]).generate_state(1)[0])
         generator = torch.Generator().manual_seed(seed)
         return random_sae(model.d_model, config.expansion_factor * model.d_model, generator).to(model.device)
-    source = folders.sae("scratch", plan.source_layer, plan.seed, plan.source_tokens)
-    if not (source / CONFIG).is_file():
-        raise FileNotFoundError(f"{plan.name} starts from {source}, which is missing; train the scratch SAEs first")
-    return load_sae(source, model.device).requires_grad_(True)
+    check_sources([plan], folders)
+    return load_sae(_source(plan, folders), model.device).requires_grad_(True)
+
+
+def _source(plan: SaePlan, folders: PhaseFolders) -> Path:
+    assert plan.source_arm is not None and plan.source_layer is not None
+    return folders.sae(plan.source_arm, plan.source_layer, plan.seed, plan.source_tokens)

@@ -47,6 +47,12 @@ def train(
     Weights go to `folders.sae(arm, layer, seed, tokens)` at every token count of `phase.checkpoints`.
 
     Args:
+        plans: which SAEs, from which start.
+        phase: how long, how fast, and at which token counts weights are kept.
+        model: whose residual streams they learn.
+        rows: the text; the chunk number alone decides which rows are read.
+        config: sizes and rates that all of them share.
+        folders: where SAEs and resume points lie.
         origin: what SAELens keeps beside an SAE's config about model and text: `model_name`, `dataset_path`.
         resume_seconds: between resume points.
 

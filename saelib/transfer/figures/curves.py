@@ -25,7 +25,7 @@ from saelib.transfer.convergence import (
 from saelib.transfer.directions import DIRECTIONS
 from saelib.transfer.figures.style import COLOURS, LABELS, METRIC_LABELS, band, legend, reference_line, tokens_axis
 
-ARROWS = {"forward": "forward: layer i-1 → i", "backward": "backward: layer i+1 → i"}
+ARROWS = {direction: f"{direction}: layer i{offset:+d} → i" for direction, offset in DIRECTIONS.items()}
 BETTER = {"ce_score": "higher is better", "mse": "lower is better", "l0": "sparser is lower"}
 
 

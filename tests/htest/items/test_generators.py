@@ -13,7 +13,7 @@ from saelib.htest.audit.shortcuts import FEATURES, Feature, fit_threshold
 from saelib.htest.items.generators import GENERATORS, fresh_items, generate_items
 from saelib.htest.items.item import Item, hash_items, select
 from saelib.htest.items.sentences import shape_of
-from saelib.htest.items.words import ITEM_SET, split_vocabulary
+from saelib.htest.items.words import FRESH_SET, split_vocabulary
 from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
 from saelib.run.files import PROJECT
 
@@ -42,7 +42,7 @@ def test_labels_take_turns_and_pairs_have_one_shape(task: str) -> None:
     items = generate_items(task, 201, 0)
     assert [item.row for item in items] == list(range(1, 202))
     assert [item.label for item in items] == ["A", "B"] * 100 + ["A"]
-    assert {(item.item_set, item.seed, item.split, item.task) for item in items} == {(ITEM_SET, 0, "test", task)}
+    assert {(item.item_set, item.seed, item.split, item.task) for item in items} == {(FRESH_SET, 0, "test", task)}
     assert all(shape_of(a.text) == shape_of(b.text) for a, b in zip(items[::2], items[1::2], strict=False))
 
 

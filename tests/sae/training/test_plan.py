@@ -10,7 +10,7 @@ from saelib.sae.training.plan import PhaseFolders, SaePlan, start_sae
 from tests.helpers.small_world import ToyModel, toy_config, toy_folders
 
 SCRATCH = SaePlan("scratch", 1, 7, 1e-2)
-TRANSFER = SaePlan("forward", 1, 7, 1e-2, source_layer=0, source_tokens=256)
+TRANSFER = SaePlan("forward", 1, 7, 1e-2, source_arm="scratch", source_layer=0, source_tokens=256)
 
 
 def start(plan: SaePlan, folders: PhaseFolders) -> "dict[str, torch.Tensor]":
@@ -48,7 +48,7 @@ def test_a_transfer_starts_as_a_copy_that_can_be_trained(tmp_path: Path) -> None
 
 def test_a_missing_source_is_named(tmp_path: Path) -> None:
     message = (
-        r"forward L1 seed 7 starts from .*saes/scratch/L0/seed7/256, which is missing; train the scratch SAEs first"
+        "forward L1 seed 7 starts from .*/scratch/L0/seed7/256, which is missing; train the SAEs of the arm scratch"
     )
     with pytest.raises(FileNotFoundError, match=message):
         start(TRANSFER, toy_folders(tmp_path))

@@ -166,7 +166,9 @@ def test_a_transfer_starts_as_its_source_and_the_control_as_scratch_did(finished
 
 def test_a_missing_source_is_named(tmp_path):
     config = toy_config()
-    with pytest.raises(FileNotFoundError, match="forward L1 seed 0 starts from .*; train the scratch SAEs first"):
+    with pytest.raises(
+        FileNotFoundError, match="forward L1 seed 0 starts from .*; train the SAEs of the arm scratch first"
+    ):
         train_toy(tmp_path, transfer_plans(LAYERS, config), config, phase="transfer")
 
 
