@@ -58,7 +58,7 @@ def open_respondent(
     Args:
         name: as in `HTestConfig.models`, families expanded.
         items: all of the run; the shortcut control is fitted on their dev splits.
-        form: a key of `prompts.FORMS`, or "auto" for what suits the model.
+        form: a key of `asking.prompts.FORMS`, or "auto" for what suits the model.
         device: of local models.
         seed: of the untrained twin's weights.
         api: for API models.

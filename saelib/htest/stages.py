@@ -44,14 +44,14 @@ def ask(
     Args:
         k: shots before each item, from the dev split of the same set of items.
         item_sets: sets of items; all that the run has if not given.
-        form: a key of `prompts.FORMS`; the respondent's own if not given.
+        form: a key of `asking.prompts.FORMS`; the respondent's own if not given.
         shuffle_seed: draws and shuffles the shots; None takes the released order.
         max_tokens: longest reply; if not given, 5 in chat and 1 in the forms for base models.
         limit: only the first items of each task; None asks `test_items` of the config.
 
     Raises:
         ValueError: a set of items is unknown, the shots are too few, or a prompt does not fit the model
-            (`prompts.tokenise`).
+            (`asking.prompts.tokenise`).
         PermissionError: an API would be sent more requests than `api_requests` allows.
     """
     condition = condition_of(study, respondent, form or respondent.form, k, shuffle_seed, max_tokens)

@@ -15,7 +15,7 @@ PLAIN = {int: "whole number", float: "number", str: "text", bool: "True or False
 
 
 def fields_help(kind: type[BaseModel], indent: str = "    ") -> Iterator[str]:
-    """One line for each field: "l1_coefficient (number, at least 0): lambda, ..."; a config inside has its own below."""
+    """A line for each field: "l1_coefficient (number, at least 0): lambda, ..."; those of a config inside it below."""
     for name, field in kind.model_fields.items():
         sentence = " ".join((field.description or "").split())
         yield f"{indent}{name} ({_given(field)}): {sentence}"

@@ -60,7 +60,7 @@ def encode(items: Sequence[Item], language_model: "LanguageModel") -> list[Examp
     """Items in the bare form as token ids.
 
     Raises:
-        ValueError: an item does not fit the model's tokenizer or context; see `prompts.tokenise`.
+        ValueError: an item does not fit the model's tokenizer or context; see `asking.prompts.tokenise`.
     """
     tokenised = tokenise(render(items, [], "bare"), language_model.tokenizer, language_model.n_ctx)
     examples = []

@@ -60,7 +60,7 @@ def _tokens(text: str) -> int:
 
 @dataclass(frozen=True)
 class ApiEngine:
-    """An engine as `replies.Engine` describes it, for one model of an API."""
+    """An engine as `asking.replies.Engine` describes it, for one model of an API."""
 
     model: str
     """Its name in Inspect AI."""

@@ -36,9 +36,9 @@ def test_known_accuracies_are_confirmed(accuracies: pd.DataFrame, shown: list[st
 @pytest.mark.parametrize(
     ("model", "item_set", "change", "named"),
     [
-        ("control:constant_a", OTHER, 0.25, "constant A, other-1"),
-        ("control:constant_a", "fresh-1", 0.25, "constant A, fresh-1"),
-        ("control:constant_a", "fresh-1", -0.25, "constant A, fresh-1"),
+        ("control:constant_a", OTHER, 0.25, "highest accuracy of constant A in any task, other-1"),
+        ("control:constant_a", "fresh-1", 0.25, "highest accuracy of constant A in any task, fresh-1"),
+        ("control:constant_a", "fresh-1", -0.25, "lowest accuracy of constant A in any task, fresh-1"),
         ("control:oracle", "fresh-1", -0.25, "oracle, fresh-1, its worst task"),
     ],
 )
