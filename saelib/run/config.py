@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeIn
 
 from saelib.run.config_errors import describe
 from saelib.run.config_help import fields_help
-from saelib.run.files import read_json, write_json
+from saelib.run.files import CACHE, read_json, write_json
 
 
 class Config(BaseModel):
@@ -72,6 +72,8 @@ def folder_name(name: str) -> str:
     """
     if not re.fullmatch(r"[^\W_][\w.-]*", name):  # with a "-" in front, programs take it for an option
         raise ValueError("use letters, digits, '.', '_' and '-', first a letter or a digit; it names a folder")
+    if name == CACHE:
+        raise ValueError(f"{CACHE!r} is the folder of what can be made again; name the run otherwise")
     return name
 
 

@@ -17,6 +17,9 @@ Parsed = TypeVar("Parsed")
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+CACHE = "cache"  # no run may be called so
+
+
 def runs_folder() -> Path:
     """Folder of all runs: `$SAELIB_RUNS`, or `runs/` beside the library."""
     return Path(os.environ.get("SAELIB_RUNS", PROJECT / "runs"))
@@ -24,7 +27,7 @@ def runs_folder() -> Path:
 
 def cache_folder() -> Path:
     """Folder of things that can be made again (tokenised corpora): `cache/` inside the runs folder."""
-    return runs_folder() / "cache"
+    return runs_folder() / CACHE
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
