@@ -21,25 +21,26 @@ import yaml
 from saelib.batch.digests import cells_digest, library_digest
 from saelib.batch.failures import PARTIAL, failure_report
 from saelib.batch.notebooks import NOTEBOOKS, REPORT
+from saelib.htest.config import resolve_htest_config
 from saelib.run.command import make_command
-from saelib.run.config import folder_name
 from saelib.run.files import runs_folder
 from saelib.run.lock import RunInUseError, hold_for_children
+from saelib.transfer.config import resolve_config
 
 PRESET = str(config.get("preset", "tiny"))
 RUN = str(config.get("run", PRESET))
 SEED = config.get("seed")  # None leaves it to the notebooks
 # Fields of saelib.htest.config.HTestConfig, for the notebooks that take it. Snakemake's own config would make the
 # numbers inside a list texts.
-HTEST = yaml.safe_load(os.environ.get("HTEST") or "{}")
 try:
-    folder_name(RUN)
-except ValueError as error:
-    raise WorkflowError(f"run={RUN!r}: {error}")
-if not isinstance(SEED, int | None):
-    raise WorkflowError(f"seed={SEED!r} must be a whole number")
-if not isinstance(HTEST, dict):
-    raise WorkflowError(f"htest={HTEST!r} must name fields and their values: HTEST='{{models: [embedded]}}'")
+    HTEST = yaml.safe_load(os.environ.get("HTEST") or "{}")
+    if not isinstance(HTEST, dict) or HTEST.keys() & {"preset", "run", "seed"}:
+        raise ValueError(f"htest={HTEST!r} must name fields and their values: HTEST='{{models: [embedded]}}'; "
+                         "preset, run and seed are given as PRESET=, RUN= and SEED=")
+    resolve_config(preset=PRESET, run=RUN, seed=SEED)
+    resolve_htest_config(preset=PRESET, run=RUN, seed=SEED, **HTEST)
+except (ValueError, yaml.YAMLError) as error:  # before a notebook is started
+    raise WorkflowError(str(error))
 
 STARTED = time.time()
 FOLDER = Path(os.path.relpath(runs_folder())) / RUN  # relative: papermill writes paths into the notebooks

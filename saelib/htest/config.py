@@ -49,18 +49,20 @@ def _named(entries: tuple[str, ...]) -> tuple[str, ...]:
 def _some_shots(shots: tuple[int, ...]) -> tuple[int, ...]:
     if not shots:
         raise ValueError("name at least one number of shots")
+    if len(set(shots)) < len(shots):
+        raise ValueError(f"name each number of shots once: {list(dict.fromkeys(shots))}")
     return shots
 
 
 def _two_to_compare(shots: tuple[int, ...]) -> tuple[int, ...]:
-    if len([k for k in shots if k]) < 2:
+    if len({k for k in shots if k}) < 2:
         raise ValueError("name two numbers above 0 to compare")
-    return shots
+    return _some_shots(shots)
 
 
 Shots = Annotated[NonNegativeInt, AfterValidator(_even)]
 ItemCount = Annotated[PositiveInt, AfterValidator(_even)]
-Models = Annotated[tuple[str, ...], AfterValidator(_named)]
+Models = Annotated[tuple[Name, ...], AfterValidator(_named)]
 
 
 class FineTuning(Config):

@@ -128,6 +128,7 @@ def ask_items(
 ) -> list[Reply]:
     """Ask items of one set and task, those of them that have no stored reply yet."""
     path = study.path_of(condition, items[0].item_set, items[0].task)
+    study.check()  # another one may have claimed the folder since this study was opened
     prompts = render(items, shots, condition.form)
     replies = stored_answers(path, items, prompts)
     done = len(replies)
@@ -157,4 +158,5 @@ def _limit(study: Study, limit: int | None) -> int:
 
 def stored_replies(study: Study) -> list[Reply]:
     """Every reply of the run, to score again at will."""
+    study.check()
     return [reply for path in sorted(study.replies_folder.glob("*/*.jsonl")) for reply in read_replies(path)]

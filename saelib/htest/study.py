@@ -42,6 +42,14 @@ class Study:
         items = ", ".join(self.item_sets) if self.items_path.is_file() else "not made yet"
         return f"Study({config.run!r}, preset {config.preset}, models {', '.join(config.models)}, items {items})"
 
+    def check(self) -> None:
+        """Refuse a folder that holds an H-Test run with another config; one without any is nobody's.
+
+        Raises:
+            FileExistsError: the message names the fields.
+        """
+        check_config(self.config_path, self.config)
+
     def claim(self) -> None:
         """Write config and items into the folder, before the first result; call it again at will.
 
@@ -59,6 +67,7 @@ class Study:
     @cached_property
     def items(self) -> list[Item]:
         """All items of the run, official ones first; made, if they are not there yet, and kept by `claim`."""
+        self.check()
         if self.items_path.is_file():
             return read_items(self.items_path)
         self._items_are_new = True
@@ -123,5 +132,5 @@ def open_study(**parameters: Any) -> Study:
         FileExistsError: the folder holds an H-Test run with another config; the message names the fields.
     """
     study = Study(resolve_htest_config(**parameters))
-    check_config(study.config_path, study.config)
+    study.check()
     return study

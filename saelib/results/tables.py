@@ -7,13 +7,17 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from saelib.results.intervals import mean_with_interval
 from saelib.results.text import escape_markdown, with_interval
 from saelib.run.files import write_atomically
+from saelib.run.lock import writing
+
+if TYPE_CHECKING:
+    from saelib.run.config import Run
 
 INTERVAL_COLUMNS = ("mean", "low", "high", "count")
 
@@ -45,14 +49,19 @@ def as_latex(table: pd.DataFrame) -> str:
     return str(table.to_latex(index=False, escape=True, column_format=layout))
 
 
-def write_tables(folder: Path, name: str, table: pd.DataFrame) -> list[Path]:
-    """Write `<name>.md`, `<name>.tex` and `<name>.csv`, each atomically; returns their paths."""
+def write_tables(run: "Run", name: str, table: pd.DataFrame) -> list[Path]:
+    """Write `tables/<name>.md`, `.tex` and `.csv` of the run, each atomically; returns their paths.
+
+    Raises:
+        RunInUseError: another process is at work on the run.
+    """
     contents = {"md": as_markdown(table), "tex": as_latex(table), "csv": table.to_csv(index=False)}
     paths = []
-    for suffix, content in contents.items():
-        path = folder / f"{name}.{suffix}"
-        write_atomically(path, partial(Path.write_text, data=content, encoding="utf-8"))
-        paths.append(path)
+    with writing(run):
+        for suffix, content in contents.items():
+            path = run.folder / "tables" / f"{name}.{suffix}"
+            write_atomically(path, partial(Path.write_text, data=content, encoding="utf-8"))
+            paths.append(path)
     return paths
 
 

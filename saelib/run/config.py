@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from saelib.run.config_errors import describe
 from saelib.run.config_help import fields_help
@@ -43,8 +43,10 @@ class Config(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _lists_are_tuples(cls, value: Any) -> Any:
-        """What JSON and notebooks call a list is a tuple here, so that nobody can change it."""
-        return tuple(value) if isinstance(value, list) else value
+        """What JSON calls a list is a tuple here, so that nobody can change it; numpy's numbers become Python's."""
+        if isinstance(value, list | tuple):
+            return tuple(map(cls._lists_are_tuples, value))
+        return value.item() if getattr(value, "shape", None) == () else value
 
     def replace(self, **changes: Any) -> Self:
         """The same config with other values, checked; a part of it may be given as a mapping of the changed fields.
@@ -64,6 +66,9 @@ class Config(BaseModel):
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
+LONGEST_NAME = 100  # most file systems allow 255, and locks and temporary files add to it
+
+
 def folder_name(name: str) -> str:
     """The name, if it can be a folder's.
 
@@ -72,6 +77,8 @@ def folder_name(name: str) -> str:
     """
     if not re.fullmatch(r"[^\W_][\w.-]*", name):  # with a "-" in front, programs take it for an option
         raise ValueError("use letters, digits, '.', '_' and '-', first a letter or a digit; it names a folder")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"has {len(name)} signs, and a folder's name at most {LONGEST_NAME}")
     if name == CACHE:
         raise ValueError(f"{CACHE!r} is the folder of what can be made again; name the run otherwise")
     return name
@@ -88,7 +95,19 @@ def device_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, Field(min_length=1)]
+def not_blank(name: str) -> str:
+    """The name, if it is one.
+
+    Raises:
+        ValueError: it is empty, or of blanks.
+    """
+    if not name.strip():
+        raise ValueError("should not be empty")
+    return name
+
+
+Name = Annotated[str, AfterValidator(not_blank)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Annotated[str, AfterValidator(device_name)]
 
 
@@ -101,7 +120,7 @@ class RunConfig(Config):
     """Name of the preset that this config started from."""
     run: Annotated[str, AfterValidator(folder_name)]
     """Name of its folder under `runs/`."""
-    seed: NonNegativeInt
+    seed: Seed
     """Of the random draws; each config says of which."""
 
 
@@ -182,6 +201,8 @@ def check_config(path: Path, config: RunConfig) -> None:
     if not path.is_file():
         return
     wanted, found = config.as_dict(), read_json(path)
+    if not isinstance(found, dict):
+        raise FileExistsError(f"{path} holds no config; name another run, or move this folder away")
     ignored = set(config.WITHOUT_EFFECT) - {"run"}
     differing = [name for name in wanted if name not in ignored and found.get(name) != wanted[name]]
     if differing:

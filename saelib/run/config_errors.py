@@ -30,6 +30,9 @@ def describe(error: ValidationError, kind: type[BaseModel], given: Mapping[str, 
 def _sentence(fault: Any, kind: type[BaseModel], given: Mapping[str, Any]) -> str:
     names, entry = _split(fault["loc"])
     if fault["type"] == "extra_forbidden":
+        if "." in names[-1]:
+            outer, _, inner = names[-1].partition(".")
+            return f"parameter {names[-1]!r} is unknown; a field inside another is given as {outer}={{{inner!r}: ...}}"
         return unknown(".".join(names), kind)
     wanted = WANTED.get(fault["type"], fault["msg"].removeprefix("Value error, ").replace("Input should", "should"))
     wanted = wanted.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
@@ -65,7 +68,7 @@ def _value(given: Any, names: Sequence[str]) -> Any:
 def unknown(name: str, *kinds: type[BaseModel]) -> str:
     """The sentence that refuses a parameter's name, with those it may stand for.
 
-    These are the nearest name, or all fields that end in it, those of a config inside a config too.
+    These are the nearest name, and fields of that name inside a config inside.
 
     Args:
         name: with the names of the fields that it is inside of in front, and dots between.
@@ -75,8 +78,8 @@ def unknown(name: str, *kinds: type[BaseModel]) -> str:
     start = f"{outer}." if outer else ""
     inside = [field.removeprefix(start) for field in _all_fields(kinds) if field.startswith(start)]
     known = [field for field in inside if "." not in field]
-    likely = [field for field in inside if field.endswith((f".{last}", f"_{last}"))]
-    likely = [start + field for field in likely or difflib.get_close_matches(last, inside, n=1)]
+    namesakes = [field for field in inside if field.endswith(f".{last}")]
+    likely = [start + field for field in dict.fromkeys([*namesakes, *difflib.get_close_matches(last, known, n=1)])]
     hint = f"did you mean {' or '.join(likely)}? The" if likely else "the"
     return f"parameter {name!r} is unknown; {hint} known ones are {', '.join(known)}"
 

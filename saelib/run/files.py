@@ -15,14 +15,12 @@ from typing import Any, TypeVar
 Parsed = TypeVar("Parsed")
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
 CACHE = "cache"  # no run may be called so
 
 
 def runs_folder() -> Path:
-    """Folder of all runs: `$SAELIB_RUNS`, or `runs/` beside the library."""
-    return Path(os.environ.get("SAELIB_RUNS", PROJECT / "runs"))
+    """Folder of all runs: `$SAELIB_RUNS`, or `runs/` beside the library; the full path, whatever folder is entered."""
+    return Path(os.environ.get("SAELIB_RUNS") or PROJECT / "runs").expanduser().absolute()
 
 
 def cache_folder() -> Path:

@@ -10,6 +10,7 @@ import os
 import shlex
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,6 +25,8 @@ from saelib.run.files import read_json, write_json
 HELD = "SAELIB_HELD_RUN"  # in the environment of the programs that a batch run starts: which lock it holds for them
 
 
+_ONE_THREAD = threading.Lock()  # of this process, while it takes the lock or lets it go
+NOTED = {"process", "machine", "command", "since"}
 SHOWN_COMMAND = 160  # characters of the command of the process that holds a run
 
 
@@ -46,19 +49,18 @@ def hold(folder: Path) -> Iterator[None]:
     lock_file, holder_file = _files(folder)
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_file, is_singleton=True, thread_local=False)
-    if not _acquired(lock):
+    if not _acquired(lock, holder_file):
         if os.environ.get(HELD) != _mark(lock_file, _holder(holder_file).get("process")):
             raise RunInUseError(_busy(folder.name, _holder(holder_file)))
         yield
         return
     try:
-        if lock.lock_counter == 1:
-            write_json(holder_file, _this_process())
         yield
     finally:
-        if lock.lock_counter == 1:
-            holder_file.unlink(missing_ok=True)
-        lock.release()
+        with _ONE_THREAD:
+            if lock.lock_counter == 1:
+                holder_file.unlink(missing_ok=True)
+            lock.release()
 
 
 @contextmanager
@@ -100,12 +102,16 @@ def _files(folder: Path) -> tuple[Path, Path]:
     return place / f"{folder.name}.lock", place / f"{folder.name}.json"
 
 
-def _acquired(lock: FileLock) -> bool:
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
+def _acquired(lock: FileLock, holder_file: Path) -> bool:
+    """Take the lock, with a note of who has it; False where another process has it."""
+    with _ONE_THREAD:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        if lock.lock_counter == 1:
+            write_json(holder_file, _this_process())
+        return True
 
 
 def _mark(lock_file: Path, process: int | None) -> str:
@@ -123,11 +129,12 @@ def _this_process() -> dict[str, Any]:
 
 
 def _holder(holder_file: Path) -> dict[str, Any]:
-    """The note of the process that has the lock; empty while it has not yet written one."""
+    """The note of the process that has the lock; empty while it has not yet written one, or where it is damaged."""
     try:
-        return dict(read_json(holder_file))
+        note = read_json(holder_file)
     except (OSError, ValueError):
         return {}
+    return note if isinstance(note, dict) and note.keys() >= NOTED else {}
 
 
 def _busy(run: str, holder: Mapping[str, Any]) -> str:

@@ -9,13 +9,12 @@ from pydantic import (
     AfterValidator,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
-from saelib.run.config import Config
+from saelib.run.config import Config, Seed
 
 Share = Annotated[float, Field(ge=0, le=1)]
 DecayRate = Annotated[float, Field(ge=0, lt=1)]
@@ -44,11 +43,11 @@ class TrainingPhase(Config):
 class TrainingConfig(Config):
     """What the training of SAEs reads. Defaults are those of paper 1 where it names a value."""
 
-    seed: NonNegativeInt
+    seed: Seed
     """Of the order of the data."""
     context_length: PositiveInt
     """Tokens in a row."""
-    expansion_factor: PositiveInt = 8
+    expansion_factor: Annotated[int, Field(ge=1, le=1024)] = 8
     """d_sae / d_model."""
     batch_tokens: PositiveInt = 4096
     """Tokens in an optimiser step."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from saelib.run.config import Device, Name, RunConfig, resolve
+from saelib.run.config import Device, Name, RunConfig, Seed, resolve
 from saelib.sae.config import TrainingConfig, TrainingPhase
 
 
@@ -25,7 +25,7 @@ class ExperimentConfig(TrainingConfig, RunConfig):
 
     WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = RunConfig.WITHOUT_EFFECT
 
-    seed: NonNegativeInt
+    seed: Seed
     """Of the order of the data and of the first SAE; further SAE seeds count up from it."""
     language_model: Name
     """ "embedded", a folder, or a Hugging Face name."""

@@ -53,9 +53,13 @@ class Experiment:
         """Write the config into the folder, before the first result.
 
         Raises:
+            ValueError: the config does not fit its model.
             FileExistsError: the folder holds a run with another config; the message names the fields.
         """
-        claim_config(self.folder / "config.json", self.config)
+        path = self.folder / "config.json"
+        if not path.is_file():
+            _ = self.layers  # a config that the model refuses claims nothing
+        claim_config(path, self.config)
 
     @cached_property
     def model(self) -> "LanguageModel":
@@ -150,7 +154,7 @@ class Experiment:
 def _check_choice(name: str, value: object, choices: Iterable[object], arm: str = "") -> None:
     """Refuse a value that is none of the choices."""
     known = list(dict.fromkeys(choices))
-    if value not in known:
+    if type(value) not in map(type, known) or value not in known:
         whose = f"the SAEs of the arm {arm} have" if arm else "this run has"
         raise ValueError(f"{name}={value!r}: {whose} {name} {', '.join(map(str, known))}")
 

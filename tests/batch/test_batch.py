@@ -97,7 +97,10 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
 
 
 @pytest.mark.parametrize(("setting", "message"), [
-    ("SEED=one", "seed='one'"), ("RUN=a/b", "run='a/b'"), ("HTEST=4", "htest=4 must name fields"),
+    ("SEED=one", "seed='one'"), ("SEED=-1", "seed=-1"), ("RUN=a/b", "run='a/b'"), ("RUN=cache", "run='cache'"),
+    ("PRESET=large", "preset='large' is unknown"), ("HTEST=4", "htest=4 must name fields"),
+    ("HTEST={seed: 5}", "seed are given as PRESET=, RUN= and SEED="), ("HTEST={shoots: [4]}", "did you mean shots?"),
+    ("HTEST={shots: [5]}", "shots=[5]"), ("HTEST={", "while parsing"),
 ])  # fmt: skip
 def test_a_bad_setting_is_named_before_anything_runs(project: BatchProject, setting: str, message: str) -> None:
     code, printed = project.run(setting)

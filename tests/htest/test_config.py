@@ -100,7 +100,10 @@ def test_no_family_is_called_like_a_model_or_contains_another() -> None:
         ({"seed": -1}, "seed=-1: should be"),
         ({"fine_tuning": {"epochs": 0}}, "fine_tuning.epochs=0: should be above 0"),
         ({"fine_tuning": {"seed": 3}}, "fine_tuning.seed=3: the run's own seed decides; leave it out"),
-        ({"fine_tuning": {"epoch": 1}}, "'fine_tuning.epoch' is unknown; did you mean epochs?"),
+        ({"shots": [4, 4]}, "shots=[4, 4]: name each number of shots once: [4]"),
+        ({"ablation_shots": [4, 4]}, "ablation_shots=[4, 4]: name two numbers above 0 to compare"),
+        ({"models": [""]}, "models=['']: entry 1 should not be empty"),
+        ({"fine_tuning": {"epoch": 1}}, "'fine_tuning.epoch' is unknown; did you mean fine_tuning.epochs?"),
         ({"fine_tuning": 3}, "fine_tuning=3: should name fields and their values"),
     ],
 )

@@ -147,3 +147,13 @@ def test_without_official_items_the_fresh_ones_stand_alone(
     study = open_study(preset="smoke", run="alone", official=choice, test_items=2)
     assert study.item_sets == ("fresh-1",)
     assert not study.has_official
+
+
+def test_a_study_that_another_one_overtook_is_refused_before_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    first, second = (open_study(preset="smoke", run="r", test_items=count) for count in (4, 2))
+    ask(second, respondent(Listener()), 0, ["rhyme"])
+    with pytest.raises(FileExistsError, match="test_items was 2, is 4"):
+        _ = first.items

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from saelib.results.tables import as_latex, as_markdown, interval_table, metric_table, write_tables
+from tests.helpers.small_run import SmallRun
 
 WIDE = pd.DataFrame({"task": ["start_vowel", "rhyme"], "control:constant_a": ["0.50 (0.43 to 0.57)", "-"],
                      "third": ["1.00 (0.98 to 1.00)", "0.51 (0.44 to 0.58)"]})  # fmt: skip
@@ -85,9 +86,10 @@ def test_latex_holds_every_cell_between_booktabs_rules() -> None:
 
 
 def test_the_files_hold_the_table(tmp_path: Path) -> None:
-    markdown, latex, csv = write_tables(tmp_path / "tables", "main", WIDE)
+    markdown, latex, csv = write_tables(SmallRun(tmp_path / "mine"), "main", WIDE)
     assert [path.name for path in (markdown, latex, csv)] == ["main.md", "main.tex", "main.csv"]
+    assert markdown.parent == tmp_path / "mine" / "tables"
     assert markdown.read_text(encoding="utf-8") == as_markdown(WIDE)
     assert latex.read_text(encoding="utf-8") == as_latex(WIDE)
     pd.testing.assert_frame_equal(pd.read_csv(csv), WIDE, check_dtype=False)
-    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == ["main.csv", "main.md", "main.tex"]
+    assert sorted(path.name for path in markdown.parent.iterdir()) == ["main.csv", "main.md", "main.tex"]

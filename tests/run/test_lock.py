@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,10 @@ def test_the_second_process_is_told_who_has_the_run(folder: Path) -> None:
     assert can_hold(folder)
 
 
-def test_whoever_has_not_yet_written_its_note_is_another_process(folder: Path) -> None:
+@pytest.mark.parametrize("note", ["", "{", "3", "null", "[]", '{"process": 1}'])
+def test_without_a_whole_note_the_holder_is_another_process(folder: Path, note: str) -> None:
     with held_by_another(folder):
-        note_of(folder).write_text("{")
+        note_of(folder).write_text(note)
         with pytest.raises(RunInUseError, match="in use by another process: wait"), hold(folder):
             pass
 
@@ -154,3 +156,14 @@ def test_a_refused_process_leaves_nothing_in_the_folder(folder: Path) -> None:
         with pytest.raises(RunInUseError), writing(SmallRun(folder)):
             write_json(folder / "result.json", 1)
         assert not folder.exists()
+
+
+def test_threads_of_one_process_hold_together(folder: Path) -> None:
+    def hold_often(_: int) -> None:
+        for _ in range(50):
+            with hold(folder):
+                assert note_of(folder).is_file()
+
+    with hold(folder), ThreadPoolExecutor(4) as pool:
+        list(pool.map(hold_often, range(4)))
+    assert not note_of(folder).exists()

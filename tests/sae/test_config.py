@@ -37,7 +37,7 @@ def test_defaults_are_the_papers() -> None:
         ({"gradient_clip": 0.0}, "gradient_clip=0.0: should be above 0"),
         ({"l1_coefficient": -1}, "l1_coefficient=-1: should be at least 0"),
         ({"l1_coefficient": float("nan")}, "l1_coefficient=nan: should be a finite number"),
-        ({"expansion_factor": 0}, "expansion_factor=0: should be above 0"),
+        ({"expansion_factor": 0}, "expansion_factor=0: should be at least 1"),
         ({"batch_tokens": 1000}, "batch_tokens=1000 does not divide a chunk of chunk_rows=64 x context_length=64 = "
                                  "4096 tokens; 512 does"),
     ],

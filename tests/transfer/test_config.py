@@ -4,6 +4,7 @@ import pydoc
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from saelib.results.values import RESULTS
@@ -65,6 +66,15 @@ def test_grid_doubles_then_goes_evenly() -> None:
         ({"batch_tokens": 1000}, "batch_tokens=1000 does not divide a chunk of chunk_rows=64 x context_length=256 = "
                                  "16384 tokens; 512 does"),
         ({"sae_seeds": 0}, "sae_seeds=0: should be above 0"),
+        ({"seed": 2**70}, f"seed={2**70}: should be below 4294967296"),
+        ({"expansion_factor": 10**9}, "expansion_factor=1000000000: should be at most 1024"),
+        ({"l1_coefficient": np.True_}, "l1_coefficient=np.True_: should be a number"),
+        ({"language_model": " "}, "language_model=' ': should not be empty"),
+        ({"run": "cache"}, "run='cache': 'cache' is the folder of what can be made again; name the run otherwise"),
+        ({"run": "x" * 101}, f"run='{'x' * 101}': has 101 signs, and a folder's name at most 100"),
+        ({"device": "gpu"}, "device='gpu': should be auto, cpu, mps, cuda, or cuda: and a number"),
+        ({"scratch.learning_rate": 1.0}, "parameter 'scratch.learning_rate' is unknown; a field inside another is "
+                                         "given as scratch={'learning_rate': ...}"),
         ({"control_learning_rate": 0}, "control_learning_rate=0: should be above 0"),
         ({"matmul_precision": "low"}, "matmul_precision='low': should be 'highest', 'high' or 'medium'"),
         ({"l1_warm_up_share": 2.0}, "l1_warm_up_share=2.0: should be at most 1"),
@@ -129,6 +139,12 @@ def test_json_lists_and_whole_numbers_fit() -> None:
     assert config.layers == (0, 2)
     assert config.adam_betas == (0.0, 0.99)
     assert type(config.l1_coefficient) is type(config.adam_betas[0]) is float
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    config = resolve_config(seed=np.int64(3), l1_coefficient=np.float32(0.5), layers=[np.int64(0), 2])
+    assert (config.seed, config.l1_coefficient, config.layers) == (3, 0.5, (0, 2))
+    assert type(config.seed) is type(config.layers[0]) is int
 
 
 def test_a_phase_may_be_changed_in_part() -> None:
