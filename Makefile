@@ -46,8 +46,8 @@ define install
 	  { echo "saelib needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 	$(1)/bin/python -m pip install --quiet $(TORCH_INDEX) "$$(grep '^torch==' $(2))"
-	@$(1)/bin/python -c 'import torch; print(f"$(1): PyTorch {torch.__version__}, CUDA {torch.version.cuda or None}")'
 	$(1)/bin/python -m pip install --quiet -r $(2)
+	@$(1)/bin/python -c 'import torch; print(f"$(1): PyTorch {torch.__version__}, CUDA {torch.version.cuda or None}")'
 endef
 
 reproduce: $(READY) ## the experiment: executed notebooks, tables, figures and report.html under runs/$(RUN)

@@ -9,13 +9,14 @@ from typing import Any
 import pandas as pd
 
 from saelib.results.text import with_interval
-from saelib.transfer.convergence import average_curves, savings, tokens_to_target
+from saelib.transfer.convergence import TARGET_NAMES, average_curves, savings, tokens_to_target
 from saelib.transfer.directions import DIRECTIONS
 
-TARGETS = {"ce_score": "CE-loss score", "loss": "training loss"}
-CONTROLS = {"control:shortcut": "best cut on one number, such as the count of words",
-            "control:oracle": "an independent rule for each task"}  # fmt: skip
-TUNED = "one tuned model for each task"
+SHOWN_CONTROLS = {
+    "control:shortcut": "best cut on one number, such as the count of words",
+    "control:oracle": "an independent rule for each task",
+}
+A_TUNED_MODEL = "one tuned model for each task"
 TESTS = {"seen words": "other texts of the words it was tuned on", "fresh words": "texts of words it was not tuned on"}
 
 
@@ -25,7 +26,7 @@ def transfer_table(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 
 _ROWS = (
-    *(f"new tokens saved, until level in {name}" for name in TARGETS.values()),
+    *(f"new tokens saved, until level in {name}" for name in TARGET_NAMES.values()),
     "the same by layer, lowest and highest (CE-loss score)",
     "SAEs that get level within their budget (CE-loss score)",
     "CE-loss score at the end: transfer",
@@ -43,7 +44,7 @@ def _column(evaluation: pd.DataFrame, way: str) -> list[str]:
     last = evaluation.groupby("arm")["tokens"].max()
     l0 = [f"{curves.loc[('l0', way, arm, last[arm]), 'mean']:.0f}" for arm in (way, "scratch")]
     return [
-        *(with_interval(saved.loc[(target, way, way)], 0, percent=True) for target in TARGETS),
+        *(with_interval(saved.loc[(target, way, way)], 0, percent=True) for target in TARGET_NAMES),
         f"{by_layer.min():.0%} and {by_layer.max():.0%}",
         f"{needed['reached'].sum()} of {len(needed)}",
         *(with_interval(curves.loc[("ce_score", way, arm, last[arm])], 4) for arm in (way, "control", "scratch")),
@@ -61,8 +62,8 @@ def htest_table(accuracy: Mapping[str, Any], tuned: Sequence[Mapping[str, str]])
     means = {line["model"]: with_interval(line, 3) for line in accuracy["mean_accuracy"]}
     most = max(line["k"] for line in accuracy["accuracy"])
     lines = [(f"{model}, {most} shots", means[model]) for model in accuracy["models"]]
-    lines += [(shown, means[name]) for name, shown in CONTROLS.items()]
-    lines += [(f"{TUNED}, {line['prompt']}: {_shown_items(line['items'])}", line["tuned"]) for line in tuned]
+    lines += [(shown, means[name]) for name, shown in SHOWN_CONTROLS.items()]
+    lines += [(f"{A_TUNED_MODEL}, {line['prompt']}: {_shown_items(line['items'])}", line["tuned"]) for line in tuned]
     return pd.DataFrame(lines, columns=["who answers", "mean accuracy of ten tasks (95% interval)"])
 
 

@@ -13,10 +13,8 @@ import pandas as pd
 from saelib.results.intervals import summarise
 from saelib.transfer.directions import DIRECTIONS
 
-TARGETS = {
-    "ce_score": "rises",
-    "loss": "falls",
-}  # metric whose final scratch value is the target, and what it does when it gets better
+TARGETS = {"ce_score": "rises", "loss": "falls"}  # metrics with a target, and what each does when it gets better
+TARGET_NAMES = {"ce_score": "CE-loss score", "loss": "training loss"}
 
 
 def trained_rows(evaluation: pd.DataFrame) -> pd.DataFrame:

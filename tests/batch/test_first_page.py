@@ -2,7 +2,7 @@
 
 import pytest
 
-from saelib.batch.first_page import CONTROLS, htest_table, transfer_table
+from saelib.batch.first_page import SHOWN_CONTROLS, htest_table, transfer_table
 from tests.helpers.transfer_tables import two_layer_run
 
 SHOTS = [{"k": 4}, {"k": 50}, {"k": 0}]
@@ -28,7 +28,7 @@ def test_the_table_of_transfer_by_hand() -> None:
 
 
 def test_the_table_of_htest_has_a_row_for_each_who_was_asked() -> None:
-    names = ["embedded", "other", *CONTROLS]
+    names = ["embedded", "other", *SHOWN_CONTROLS]
     means = [{"model": name, "mean": 0.5 + place / 100, "low": 0.4, "high": 0.6} for place, name in enumerate(names)]
     tuned = [{"prompt": "bare", "items": "fresh-1-seen-words", "tuned": "0.900"},
              {"prompt": "with shots", "items": "fresh-1-fresh-words", "tuned": "0.600"},
@@ -40,7 +40,7 @@ def test_the_table_of_htest_has_a_row_for_each_who_was_asked() -> None:
     ]  # fmt: skip
     who = table["who answers"].tolist()
     assert who[:2] == ["embedded, 50 shots", "other, 50 shots"]
-    assert who[2:4] == list(CONTROLS.values())
+    assert who[2:4] == list(SHOWN_CONTROLS.values())
     assert who[4].endswith("bare: other texts of the words it was tuned on")
     assert who[5].endswith("with shots: texts of words it was not tuned on")
     assert who[6].endswith("with shots: released items")

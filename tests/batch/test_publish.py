@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from saelib.batch.first_page import CONTROLS
+from saelib.batch.first_page import SHOWN_CONTROLS
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.batch.publish import publish
 from saelib.htest.items.official import OFFICIAL_SET
@@ -16,7 +16,7 @@ from saelib.results.values import record_values
 from saelib.transfer.experiment import Experiment, open_experiment
 from tests.helpers.transfer_tables import two_layer_run
 
-MEANS = [{"model": name, "mean": 0.5, "low": 0.4, "high": 0.6} for name in ("embedded", *CONTROLS)]
+MEANS = [{"model": name, "mean": 0.5, "low": 0.4, "high": 0.6} for name in ("embedded", *SHOWN_CONTROLS)]
 VALUES: dict[str, dict[str, Any]] = {
     "30_htest_items": {"items_sha256": {OFFICIAL_SET: "0" * 64}},
     "31_htest_accuracy": {"models": ["embedded"], "mean_accuracy": MEANS, "accuracy": [{"k": 4}]},
