@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 512
 
 
-class Question(NamedTuple):
+class EncodedPrompt(NamedTuple):
     """One prompt as the model reads it."""
 
     ids: list[int]
@@ -86,7 +86,7 @@ class LocalEngine:
         seen = [as_seen(prompt, condition.form, tokenizer) for prompt in prompts]
         encoded = tokenise(seen, tokenizer, self.language_model.n_ctx, room)
         questions = [
-            Question(ids, answers, seed_of(condition.seed, item.key))
+            EncodedPrompt(ids, answers, seed_of(condition.seed, item.key))
             for item, (ids, answers) in zip(items, encoded, strict=True)
         ]
         stops = stop_tokens(model, tokenizer.eos_token_id)
@@ -104,7 +104,7 @@ class LocalEngine:
 
 
 def ask_together(
-    model: "PreTrainedModel", questions: Sequence[Question], decoding: Decoding, batch_tokens: int
+    model: "PreTrainedModel", questions: Sequence[EncodedPrompt], decoding: Decoding, batch_tokens: int
 ) -> list[Outcome]:
     """Outcomes from packs of tails after the tokens that all questions begin with."""
     length = common_prefix([question.ids for question in questions])
@@ -115,7 +115,7 @@ def ask_together(
             tails = [Segment(tail, 0, length, question.ids[length:], kept=1) for tail, question in enumerate(pack)]
             next_token = prefix.extend(tails)
             scores = score_answers(prefix, pack, next_token)
-            replies = make_replies(prefix, pack, next_token, decoding)
+            replies = grow_replies(prefix, pack, next_token, decoding)
             outcomes += map(Outcome, scores, replies)
             prefix.forget()
             advance(len(pack))
@@ -123,7 +123,7 @@ def ask_together(
 
 
 def ask_apart(
-    model: "PreTrainedModel", questions: Sequence[Question], decoding: Decoding, batch_tokens: int
+    model: "PreTrainedModel", questions: Sequence[EncodedPrompt], decoding: Decoding, batch_tokens: int
 ) -> list[Outcome]:
     """Outcomes from reading every question from its first token."""
     scores = padded_batches.score(model, [(question.ids, question.answers) for question in questions], batch_tokens)
@@ -137,9 +137,9 @@ def ask_apart(
     return outcomes
 
 
-def packs(questions: Sequence[Question], prefix: int, batch_tokens: int) -> Iterator[list[Question]]:
+def packs(questions: Sequence[EncodedPrompt], prefix: int, batch_tokens: int) -> Iterator[list[EncodedPrompt]]:
     """The questions in their order, as many at a time as `batch_tokens` allows; at least one."""
-    pack: list[Question] = []
+    pack: list[EncodedPrompt] = []
     tokens = 0
     for question in questions:
         tail = len(question.ids) - prefix
@@ -152,7 +152,7 @@ def packs(questions: Sequence[Question], prefix: int, batch_tokens: int) -> Iter
 
 
 def score_answers(
-    prefix: SharedPrefix, pack: Sequence[Question], next_token: Float[Tensor, "pack vocabulary"]
+    prefix: SharedPrefix, pack: Sequence[EncodedPrompt], next_token: Float[Tensor, "pack vocabulary"]
 ) -> list[list[float]]:
     """Log-probability of each answer: that of its first token, and for a longer one those of the others after it.
 
@@ -174,8 +174,11 @@ def score_answers(
     return [[next(values) for _ in question.answers] for question in pack]
 
 
-def make_replies(
-    prefix: SharedPrefix, pack: Sequence[Question], next_token: Float[Tensor, "pack vocabulary"], decoding: Decoding
+def grow_replies(
+    prefix: SharedPrefix,
+    pack: Sequence[EncodedPrompt],
+    next_token: Float[Tensor, "pack vocabulary"],
+    decoding: Decoding,
 ) -> list[list[int]]:
     """Token ids of a reply to each question; in each pass all grow by one token, until each has come to its end."""
     replies: list[list[int]] = [[] for _ in pack]

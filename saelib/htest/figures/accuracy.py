@@ -59,7 +59,7 @@ def accuracy_heat_map(table: pd.DataFrame, reader: str = "strict", columns: str 
 
 
 @figure("htest_shots", "H-Test accuracy over the number of shots, each task and their mean with its 95% interval")
-def shots_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
+def shots(table: pd.DataFrame, reader: str = "strict") -> Figure:
     """Accuracy over the number of shots: a thin line for each task, a thick one for their mean; one panel per model."""
     rows = chosen_rows(table, reader, ["model", "k", "task"])
     means = mean_over_tasks(rows, ["model", "k"]).sort_values("k")
@@ -96,7 +96,7 @@ def _share_axis(panels: np.ndarray, values: pd.Series) -> None:
 
 
 @figure("htest_family", "Mean H-Test accuracy of each model of a family with its 95% interval")
-def family_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
+def family(table: pd.DataFrame, reader: str = "strict") -> Figure:
     """Mean accuracy of each model with its 95% interval, in the order of the table; small dots beside it are tasks."""
     rows = chosen_rows(table, reader, ["model", "task"])
     means = mean_over_tasks(rows, ["model"])
@@ -121,7 +121,7 @@ def family_figure(table: pd.DataFrame, reader: str = "strict") -> Figure:
 
 
 @figure("htest_fine_tuning", "H-Test accuracy over training items seen in fine-tuning, by task and probe")
-def learning_curve_figure(curve: pd.DataFrame) -> Figure:
+def learning_curves(curve: pd.DataFrame) -> Figure:
     """Accuracy over training items seen, task by task and for their mean, one line for each set of probes.
 
     Args:

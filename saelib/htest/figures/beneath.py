@@ -35,7 +35,7 @@ BINS = 24
 
 
 @figure("htest_letter_bias", "Log-probability of A minus that of B for items with label A and with label B, by task")
-def letter_bias_figure(readings: pd.DataFrame) -> Figure:
+def letter_bias(readings: pd.DataFrame) -> Figure:
     """How margins are spread over items with label A and with label B, task by task, for one condition.
 
     Hills that lie apart: the model knows. Both on one side of zero: it prefers that letter. Both may be true.
@@ -87,7 +87,7 @@ def _draw_margins(axis: Axes, rows: pd.DataFrame, edges: list[float]) -> None:
 @figure(
     "htest_ranking", "H-Test accuracy beside the accuracy at the median margin and the AUROC of the margin, by task"
 )
-def accuracy_and_ranking_figure(table: pd.DataFrame) -> Figure:
+def accuracy_and_ranking(table: pd.DataFrame) -> Figure:
     """Accuracy, accuracy at the median margin and AUROC of each task, with 95% intervals, for one condition.
 
     Where the last two lie above the first, the model knows more than its letters say.
@@ -119,7 +119,7 @@ def _task_axis(axis: Axes, tasks: list[str]) -> None:
 
 
 @figure("htest_shortcuts", "Accuracy of the best one-threshold shortcut by task, on official and fresh items")
-def shortcut_figure(shortcuts: pd.DataFrame) -> Figure:
+def shortcuts(shortcuts: pd.DataFrame) -> Figure:
     """How far the best single cut gets on test, by set of items; the feature is named where it beats guessing.
 
     Args:
@@ -157,7 +157,7 @@ def _draw_cuts(axis: Axes, rows: pd.DataFrame, places: pd.Series, colour: str, l
 
 
 @figure("htest_letter_geometry", "Accuracy on letter geometry by model, against guessing one of four options")
-def geometry_figure(table: pd.DataFrame, options: int = 4) -> Figure:
+def letter_geometry(table: pd.DataFrame, options: int = 4) -> Figure:
     """Accuracy on letter geometry by model, with 95% intervals: filled by the reply, hollow by the likelier option.
 
     Args:

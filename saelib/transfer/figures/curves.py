@@ -19,9 +19,9 @@ from saelib.transfer.convergence import (
     equal_token_gains,
     final_rows,
     first_crossing,
-    savings,
     trained_rows,
 )
+from saelib.transfer.convergence import savings as savings_of
 from saelib.transfer.directions import DIRECTIONS
 from saelib.transfer.figures.style import COLOURS, LABELS, METRIC_LABELS, band, legend, reference_line, tokens_axis
 
@@ -30,7 +30,7 @@ BETTER = {"ce_score": "higher is better", "mse": "lower is better", "l0": "spars
 
 
 @figure("convergence", "CE-loss score over new training tokens, layer-matched means with 95% intervals over seeds")
-def convergence_figure(evaluation: pd.DataFrame) -> Figure:
+def convergence(evaluation: pd.DataFrame) -> Figure:
     """The main figure: CE-loss score over new tokens, each direction, the control, and finished scratch."""
     curves = average_curves(evaluation, ["ce_score"])
     figure, panels = new_figure(9.6, 4.2, ncols=2, sharey=True)
@@ -91,7 +91,7 @@ def _focus(evaluation: pd.DataFrame, metric: str) -> tuple[float, float]:
 
 
 @figure("average_curves", "CE-loss score, squared error and L0 over new training tokens, layer-matched means")
-def average_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score", "mse", "l0")) -> Figure:
+def averages(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score", "mse", "l0")) -> Figure:
     """Layer-matched means of several metrics over tokens: one row for each direction, one column for each metric."""
     curves = average_curves(evaluation, metrics)
     figure, panels = new_figure(3.4 * len(metrics), 6.2, nrows=2, ncols=len(metrics), sharex=True, sharey="col")
@@ -109,7 +109,7 @@ def average_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_sco
 
 
 @figure("layer_curves", "CE-loss score over new training tokens, layer by layer")
-def layer_figure(evaluation: pd.DataFrame, metric: str = "ce_score") -> Figure:
+def layers(evaluation: pd.DataFrame, metric: str = "ce_score") -> Figure:
     """One panel for each layer: both transfers, the control, and the level of that layer's finished scratch SAE."""
     trained = trained_rows(evaluation)
     curves = summarise(trained, ["arm", "act_layer", "tokens"], metric)
@@ -145,7 +145,7 @@ def _draw_layer(axis: Axes, curves: pd.DataFrame, layer: int) -> None:
 
 
 @figure("final_by_layer", "CE loss left over and L0 at the end of training, layer by layer")
-def final_figure(evaluation: pd.DataFrame) -> Figure:
+def finals(evaluation: pd.DataFrame) -> Figure:
     """Bars by layer at the end of training: the share of CE loss that is not recovered, and L0 beneath it."""
     final = final_rows(evaluation).assign(lost=lambda rows: 1 - rows["ce_score"])
     arms = ("scratch", *DIRECTIONS, "control")
@@ -169,7 +169,7 @@ def final_figure(evaluation: pd.DataFrame) -> Figure:
 
 
 @figure("equal_token_gains", "Transfer minus from-scratch control at the same number of new tokens")
-def gains_figure(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score", "mse", "l0")) -> Figure:
+def gains(evaluation: pd.DataFrame, metrics: tuple[str, ...] = ("ce_score", "mse", "l0")) -> Figure:
     """Transfer minus control at equal new tokens: what the start is worth, and how that fades."""
     gains = equal_token_gains(evaluation, metrics)
     figure, panels = new_figure(3.3 * len(metrics), 3.2, ncols=len(metrics))
@@ -199,9 +199,9 @@ def _signed_log(axis: Axes, values: np.ndarray) -> None:
 
 
 @figure("savings", "Share of the training tokens that a transfer saves until it is as good as scratch")
-def savings_figure(evaluation: pd.DataFrame) -> Figure:
+def savings(evaluation: pd.DataFrame) -> Figure:
     """Share of training tokens saved until the finished scratch SAE is matched, on CE-loss score and on loss."""
-    table = savings(evaluation)
+    table = savings_of(evaluation)
     targets = {"ce_score": "target: final CE-loss score", "loss": "target: final training loss"}
     figure, panels = new_figure(8, 2.6, ncols=2, sharey=True)
     for axis, (target, title) in zip(panels[0], targets.items(), strict=True):
@@ -223,7 +223,7 @@ def savings_figure(evaluation: pd.DataFrame) -> Figure:
 
 
 @figure("zero_shot_matrix", "CE-loss score of scratch SAEs read at every layer, untrained there")
-def zero_shot_figure(matrices: Mapping[str, pd.DataFrame]) -> Figure:
+def zero_shot_matrix(matrices: Mapping[str, pd.DataFrame]) -> Figure:
     """Every scratch SAE at every layer: rows are the layer it was trained on, columns the one that it reads.
 
     A score below 0 is worse than zeros in place of the residual stream; the colours end there.

@@ -20,7 +20,7 @@ LEFT_OVER = "1 - CE-loss score (log scale)"
 
 
 @figure("report_averages", "Averages over layers, over new tokens as a share of the source's, paper and this run")
-def averages_figure(evaluations: Mapping[str, pd.DataFrame]) -> Figure:
+def paper_averages(evaluations: Mapping[str, pd.DataFrame]) -> Figure:
     """CE loss left over, and L0, over new tokens as a share of the source's; dashed: finished scratch, same layers.
 
     Args:
@@ -60,7 +60,7 @@ def _draw_average(axis: Axes, evaluation: pd.DataFrame, direction: str, metric: 
 
 
 @figure("report_normalised", "Normalised CE-loss score at the end of transfer by layer, paper and this run")
-def normalised_figure(evaluations: Mapping[str, pd.DataFrame], lowest: float = 0.0) -> Figure:
+def paper_normalised(evaluations: Mapping[str, pd.DataFrame], lowest: float = 0.0) -> Figure:
     """Normalised CE-loss score of finished transfers, layer by layer: 1 is the layer's own scratch SAE.
 
     Args:

@@ -135,7 +135,16 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, address):
     assert import_logs(tmp_path) == replies
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts, also where the suite runs in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.enable_socket
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_stops_and_goes_on_later(tmp_path, address):
     def interrupt():
         wait_for_answers(tmp_path, COUNT - 3)
