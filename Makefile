@@ -76,5 +76,5 @@ bench: $(READY) $(PEERS_READY) ## timings beside other libraries
 	$(BIN)/python -m benchmarks.htest
 
 clean: ## remove the environments and the caches of tools; results in runs/ stay
-	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info build
 	find . -path ./runs -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +
