@@ -54,6 +54,14 @@ def test_the_disputed_labels_of_readme_are_those_of_the_audit() -> None:
     assert disputed == values["disagreements"]
 
 
+def test_the_tasks_with_a_shortcut_of_readme_are_those_of_the_audit() -> None:
+    pattern = r"the best cut on one number is right on more than (\d+)% of the items in (\w+) tasks"
+    said = one_match(pattern, " ".join(read_page("README.md").split()))
+    audited = [line for line in recorded("30_htest_items")["audit"] if line["item_set"].startswith("official")]
+    above = [line for line in audited if line["task"] in TASKS and line["shortcut_test"] > int(said[1]) / 100]
+    assert NUMBERS.index(said[2]) == len(above)
+
+
 def test_the_tasks_that_readme_calls_learnt_are_those_where_tuning_helped() -> None:
     said = one_match(r"learns (\w+) of the (\w+) tasks when it is asked as it was tuned", read_page("README.md"))
     lines = recorded("34_htest_fine_tuning")["by_task"]["tuning"]

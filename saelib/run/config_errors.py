@@ -18,7 +18,12 @@ WANTED = {  # where pydantic's own words are a programmer's
     "tuple_type": "should be a list",
     "finite_number": "should be a finite number",
     "missing": "is missing",
-    "model_type": "should name fields and their values, such as {'learning_rate': 0.001}",
+    "model_type": "should name fields and their values, such as {{'learning_rate': 0.001}}",
+    "greater_than": "should be above {gt:.12g}",
+    "greater_than_equal": "should be at least {ge:.12g}",
+    "less_than": "should be below {lt:.12g}",
+    "less_than_equal": "should be at most {le:.12g}",
+    "too_long": "should have {max_length} entries",
 }
 
 
@@ -34,18 +39,20 @@ def _sentence(fault: Any, kind: type[BaseModel], given: Mapping[str, Any]) -> st
             outer, _, inner = names[-1].partition(".")
             return f"parameter {names[-1]!r} is unknown; a field inside another is given as {outer}={{{inner!r}: ...}}"
         return unknown(".".join(names), kind)
-    wanted = WANTED.get(fault["type"], fault["msg"].removeprefix("Value error, ").replace("Input should", "should"))
-    wanted = wanted.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
-    wanted = wanted.replace("greater than", "above").replace("less than", "below")
-    if fault["type"] == "too_long":
-        wanted = f"should have {fault['ctx']['max_length']} entries"
+    wanted = _wanted(fault)
     if not names:
-        return str(wanted)
+        return wanted
     value = _value(given, names)
     place = f"entry {entry + 1} " if entry is not None else ""
     if value is given or (isinstance(value, Mapping) and fault["type"] not in WANTED):  # fields contradict each other
         return f"{'.'.join(names)}{'' if fault['type'] == 'missing' else ':'} {wanted}"
     return f"{'.'.join(names)}={value!r}: {place}{wanted}"
+
+
+def _wanted(fault: Any) -> str:
+    if fault["type"] in WANTED:
+        return WANTED[fault["type"]].format(**fault.get("ctx", {}))
+    return str(fault["msg"].removeprefix("Value error, ").replace("Input should", "should"))
 
 
 def _split(location: Sequence[str | int]) -> tuple[list[str], int | None]:

@@ -31,6 +31,11 @@ SEEN_WORDS, FRESH_WORDS, TEST = "seen words", "fresh words", "test items"
 SHOTS = 50  # with which the paper tests a tuned model
 
 
+def item_set_of(probe: str) -> str:
+    """The set that the items of a probe of fresh items belong to: "fresh-1-seen-words"."""
+    return f"{FRESH_SET}-{probe.replace(' ', '-')}"
+
+
 def probe_items(study: Study, task: str) -> dict[str, list[Item]]:
     """Three tests of a tuned model: texts of training words, texts of other words, and the study's own test items."""
     seen, fresh = split_vocabulary()
@@ -38,7 +43,7 @@ def probe_items(study: Study, task: str) -> dict[str, list[Item]]:
     probes = {}
     for name, vocabulary in ((SEEN_WORDS, seen), (FRESH_WORDS, fresh)):
         items = generate_items(task, count, seed, "test", vocabulary)
-        probes[name] = [replace(item, item_set=f"{FRESH_SET}-{name.replace(' ', '-')}") for item in items]
+        probes[name] = [replace(item, item_set=item_set_of(name)) for item in items]
     return probes | {TEST: select(study.items, task, "test", study.item_sets[0])[:count]}
 
 
