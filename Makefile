@@ -15,6 +15,8 @@ TORCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The tests and their tools go into the same environment, once somebody runs them.
+TEST_READY := $(VENV)/.ready-test
 # sae-lens needs another transformer-lens than the kit: the libraries to compare with have an environment of their own.
 PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
@@ -22,10 +24,10 @@ PEERS_READY := $(PEERS)/.ready
 TORCH_INDEX := $(if $(filter cpu,$(TORCH)),--index-url https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers reproduce lab notebooks publish test bench clean
+.PHONY: help setup peers reproduce rehearse lab notebooks publish test bench bench-gpu clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## the environment, .venv (the other targets do this by themselves, once)
 
@@ -34,6 +36,10 @@ peers: $(PEERS_READY) ## the environment of the libraries to compare with, .venv
 $(READY): requirements.lock pyproject.toml
 	$(call install,$(VENV),requirements.lock)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TEST_READY): requirements-test.lock $(READY)
+	$(BIN)/python -m pip install --quiet -c requirements.lock -r $<
 	@touch $@
 
 $(PEERS_READY): benchmarks/requirements-peers.lock
@@ -64,16 +70,24 @@ notebooks: $(READY) ## run the notebooks in place, so that the stored outputs ar
 publish: $(READY) ## keep the small tables and figures of runs/tiny in results/, for README
 	$(BIN)/python -m saelib.batch.publish
 
-test: $(READY) $(PEERS_READY) ## the whole suite: ruff, import-linter, mypy, pytest, notebooks under papermill and nbval
+test: $(TEST_READY) $(PEERS_READY) ## the whole suite: ruff, import-linter, mypy, pytest, notebooks under papermill and nbval
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: $(READY) $(PEERS_READY) ## timings beside other libraries
+bench: $(READY) $(PEERS_READY) ## timings beside other libraries and beside a busy program; about half an hour
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.htest
+	$(BIN)/python -m benchmarks.busy
+	$(BIN)/python -m benchmarks.pages
+
+bench-gpu: $(READY) ## speed on one GPU, beside sae-lens where .venv-peers is
+	$(BIN)/python -m benchmarks.gpu
+
+rehearse: $(READY) ## what a run of PRESET would take on this machine: memory, disk, hours, downloads
+	$(BIN)/python -m saelib.transfer.rehearsal --preset $(PRESET)
 
 clean: ## remove the environments and the caches of tools; results in runs/ stay
 	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info build

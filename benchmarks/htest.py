@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.compare import PEERS_PYTHON, machine
 from benchmarks.htest_work import (
     EXPORT_FOLDER,
     ITEMS_FILE,
@@ -25,6 +24,8 @@ from benchmarks.htest_work import (
     read_samples,
     run_process,
 )
+from benchmarks.machine import machine
+from benchmarks.runs import PEERS_PYTHON
 from saelib.htest.asking.lm_eval_export import export
 from saelib.htest.asking.replies import read_replies
 from saelib.htest.items.item import write_items

@@ -1,55 +1,81 @@
 """This kit: `saelib.sae.training.train.train`, all layers in one pass, and the whole experiment in two.
 
 Runs in the kit's own environment. The settings are those of a run (preset "smoke" with the comparison's sizes):
-ReLU + L1 SAE, Adam, clipping, schedules, fp32, and the weights and resume points that a run writes.
+ReLU + L1 SAE, Adam, clipping, schedules, fp32, and the weights and resume points that a run writes. What is compiled
+at its first use (numba's kernels) is compiled in the untimed warm-up.
 """
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.workload import MODEL_FOLDER, Timing, Workload, read_rows, report, stopwatch
+from torch import Tensor
+
+from benchmarks.outcome import Trained, outcome
+from benchmarks.workload import MODEL_FOLDER, Spent, Timing, Workload, read_rows, report, stopwatch
 from saelib.language.corpus.rows import ShuffledRows
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
+from saelib.language.precision import Precision
+from saelib.sae.autoencoder import SparseAutoencoder
 from saelib.sae.config import TrainingPhase
+from saelib.sae.folder import load_sae
 from saelib.sae.training.plan import PhaseFolders, SaePlan
 from saelib.sae.training.train import train
 from saelib.transfer.config import ExperimentConfig, resolve_config
 from saelib.transfer.plans import scratch_plans, transfer_plans
 
 PACKAGES = ("transformer-lens",)
-BATCHES_IN_CHUNK = 2  # 8,192 tokens at the default sizes: what the peers' buffers hold, too
 
 
 def kit_config(
-    work: Workload, folder: Path, scratch_tokens: int, transfer_tokens: int, matmul_precision: str = "highest"
+    work: Workload, folder: Path, scratch_tokens: int, transfer_tokens: int, precision: Precision = "float32"
 ) -> ExperimentConfig:
     """The comparison's sizes as a config of the kit."""
     return resolve_config(
         preset="smoke",
         run="benchmark",
         seed=work.seed,
-        sae_seeds=1,
+        sae_seeds=work.seeds,
         language_model=str(folder / MODEL_FOLDER),
         context_length=work.context,
         expansion_factor=work.d_sae // work.d_model,
         batch_tokens=work.batch_tokens,
-        chunk_rows=BATCHES_IN_CHUNK * work.batch_tokens // work.context,
-        scratch={"checkpoints": (0, scratch_tokens)},
-        transfer={"checkpoints": (0, transfer_tokens)},
-        matmul_precision=matmul_precision,
+        chunk_rows=work.chunk_tokens // work.context,
+        l1_coefficient=work.l1_coefficient,
+        scratch={"checkpoints": (0, scratch_tokens), "learning_rate": work.learning_rate},
+        transfer={"checkpoints": (0, transfer_tokens), "learning_rate": work.learning_rate},
+        precision=precision,
         device=work.device,
     )
 
 
-def run_phase(plans: list[SaePlan], phase: TrainingPhase, config: ExperimentConfig, folder: Path, runs: Path) -> float:
-    """Seconds of one training phase."""
+def run_phase(plans: list[SaePlan], phase: TrainingPhase, config: ExperimentConfig, folder: Path, runs: Path) -> Spent:
+    """What one training phase needs."""
     model = loaded_model(config)
     rows = ShuffledRows(read_rows(folder), config.seed)
     resume = runs / ("scratch" if phase is config.scratch else "transfer")
-    with stopwatch(config.device) as elapsed:
+    with stopwatch(config.device) as spent:
         train(plans, phase, model, rows, config, PhaseFolders(runs / "saes", resume))
-    return elapsed[0]
+    return spent
+
+
+def finished(plans: list[SaePlan], tokens: int, runs: Path, device: str) -> list[Trained]:
+    """The SAEs of a phase as it left them on disk."""
+    folders = PhaseFolders(runs / "saes", runs)
+    return [
+        trained(load_sae(folders.sae(plan.arm, plan.sae_layer, plan.seed, tokens), device), plan.sae_layer)
+        for plan in plans
+    ]
+
+
+def trained(sae: SparseAutoencoder, layer: int) -> Trained:
+    """An SAE as the comparison reads it."""
+
+    def read(vectors: Tensor) -> tuple[Tensor, Tensor]:
+        features = sae.encode(vectors)
+        return features, sae.decode(features)
+
+    return Trained(layer, read)
 
 
 def loaded_model(config: ExperimentConfig) -> LanguageModel:
@@ -57,19 +83,20 @@ def loaded_model(config: ExperimentConfig) -> LanguageModel:
     return load_language_model(config.language_model, device=config.device)
 
 
-def one_pass(work: Workload, folder: Path, matmul_precision: str = "highest") -> Timing:
+def one_pass(work: Workload, folder: Path, precision: Precision = "float32") -> Timing:
     """All layers from scratch."""
-    config = kit_config(work, folder, work.tokens, work.tokens, matmul_precision)
+    config = kit_config(work, folder, work.tokens, work.tokens, precision)
     plans = scratch_plans(work.layer_indices, config)
     with TemporaryDirectory(dir=folder) as runs:
-        seconds = run_phase(plans, config.scratch, config, folder, Path(runs))
-    settings = f"train(), one pass; ReLU + L1; matmul_precision={matmul_precision!r}"
-    return Timing(seconds, len(plans) * work.tokens, settings, PACKAGES)
+        spent = run_phase(plans, config.scratch, config, folder, Path(runs))
+        found = outcome(finished(plans, work.tokens, Path(runs), work.device), folder, True, work.device)
+    settings = f"train(), one pass; ReLU + L1; precision={precision!r}"
+    return Timing(spent, len(plans) * work.tokens, found, settings, PACKAGES)
 
 
-def one_pass_medium(work: Workload, folder: Path) -> Timing:
-    """All layers from scratch, products of the SAEs rounded to bfloat16 inside where the hardware can."""
-    return one_pass(work, folder, "medium")
+def one_pass_bfloat16(work: Workload, folder: Path) -> Timing:
+    """All layers from scratch, factors of matrix products rounded to bfloat16; on a CPU the language model's only."""
+    return one_pass(work, folder, "bfloat16")
 
 
 def whole_experiment(work: Workload, folder: Path, arms: tuple[str, ...] = ("forward", "backward")) -> Timing:
@@ -80,10 +107,14 @@ def whole_experiment(work: Workload, folder: Path, arms: tuple[str, ...] = ("for
     with TemporaryDirectory(dir=folder) as runs:
         first = run_phase(scratch, config.scratch, config, folder, Path(runs))
         second = run_phase(transfers, config.transfer, config, folder, Path(runs))
+        saes = finished(scratch, work.experiment_tokens, Path(runs), work.device)
+        saes += finished(transfers, work.transfer_tokens, Path(runs), work.device)
+        found = outcome(saes, folder, True, work.device)
     sae_tokens = len(scratch) * work.experiment_tokens + len(transfers) * work.transfer_tokens
-    details = {"seconds_by_run": {"scratch": first, "transfer": second}}
-    return Timing(first + second, sae_tokens, f"train() twice: scratch, then {' + '.join(arms)}", PACKAGES, details)
+    details = {"seconds_by_run": {"scratch": first.seconds, "transfer": second.seconds}}
+    settings = f"train() twice: scratch, then {' + '.join(arms)}"
+    return Timing(first + second, sae_tokens, found, settings, PACKAGES, details)
 
 
 if __name__ == "__main__":
-    report({"one_pass": one_pass, "one_pass_medium": one_pass_medium, "experiment": whole_experiment})
+    report({"one_pass": one_pass, "one_pass_bfloat16": one_pass_bfloat16, "experiment": whole_experiment})

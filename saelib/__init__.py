@@ -34,7 +34,11 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
+from saelib.run.waiting import wait_passively
+
 __version__ = "0.1.0"
+
+wait_passively()
 
 if TYPE_CHECKING:
     from saelib.htest.config import HTestConfig as HTestConfig

@@ -14,7 +14,7 @@ from saelib.run.files import PROJECT
 
 LIBRARY = PROJECT / "saelib"
 ROOMS = ("run", "results", "language", "sae", "transfer", "htest", "batch")
-HEAVY = {"torch", "transformers", "pandas", "matplotlib", "inspect_ai", "statsmodels", "scipy"}
+HEAVY = {"torch", "transformers", "pandas", "matplotlib", "inspect_ai", "statsmodels", "scipy", "numba"}
 MUST_WAIT = {"torch", "transformers", "pandas", "matplotlib"}  # until what needs them is used
 INNER_ROOMS = sorted(
     {path.parent.name for path in (LIBRARY / "htest").glob("*/__init__.py")} - {"figures"}
@@ -41,6 +41,38 @@ def test_importing_a_room_loads_nothing_heavy(name: str) -> None:
     assert done.stdout.split() == []
 
 
+SOME_ITEMS = """
+from saelib import load_language_model
+from saelib.htest.asking.prompts import choose_shots, render
+from saelib.htest.asking.replies import Condition, make_replies
+from saelib.htest.engines.local import LocalEngine
+from saelib.htest.items.generators import fresh_items
+from saelib.htest.items.item import select
+items = fresh_items(seed=0, test=4)
+test = select(items, "uppercase", "test")
+prompts = render(test, choose_shots(select(items, "uppercase", "dev"), 2), "completion")
+condition = Condition(model="embedded", form="completion", k=2, max_tokens=3)
+make_replies(test, prompts, condition, LocalEngine(load_language_model("embedded", "cpu"))(test, prompts, condition))
+"""
+HARVEST = """
+import torch
+from saelib import load_language_model
+load_language_model("embedded", "cpu").residual_streams(torch.zeros(1, 8, dtype=torch.long), [0])
+"""
+NOT_FOR_READING = {"transformers", "transformer_lens", "datasets", "pandas", "pyarrow", "scipy", "statsmodels",
+                   "matplotlib", "seaborn", "inspect_ai", "openai", "accelerate", "huggingface_hub", "sympy",
+                   "numba"}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [SOME_ITEMS, HARVEST], ids=["ask a local model", "residual streams"])
+def test_what_only_reads_with_the_embedded_model_loads_little_more_than_torch(code: str) -> None:
+    """Importing transformers alone takes longer than PyTorch, the model and 200 items together."""
+    shown = f"{code}\nimport sys; print(*sorted(sys.modules.keys() & {NOT_FOR_READING!r}))"
+    done = subprocess.run([sys.executable, "-c", shown], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 def test_what_a_user_types_first_is_at_hand() -> None:
     for name in dir(saelib):
         offered = getattr(saelib, name)
@@ -60,7 +92,7 @@ def test_what_is_offered_is_what_a_type_checker_sees() -> None:
 def test_the_contracts_hold() -> None:
     program = Path(sys.executable).parent / "lint-imports"
     if not program.exists():
-        pytest.skip(f"{program} is not there: `make setup` installs import-linter")
+        pytest.skip(f"{program} is not there: `make test` installs import-linter")
     done = subprocess.run([program, "--no-cache"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

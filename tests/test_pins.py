@@ -14,31 +14,57 @@ from saelib.language.corpus import docstrings
 from saelib.run.files import PROJECT
 
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCK_LINES = [
-    line
-    for line in (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    if not line.startswith("#")
-]
-LOCK: dict[str, str] = {
-    canonicalize_name(name): version for name, _, version in (line.partition("==") for line in LOCK_LINES)
-}
-REQUIREMENTS = [Requirement(text) for text in (*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"]["test"])]
+
+
+def lines_of(lock: str) -> list[str]:
+    return [line for line in (PROJECT / lock).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    return {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+
+
+USER_LINES, TEST_LINES = lines_of("requirements.lock"), lines_of("requirements-test.lock")
+USER_LOCK, LOCK = pins(USER_LINES), pins(USER_LINES + TEST_LINES)
+USED = [Requirement(text) for text in PYPROJECT["dependencies"]]
+TESTED = [Requirement(text) for text in PYPROJECT["optional-dependencies"]["test"]]
+REQUIREMENTS = USED + TESTED
+OF_ONE_MACHINE = ("nvidia-", "cuda-", "triton")
+
+
+def needed(wanted: list[Requirement]) -> set[str]:
+    """What the installed packages ask for on this platform, one after the other."""
+    waiting = [(canonicalize_name(requirement.name), extra) for requirement in wanted for extra in _extras(requirement)]
+    found = set(waiting)
+    while waiting:
+        name, extra = waiting.pop()
+        for requirement in map(Requirement, metadata.requires(name) or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                more = {(canonicalize_name(requirement.name), inner) for inner in _extras(requirement)} - found
+                found |= more
+                waiting += sorted(more)
+    return {name for name, _ in found if not name.startswith(OF_ONE_MACHINE)}
+
+
+def _extras(requirement: Requirement) -> tuple[str, ...]:
+    return ("", *requirement.extras)
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: requirement.name)
 def test_the_lock_pins_what_pyproject_asks_for(requirement: Requirement) -> None:
-    assert requirement.specifier.contains(LOCK[canonicalize_name(requirement.name)])
+    lock = USER_LOCK if requirement in USED else LOCK
+    assert requirement.specifier.contains(lock[canonicalize_name(requirement.name)])
 
 
 def test_the_lock_holds_exact_versions_and_nothing_of_one_machine() -> None:
-    for line in LOCK_LINES:
+    for line in USER_LINES + TEST_LINES:
         assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line), line  # no URL, path, hash or "+cpu"
-    assert len(LOCK) == len(LOCK_LINES)
-    assert not [name for name in LOCK if name.startswith(("nvidia-", "cuda-", "triton"))]
+    assert len(LOCK) == len(USER_LINES) + len(TEST_LINES)  # nothing stands in both
+    assert not [name for name in LOCK if name.startswith(OF_ONE_MACHINE)]
 
 
-def test_the_lock_is_complete() -> None:
-    """Every requirement of every pinned package, on this platform, is pinned too, and satisfied."""
+def test_the_locks_hold_what_is_needed_and_no_more() -> None:
+    """Every requirement of every pinned package, on this platform, is pinned and satisfied; users get no tools."""
     installed: dict[str, str] = {
         canonicalize_name(found.name): found.version.partition("+")[0] for found in metadata.distributions()
     }
@@ -46,12 +72,14 @@ def test_the_lock_is_complete() -> None:
         pytest.skip(
             f"{', '.join(others)}: other versions are installed than the lock has, so it cannot be checked here"
         )
+    assert needed(USED) == set(USER_LOCK)
+    assert needed(REQUIREMENTS) == set(LOCK)
     for name in LOCK:
-        for text in metadata.requires(name) or []:
-            requirement = Requirement(text)
-            chosen = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            if chosen and not requirement.name.startswith(("nvidia-", "cuda-", "triton")):
-                assert requirement.specifier.contains(LOCK[canonicalize_name(requirement.name)], prereleases=True), text
+        for requirement in map(Requirement, metadata.requires(name) or []):
+            is_chosen = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if is_chosen and not requirement.name.startswith(OF_ONE_MACHINE):
+                pinned = LOCK[canonicalize_name(requirement.name)]
+                assert requirement.specifier.contains(pinned, prereleases=True), f"{name} wants {requirement}"
 
 
 def test_torch_is_pinned_in_pyproject_as_in_every_lock() -> None:

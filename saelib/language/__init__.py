@@ -6,7 +6,7 @@ corpus as rows of token ids that are split into train and held-out rows. In: two
 shows of both.
 
 - `loading.load_language_model`, `loading.load_tokenizer`: by name; `device.choose_device`
-- `model.LanguageModel`: `residual_streams`, `logits`, `logits_from`, `bridge`
+- `model.LanguageModel`: `residual_streams`, `logits`, `logits_from`, `bridge`; `head_inputs_from`, `head` for losses
 - `corpus.load.load_corpus`: by name; gives a `corpus.rows.Corpus`
 - `api.open_api_model`, `api.run_eval_set`: a model behind an API instead, by Inspect AI
 - `predictions.loss_by_position`, `residuals.residual_geometry`: what the model predicts, how its layers lie

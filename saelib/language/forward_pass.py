@@ -1,7 +1,8 @@
 """Two ways through a language model that give the same numbers: the bare model (fast) and its bridge (any model).
 
 In: token ids, or a residual stream from which to go on. Out: residual streams after chosen layers, and logits, as
-TransformerLens names and centres them: `blocks.{i}.hook_resid_post`, logits whose mean over the vocabulary is 0.
+TransformerLens names and centres them: `blocks.{i}.hook_resid_post`, logits whose mean over the vocabulary is 0; or
+what the model's head reads, for losses that need no logits (`head`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from saelib.language.head import Head, LinearHead, LogitsHead
+
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel
@@ -19,6 +22,16 @@ if TYPE_CHECKING:
 
 class ForwardPass(Protocol):
     """What every way through a model offers; nothing here records gradients."""
+
+    @property
+    def head(self) -> Head:
+        """From `head_inputs_from` to logits."""
+        ...
+
+    @property
+    def thread_safe(self) -> bool:
+        """Whether several threads may be in it at once."""
+        ...
 
     def residual_streams(
         self, tokens: Int[Tensor, "rows context"], layers: Sequence[int]
@@ -30,6 +43,12 @@ class ForwardPass(Protocol):
         self, residual: Float[Tensor, "rows context d_model"], layer: int
     ) -> Float[Tensor, "rows context vocabulary"]:
         """Logits of a pass in which `blocks.{layer}.hook_resid_post` is `residual`."""
+        ...
+
+    def head_inputs_from(
+        self, residual: Float[Tensor, "rows context d_model"], layer: int
+    ) -> Float[Tensor, "rows context width"]:
+        """What `head` reads in a pass in which `blocks.{layer}.hook_resid_post` is `residual`."""
         ...
 
     def logits(self, tokens: Int[Tensor, "rows context"]) -> Float[Tensor, "rows context vocabulary"]:
@@ -55,11 +74,13 @@ class BarePass:
     one, and attention runs without keeping its pattern, which is why it is faster than the bridge.
     """
 
+    thread_safe = True
+
     def __init__(self, model: "PreTrainedModel") -> None:
         model.set_attn_implementation("sdpa")  # causal where no mask is given; the eager one would look ahead
         self.parts = PARTS[type(model).__name__](model)
-        self.unembedding = model.get_output_embeddings()
-        self.mean_unembedding = self.unembedding.weight.detach().mean(0)
+        self.head = LinearHead(model.get_output_embeddings().weight.detach())  # none of PARTS adds anything to it
+        self.mean_unembedding = self.head.weight.mean(0)
 
     @torch.no_grad()
     def residual_streams(
@@ -82,11 +103,18 @@ class BarePass:
         self, residual: Float[Tensor, "rows context d_model"], layer: int
     ) -> Float[Tensor, "rows context vocabulary"]:
         """See `ForwardPass`; layers up to `layer` are not computed."""
+        final = self.head_inputs_from(residual, layer)
+        return nn.functional.linear(final, self.head.weight).sub_((final @ self.mean_unembedding).unsqueeze(-1))
+
+    @torch.no_grad()
+    def head_inputs_from(
+        self, residual: Float[Tensor, "rows context d_model"], layer: int
+    ) -> Float[Tensor, "rows context d_model"]:
+        """See `ForwardPass`; the residual stream after the final norm."""
         arguments = self.parts.layer_arguments(residual)
         for later in self.parts.layers[layer + 1 :]:
             residual = later(residual, **arguments)
-        final = self.parts.final_norm(residual)
-        return self.unembedding(final).sub_((final @ self.mean_unembedding).unsqueeze(-1))
+        return self.parts.final_norm(residual)
 
     def logits(self, tokens: Int[Tensor, "rows context"]) -> Float[Tensor, "rows context vocabulary"]:
         """See `ForwardPass`."""
@@ -94,10 +122,12 @@ class BarePass:
 
 
 class BridgePass:
-    """A pass through the hooks of a TransformerBridge, whatever the architecture."""
+    """A pass through the hooks of a TransformerBridge, whatever the architecture and its head."""
+
+    thread_safe = False  # a pass sets its hooks on the one model
 
     def __init__(self, bridge: "TransformerBridge") -> None:
-        self.bridge = bridge
+        self.bridge, self.head = bridge, LogitsHead()
 
     @torch.no_grad()
     def residual_streams(
@@ -121,6 +151,12 @@ class BridgePass:
         tokens = torch.zeros(residual.shape[:2], dtype=torch.long, device=residual.device)
         splice = (hook_name(layer), lambda value, hook: residual)
         return self.bridge.run_with_hooks(tokens, fwd_hooks=[splice], return_type="logits")
+
+    def head_inputs_from(
+        self, residual: Float[Tensor, "rows context d_model"], layer: int
+    ) -> Float[Tensor, "rows context vocabulary"]:
+        """See `ForwardPass`; the logits themselves."""
+        return self.logits_from(residual, layer)
 
     @torch.no_grad()
     def logits(self, tokens: Int[Tensor, "rows context"]) -> Float[Tensor, "rows context vocabulary"]:

@@ -7,12 +7,14 @@ a network, weights are read from safetensors only, and no code that comes with a
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from saelib.language import embedded
+from saelib.language.deferred import DeferredLanguageModel, DeferredTokenizer, read_plain_model, read_plain_tokenizer
 from saelib.language.device import choose_device
 from saelib.language.model import LanguageModel
 from saelib.run.files import sha256_of_file
@@ -39,10 +41,11 @@ def load_language_model(name: str, device: str = "auto", revision: str | None = 
     folder = _folder(name, revision)
     if folder is not None:
         weights = _check_folder(folder)
-        commit = hashlib.sha256("".join(map(sha256_of_file, weights)).encode()).hexdigest()
-        return LanguageModel(name, commit, *_read(str(folder), place, local_files_only=True))
+        return _read_folder(name, folder, weights, place)
     commit = _commit(name, revision)
-    return LanguageModel(name, commit, *_read(name, place, revision=commit))
+    return LanguageModel(
+        name, commit, _read_model(name, place, revision=commit), _read_tokenizer(name, revision=commit)
+    )
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
@@ -50,7 +53,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
     folder = _folder(name, revision)
     if folder is not None:
         _check_folder(folder)
-        return _read_tokenizer(str(folder), local_files_only=True)
+        return _folder_tokenizer(folder)
     return _read_tokenizer(name, revision=_commit(name, revision))
 
 
@@ -84,6 +87,32 @@ def _check_folder(folder: Path) -> list[Path]:
     return weights
 
 
+def _read_folder(name: str, folder: Path, weights: list[Path], device: torch.device) -> LanguageModel:
+    """A saved model; a GPT-NeoX without transformers, which is loaded when it is first wanted."""
+    commit, tokenizer = _hash(weights), _folder_tokenizer(folder)
+
+    def load() -> "PreTrainedModel":
+        if _hash(_check_folder(folder)) != commit:
+            raise ValueError(f"language model folder {folder} holds other weights than when it was loaded")
+        return _read_model(str(folder), device, local_files_only=True)
+
+    if not isinstance(tokenizer, DeferredTokenizer):
+        return LanguageModel(name, commit, load(), tokenizer)
+    plain = read_plain_model(folder, weights, device)
+    if plain is None:
+        return LanguageModel(name, commit, load(), tokenizer.hugging_face)
+    return DeferredLanguageModel(name, commit, plain, tokenizer, load)
+
+
+def _hash(weights: list[Path]) -> str:
+    return hashlib.sha256("".join(map(sha256_of_file, weights)).encode()).hexdigest()
+
+
+def _folder_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    load = partial(_read_tokenizer, str(folder), local_files_only=True)
+    return read_plain_tokenizer(folder, load) or load()
+
+
 def _commit(name: str, revision: str | None) -> str:
     """Commit that a revision of a hub model stands for, so that weights and tokenizer come from the same one."""
     from huggingface_hub import resolve_revision
@@ -99,14 +128,11 @@ def _commit(name: str, revision: str | None) -> str:
         ) from error
 
 
-def _read(
-    source: str, device: torch.device, **options: str | bool
-) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """Model, whole and in float32, and tokenizer."""
+def _read_model(source: str, device: torch.device, **options: str | bool) -> "PreTrainedModel":
+    """Whole, and in float32."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    tokenizer = _read_tokenizer(source, **options)
     try:
         with no_progress_bar():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -123,7 +149,7 @@ def _read(
     absent = sorted(report["missing_keys"])
     if absent:  # transformers fills them with random numbers and goes on
         raise ValueError(f"language model {source} lacks {len(absent)} weights, {absent[0]} among them; save it again")
-    return model.to(device), tokenizer
+    return model.to(device)
 
 
 def _read_tokenizer(source: str, **options: str | bool) -> "PreTrainedTokenizerBase":

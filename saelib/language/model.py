@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from saelib.language.forward_pass import PARTS, BarePass, BridgePass, ForwardPass
+from saelib.language.head import Head
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -82,7 +83,7 @@ class LanguageModel:
 
         model = copy.deepcopy(self._model) if self._is_bare else self._model  # folding changes weights in place
         model.set_attn_implementation("eager")  # the only one that has attention patterns to hook
-        tokenizer = copy.deepcopy(self.tokenizer)
+        tokenizer = copy.deepcopy(getattr(self.tokenizer, "hugging_face", self.tokenizer))  # where it is deferred
         # Without this mark TransformerLens loads the tokenizer a second time, from the hub's main revision.
         tokenizer.init_kwargs["add_bos_token"] = True
         bridge = TransformerBridge.boot_transformers(
@@ -115,6 +116,29 @@ class LanguageModel:
         """
         self._check_layers([layer])
         return self._pass.logits_from(residual, layer)
+
+    @property
+    def head(self) -> Head:
+        """What turns the outcome of `head_inputs_from` into logits and losses."""
+        return self._pass.head
+
+    @property
+    def thread_safe(self) -> bool:
+        """Whether several threads may make passes at once; those through a bridge may not."""
+        return self._pass.thread_safe
+
+    def head_inputs_from(
+        self, residual: Float[Tensor, "rows context d_model"], layer: int
+    ) -> Float[Tensor, "rows context width"]:
+        """What the model's head reads when `blocks.{layer}.hook_resid_post` is `residual`; see `logits_from`.
+
+        The final normed residual stream where the head is one matrix, logits everywhere else.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        self._check_layers([layer])
+        return self._pass.head_inputs_from(residual, layer)
 
     def logits(self, tokens: Int[Tensor, "rows context"]) -> Float[Tensor, "rows context vocabulary"]:
         """Logits of an ordinary pass; their mean over the vocabulary is 0.

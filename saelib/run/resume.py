@@ -25,8 +25,10 @@ class ResumePoint(NamedTuple):
     progress: dict[str, Any]
 
 
-def save_resume_point(folder: Path, tokens: int, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
-    """Write `folder/<tokens>/` whole, then drop all but the newest two."""
+def save_resume_point(
+    folder: Path, tokens: int, tensors: dict[str, Tensor], progress: dict[str, Any], kept: int = KEPT
+) -> None:
+    """Write `folder/<tokens>/` whole, then drop all but the newest `kept`."""
     from safetensors.torch import save_file
 
     def fill(temporary: Path) -> None:
@@ -35,7 +37,7 @@ def save_resume_point(folder: Path, tokens: int, tensors: dict[str, Tensor], pro
         write_json(temporary / MANIFEST, {name: sha256_of_file(temporary / name) for name in (STATE, PROGRESS)})
 
     replace_folder(folder / str(tokens), fill)
-    for old in _newest_first(folder)[KEPT:]:
+    for old in _newest_first(folder)[kept:]:
         shutil.rmtree(old)
 
 

@@ -4,8 +4,9 @@ In: a language model and training rows. Out: the activations of one chunk for ev
 holds and how its tokens are shuffled is a pure function of (seed, chunk number), so a resumed run needs counters only.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -13,37 +14,85 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from saelib.language.corpus.rows import TokenRows
+from saelib.language.precision import matrix_products
 from saelib.sae.config import TrainingConfig
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
 
-HARVEST_TOKENS = 8192  # in one forward pass, which bounds the memory of its intermediate tensors
+HARVEST_TOKENS = {"cpu": 2048, "cuda": 8192}  # in one forward pass: what a core's cache holds; what fills a GPU
+
+
+class Chunk(NamedTuple):
+    """The activations of a chunk to be, and the calls that fill them, in any order or side by side."""
+
+    activations: Float[Tensor, "layers tokens d_model"]
+    fills: list[Callable[[], None]]
+
+    def in_one_piece(self) -> "Chunk":
+        """The same, filled by one call: for a model that makes one pass at a time."""
+
+        def fill_all() -> None:
+            for fill in self.fills:
+                fill()
+
+        return Chunk(self.activations, [fill_all])
+
+
+def plan_chunk(
+    model: "LanguageModel",
+    rows: TokenRows,
+    chunk: int,
+    config: TrainingConfig,
+    layers: Sequence[int],
+    rows_per_pass: int | None = None,
+) -> Chunk:
+    """A chunk's residual streams (`hook_resid_post`, float32) in the order of training, on the model's device.
+
+    Args:
+        rows_per_pass: rows that the language model reads at once; what suits the device if not given.
+    """
+    at_once = rows_per_pass or default_rows_per_pass(model.device, config)
+    tokens = torch.from_numpy(rows.take(chunk * config.chunk_rows, config.chunk_rows)).long()
+    places = torch.argsort(chunk_order(config.seed, chunk, config.chunk_tokens))
+    activations = torch.empty(len(layers), config.chunk_tokens, model.d_model, device=model.device)
+
+    def fill(part: Tensor, where: Tensor) -> None:
+        with matrix_products(config.precision, model.device):
+            streams = model.residual_streams(to_device(part, model.device), layers)
+        activations.index_copy_(1, to_device(where, model.device), streams.flatten(1, 2).float())
+
+    parts = zip(tokens.split(at_once), places.split(at_once * config.context_length), strict=True)
+    return Chunk(activations, [partial(fill, *part) for part in parts])
 
 
 def chunk_activations(
-    model: "LanguageModel", rows: TokenRows, chunk: int, config: TrainingConfig, layers: Sequence[int]
+    model: "LanguageModel",
+    rows: TokenRows,
+    chunk: int,
+    config: TrainingConfig,
+    layers: Sequence[int],
+    rows_per_pass: int | None = None,
 ) -> Float[Tensor, "layers tokens d_model"]:
-    """Residual streams (`hook_resid_post`, float32) of the rows of a chunk, in reading order, on the model's device."""
-    tokens = torch.from_numpy(rows.take(chunk * config.chunk_rows, config.chunk_rows)).long()
-    parts = tokens.split(max(1, HARVEST_TOKENS // config.context_length))
-    activations = torch.empty(len(layers), config.chunk_tokens, model.d_model, device=model.device)
-    first = 0
-    for part in parts:
-        streams = model.residual_streams(part.to(model.device), layers)
-        activations[:, first : first + part.numel()] = streams.flatten(1, 2)
-        first += part.numel()
+    """The activations that `plan_chunk` plans, filled one part after the other."""
+    activations, (fill,) = plan_chunk(model, rows, chunk, config, layers, rows_per_pass).in_one_piece()
+    fill()
     return activations
 
 
+def default_rows_per_pass(device: torch.device, config: TrainingConfig) -> int:
+    """Rows that the language model reads at once, where memory sets no limit."""
+    tokens = HARVEST_TOKENS.get(device.type, HARVEST_TOKENS["cuda"])
+    return min(config.chunk_rows, max(1, tokens // config.context_length))
+
+
 def chunk_order(seed: int, chunk: int, tokens: int) -> Int64[Tensor, " tokens"]:
-    """The order in which a chunk's tokens are trained on."""
+    """The order in which a chunk's tokens are trained on: the first batch holds the tokens at the first places."""
     return torch.from_numpy(np.random.default_rng([seed, chunk, 1]).permutation(tokens))
 
 
-def batches(
-    activations: Float[Tensor, "layers tokens d_model"], order: Int64[Tensor, " tokens"], batch_tokens: int
-) -> Iterator[Float[Tensor, "layers batch d_model"]]:
-    """The chunk's activations in batches, in the given order; all layers of a batch are the same tokens."""
-    for chosen in order.to(activations.device).split(batch_tokens):
-        yield activations[:, chosen]
+def to_device(tokens: Tensor, device: torch.device) -> Tensor:
+    """Tokens on the device; to CUDA through pinned memory, so that the host need not wait for the copy."""
+    if device.type != "cuda":
+        return tokens.to(device)
+    return tokens.pin_memory().to(device, non_blocking=True)

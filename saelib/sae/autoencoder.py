@@ -3,7 +3,8 @@
 In: residual-stream vectors of one layer. Out: sparse features, reconstructions, losses and their gradients.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -37,13 +38,16 @@ class SparseAutoencoder(nn.Module):
     with decoder rows of unit norm, so that the penalty is lambda times the sum of the features; the norm's own
     gradient is kept, as in SAELens 3.14, where it enters the clipping and Adam's second moment. `b_dec` is not
     subtracted from the input. Another architecture enters as a subclass with its own `encode`, `decode` and
-    `accumulate_gradients`, listed in `ARCHITECTURES` by SAELens's name.
+    `add_tile_gradients`, listed in `ARCHITECTURES` by SAELens's name.
 
     Attributes:
         lineage: where it comes from, as its folder says: arm, layers, seed, tokens; empty for a new one.
     """
 
     architecture = "standard"
+    SKIPS_INACTIVE: ClassVar[bool] = True
+    """Whether decoding and the gradients of decoder, features and encoder need the active features alone, those that
+    `relu(x W_enc + b_enc)` makes positive; then the sparse step may leave the others out. A subclass says its own."""
 
     def __init__(self, d_model: int, d_sae: int) -> None:
         """Zeros of the right shapes; `random_sae` and `load_sae` fill them."""
@@ -88,23 +92,47 @@ class SparseAutoencoder(nn.Module):
         Five matrix products, tile by tile: what autograd does too, without its large intermediate tensors, and
         faster on a CPU for it. A test holds it against autograd.
         """
+        gradients = {name: self._grad(parameter) for name, parameter in self.named_parameters()}
         mse, l0, feature_sums = x.new_zeros(()), x.new_zeros(()), torch.zeros_like(self.b_enc)
         for tile in x.split(CPU_TILE if x.device.type == "cpu" else len(x)):
             features = torch.addmm(self.b_enc, tile, self.W_enc).relu_()
-            error = torch.addmm(self.b_dec, features, self.W_dec).sub_(tile)
-            mse += torch.dot(error.view(-1), error.view(-1))
             l0 += torch.count_nonzero(features)
             feature_sums += features.sum(0)
-            error.mul_(2 / len(x))
-            self._grad(self.W_dec).addmm_(features.T, error)
-            self._grad(self.b_dec).add_(error.sum(0))
-            upstream = torch.mm(error, self.W_dec.T).add_(l1_coefficient / len(x))
-            upstream = torch.ops.aten.threshold_backward(upstream, features, 0)  # the gradient of ReLU
-            self._grad(self.W_enc).addmm_(tile.T, upstream)
-            self._grad(self.b_enc).add_(upstream.sum(0))
+            mse += self.add_tile_gradients(tile, features, 2 / len(x), l1_coefficient / len(x), gradients)
         penalty_slope = feature_sums.mul(l1_coefficient / len(x)).unsqueeze(1)  # times the row: d norm / d row
-        self._grad(self.W_dec).addcmul_(penalty_slope, self.W_dec)
+        gradients["W_dec"].addcmul_(penalty_slope, self.W_dec)
         return StepLosses(mse / len(x), feature_sums.sum() / len(x), l0 / len(x))
+
+    @torch.no_grad()
+    def add_tile_gradients(
+        self,
+        tile: Float[Tensor, "tile d_model"],
+        features: Float[Tensor, "tile d_sae"],
+        error_scale: float,
+        slope: float,
+        gradients: Mapping[str, Tensor],
+    ) -> Float[Tensor, ""]:
+        """Add what a few tokens give, by dense products; the penalty on the norms of decoder rows is left out.
+
+        Args:
+            features: of the tile.
+            error_scale: 2 / tokens of the batch.
+            slope: of the L1 penalty in a feature, lambda / tokens of the batch.
+            gradients: by the parameters' names, added to.
+
+        Returns:
+            The tile's squared error.
+        """
+        error = torch.addmm(self.b_dec, features, self.W_dec).sub_(tile)
+        squared_error = torch.dot(error.view(-1), error.view(-1))
+        error.mul_(error_scale)
+        gradients["W_dec"].addmm_(features.T, error)
+        gradients["b_dec"].add_(error.sum(0))
+        upstream = torch.mm(error, self.W_dec.T).add_(slope)
+        upstream = torch.ops.aten.threshold_backward(upstream, features, 0)  # the gradient of ReLU
+        gradients["W_enc"].addmm_(tile.T, upstream)
+        gradients["b_enc"].add_(upstream.sum(0))
+        return squared_error
 
     @staticmethod
     def _grad(parameter: nn.Parameter) -> Tensor:

@@ -3,7 +3,7 @@
 In: sizes, rates and counts. Out: a `TrainingConfig`, and the two things that differ between phases in `TrainingPhase`.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from saelib.language.precision import Precision
 from saelib.run.config import Config, Seed
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -63,9 +64,9 @@ class TrainingConfig(Config):
     """Adam's decay rates of the first and the second moment."""
     gradient_clip: PositiveFloat = 1.0
     """Largest norm of one SAE's gradient."""
-    matmul_precision: Literal["highest", "high", "medium"] = "highest"
-    """Of the SAEs' matrix products, as in `torch.set_float32_matmul_precision`: "highest" is float32, as in the paper;
-    "high" and "medium" let the hardware round to TF32 or bfloat16 inside a product, which is faster."""
+    precision: Precision = "float32"
+    """Of matrix products, in the language model, the SAEs' steps and the evaluation: "float32", as in the paper, or
+    faster "tf32" (CUDA only) and "bfloat16", summed in float32. SAE steps on a CPU are float32 in any case."""
 
     @model_validator(mode="after")
     def _batches_fill_a_chunk(self) -> Self:

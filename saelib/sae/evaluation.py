@@ -1,19 +1,35 @@
 """Score SAEs on frozen held-out rows, by what they reconstruct and by what the language model makes of it.
 
 In: a language model, held-out token rows, and SAEs with the layer whose activations each shall read. Out: one row of
-metrics for each. Every SAE is scored on the same rows, and the clean pass is shared, so clean losses are equal.
+metrics for each. Every SAE is scored on the same rows, and the clean pass is shared, so clean losses are equal. On a
+CPU each SAE is scored on one thread; no score depends on their number.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Int32
 from torch import Tensor
 
+from saelib.language.head import tile_tokens
+from saelib.language.precision import Precision, matrix_products
+from saelib.run.threads import one_thread_each
 from saelib.sae.autoencoder import SparseAutoencoder
+from saelib.sae.clean_pass import (
+    Baseline,
+    CleanBatch,
+    Moments,
+    baseline_of,
+    clean_batch,
+    head_inputs,
+    loss_products,
+    total,
+)
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
@@ -52,25 +68,37 @@ class Scores:
 
 @dataclass
 class _Splice:
-    """Running sums over the batches, for one SAE or one constant in place of the residual stream."""
+    """An SAE in place of the residual stream of a layer, and running sums over the batches."""
 
+    sae: SparseAutoencoder
+    layer: int
     cross_entropy: float = 0.0
     kl: float = 0.0
     squared_error: float = 0.0
-    active: float = 0.0
-    feature_sum: float = 0.0
-    fired: Tensor | None = None
+    counts: Float[Tensor, " d_sae"] | float = 0.0  # tokens on which each feature is active
+    sums: Float[Tensor, " d_sae"] | float = 0.0  # of each feature
 
+    @torch.no_grad()
+    def add(self, batch: CleanBatch, model: "LanguageModel", precision: Precision) -> None:
+        """One more batch, with the reconstruction in place of the stream."""
+        with matrix_products(precision, model.device):
+            inputs = head_inputs(model, self._reconstruct(batch.streams[self.layer]), self.layer)
+        with loss_products(precision, model.device):
+            normalisers = model.head.log_normalisers(inputs)
+            self.cross_entropy += total(normalisers - model.head.logits_of(inputs, batch.targets))
+            expected_logits = torch.linalg.vecdot(inputs.float(), batch.mixtures)
+        self.kl += total(batch.negative_entropies - expected_logits + normalisers)
 
-@dataclass(frozen=True)
-class _CleanBatch:
-    """What all splices of one batch share."""
-
-    targets: Int64[Tensor, "rows context-1"]
-    streams: dict[int, Float[Tensor, "rows context d_model"]]
-    probabilities: Float[Tensor, "rows context-1 vocabulary"]
-    negative_entropy: float  # summed over the batch's tokens
-    cross_entropy: float  # summed over the batch's tokens
+    def _reconstruct(self, stream: Float[Tensor, "rows context d_model"]) -> Float[Tensor, "rows context d_model"]:
+        """Tile by tile, so that a tile's features stay in a CPU's cache while they are counted."""
+        parts = []
+        for tile in stream.flatten(0, 1).split(tile_tokens(stream.device)):
+            features = self.sae.encode(tile)
+            parts.append(self.sae.decode(features).float())
+            self.squared_error += total((parts[-1] - tile).square().sum(-1))
+            self.sums += features.float().sum(0).cpu().double()
+            self.counts += features.float().sign_().sum(0).cpu().double()  # features are never negative
+        return torch.cat(parts).view_as(stream)
 
 
 @torch.no_grad()
@@ -79,6 +107,7 @@ def evaluate(
     model: "LanguageModel",
     held_out: Int32[np.ndarray, "rows context"],
     batch_rows: int,
+    precision: Precision = "float32",
 ) -> list[Scores]:
     """Score each (SAE, layer whose activations it reads); the forward pass restarts at the spliced layer.
 
@@ -87,107 +116,48 @@ def evaluate(
         model: the language model that they are spliced into.
         held_out: token ids that no candidate was trained on.
         batch_rows: rows in one forward pass; no result depends on it beyond rounding.
+        precision: of the model's and the SAEs' products.
     """
     layers = sorted({layer for _, layer in candidates})
-    means, variances = activation_moments(model, held_out, layers, batch_rows)
-    splices = [_Splice() for _ in candidates]
-    zero = {layer: _Splice() for layer in layers}
-    mean = {layer: _Splice() for layer in layers}
+    splices = [_Splice(sae, layer) for sae, layer in candidates]
+    moments = {layer: Moments() for layer in layers}
     clean_sum = 0.0
-    for batch in _clean_batches(model, held_out, layers, batch_rows):
-        clean_sum += batch.cross_entropy
-        for layer in layers:
-            _splice_constant(zero[layer], torch.zeros_like(means[layer]), layer, batch, model)
-            _splice_constant(mean[layer], means[layer], layer, batch, model)
-        for splice, (sae, layer) in zip(splices, candidates, strict=True):
-            _splice_sae(splice, sae, layer, batch, model)
+    with _side_by_side(model) as apply:
+        for tokens in torch.from_numpy(held_out).long().split(batch_rows):
+            batch = clean_batch(model, tokens.to(model.device), layers, precision)
+            clean_sum += batch.cross_entropy
+            for layer in layers:
+                moments[layer].add(batch.streams[layer])
+            apply(partial(_Splice.add, batch=batch, model=model, precision=precision), splices)
+        baselines = {layer: baseline_of(model, held_out, layer, moments[layer], precision) for layer in layers}
+    clean = clean_sum / held_out[:, 1:].size
+    return [_scores(splice, clean, baselines[splice.layer], held_out) for splice in splices]
+
+
+@contextmanager
+def _side_by_side(model: "LanguageModel") -> Iterator[Callable[[Callable[[_Splice], None], list[_Splice]], object]]:
+    """What calls a function on all splices: on a thread for each core where that is right, else one after the other."""
+    if model.device.type == "cpu" and model.thread_safe:
+        # The setting is the process's: each thread must find it, and leave it, as all the others do.
+        with matrix_products("float32", model.device), one_thread_each() as pool:
+            yield lambda function, splices: list(pool.map(function, splices))
+    else:
+        yield lambda function, splices: list(map(function, splices))
+
+
+def _scores(splice: _Splice, clean: float, baseline: Baseline, held_out: Int32[np.ndarray, "rows context"]) -> Scores:
     predictions, tokens = held_out[:, 1:].size, held_out.size
-    clean = clean_sum / predictions
-    return [
-        _scores(splice, clean, zero[layer], mean[layer], variances[layer], predictions, tokens)
-        for splice, (_, layer) in zip(splices, candidates, strict=True)
-    ]
-
-
-def activation_moments(
-    model: "LanguageModel", held_out: Int32[np.ndarray, "rows context"], layers: Sequence[int], batch_rows: int
-) -> tuple[dict[int, Float[Tensor, " d_model"]], dict[int, float]]:
-    """Mean residual vector of each layer, and the mean squared distance from it (summed over d_model)."""
-    first = torch.zeros(len(layers), model.d_model, dtype=torch.float64)
-    second = torch.zeros(len(layers), dtype=torch.float64)
-    for tokens in _token_batches(held_out, batch_rows, model):
-        streams = model.residual_streams(tokens, layers).double().flatten(1, 2).cpu()
-        first += streams.sum(1)
-        second += streams.square().sum((1, 2))
-    first /= held_out.size
-    variances = second / held_out.size - first.square().sum(1)
-    means = {layer: vector.float().to(model.device) for layer, vector in zip(layers, first, strict=True)}
-    return means, dict(zip(layers, variances.tolist(), strict=True))
-
-
-def _token_batches(
-    held_out: Int32[np.ndarray, "rows context"], batch_rows: int, model: "LanguageModel"
-) -> Iterator[Int64[Tensor, "rows context"]]:
-    for rows in torch.from_numpy(held_out).long().split(batch_rows):
-        yield rows.to(model.device)
-
-
-def _clean_batches(
-    model: "LanguageModel", held_out: Int32[np.ndarray, "rows context"], layers: Sequence[int], batch_rows: int
-) -> Iterator[_CleanBatch]:
-    for tokens in _token_batches(held_out, batch_rows, model):
-        streams = dict(zip(layers, model.residual_streams(tokens, layers), strict=True))
-        targets = tokens[:, 1:]
-        log_probabilities = model.logits_from(streams[layers[-1]], layers[-1])[:, :-1].log_softmax(-1)
-        cross_entropy = -log_probabilities.gather(-1, targets.unsqueeze(-1)).double().sum().item()
-        probabilities = log_probabilities.exp()
-        negative_entropy = torch.linalg.vecdot(probabilities, log_probabilities).double().sum().item()
-        yield _CleanBatch(targets, streams, probabilities, negative_entropy, cross_entropy)
-
-
-def _splice_sae(
-    splice: _Splice, sae: SparseAutoencoder, layer: int, batch: _CleanBatch, model: "LanguageModel"
-) -> None:
-    stream = batch.streams[layer]
-    features = sae.encode(stream)
-    reconstruction = sae.decode(features)
-    splice.squared_error += (reconstruction - stream).double().square().sum().item()
-    splice.active += torch.count_nonzero(features).item()
-    splice.feature_sum += features.sum(-1).double().sum().item()
-    fired = features.flatten(0, -2).amax(0) > 0
-    splice.fired = fired if splice.fired is None else splice.fired | fired
-    logits = model.logits_from(reconstruction, layer)[:, :-1]
-    normaliser = logits.logsumexp(-1).double().sum().item()
-    splice.cross_entropy += normaliser - logits.gather(-1, batch.targets.unsqueeze(-1)).double().sum().item()
-    expected_logit = torch.linalg.vecdot(batch.probabilities, logits).double().sum().item()
-    splice.kl += batch.negative_entropy - expected_logit + normaliser
-
-
-def _splice_constant(
-    splice: _Splice, vector: Float[Tensor, " d_model"], layer: int, batch: _CleanBatch, model: "LanguageModel"
-) -> None:
-    """One row stands for all: with the same vector at every position, no row differs from another."""
-    context = batch.targets.shape[1] + 1
-    log_probabilities = model.logits_from(vector.expand(1, context, -1), layer)[:, :-1].log_softmax(-1)
-    rows = log_probabilities.expand(len(batch.targets), -1, -1)
-    splice.cross_entropy -= rows.gather(-1, batch.targets.unsqueeze(-1)).double().sum().item()
-
-
-def _scores(
-    splice: _Splice, clean: float, zero: _Splice, mean: _Splice, variance: float, predictions: int, tokens: int
-) -> Scores:
-    assert splice.fired is not None
-    spliced, ablated = splice.cross_entropy / predictions, zero.cross_entropy / predictions
+    spliced, counts = splice.cross_entropy / predictions, torch.as_tensor(splice.counts)
     return Scores(
         ce_clean=clean,
         ce_spliced=spliced,
-        ce_zero=ablated,
-        ce_mean=mean.cross_entropy / predictions,
-        ce_score=(ablated - spliced) / (ablated - clean),
+        ce_zero=baseline.zero,
+        ce_mean=baseline.mean,
+        ce_score=(baseline.zero - spliced) / (baseline.zero - clean),
         kl=splice.kl / predictions,
         mse=splice.squared_error / tokens,
-        explained_variance=1 - splice.squared_error / tokens / variance,
-        l0=splice.active / tokens,
-        l1=splice.feature_sum / tokens,
-        dead_latents=1 - splice.fired.double().mean().item(),
+        explained_variance=1 - splice.squared_error / tokens / baseline.variance,
+        l0=counts.sum().item() / tokens,
+        l1=torch.as_tensor(splice.sums).sum().item() / tokens,
+        dead_latents=(counts == 0).double().mean().item(),
     )

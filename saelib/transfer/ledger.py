@@ -107,6 +107,7 @@ def wall_times(resume_points: Path) -> pd.DataFrame:
     if not intervals:
         return pd.DataFrame(columns=["phase", "device", "seconds", "sae_tokens", "sae_tokens_per_second"])
     notes = pd.DataFrame(intervals)
+    notes["phase"] = notes["phase"].str.replace(r"-\d+$", "", regex=True)  # one of several passes of a phase
     notes["sae_tokens"] = notes["saes"] * (notes["to_tokens"] - notes["from_tokens"])
     table = notes.groupby(["phase", "device"], as_index=False)[["seconds", "sae_tokens"]].sum()
     return table.assign(sae_tokens_per_second=table["sae_tokens"] / table["seconds"])

@@ -8,19 +8,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Int32
 
-from saelib.language.corpus.rows import Corpus, hash_tokens
+from saelib.language.corpus.rows import hash_tokens
 from saelib.results.provenance import provenance, write_table
 from saelib.run.lock import writing
 from saelib.run.progress import progress
-from saelib.sae.evaluation import evaluate
-from saelib.sae.folder import load_sae
-from saelib.sae.training.plan import SaePlan, check_sources
+from saelib.sae.training.plan import check_sources
 from saelib.sae.training.train import train
 from saelib.transfer.experiment import Experiment
+from saelib.transfer.passes import Passes, note_passes, plan_passes
+from saelib.transfer.scoring import Reading, sae_sha256, score_once, scored_before
 from saelib.transfer.tables import check_paired, concatenate, table_of
 
 
@@ -59,32 +57,32 @@ def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
     Raises:
         ValueError: a layer is not in the model, its context is too short, or the text is; nothing was written.
         FileNotFoundError: the sources of the transfers are not trained yet.
+        MemoryError: not even one SAE fits into the device's memory; nothing was written.
         RunInUseError: another process is at work on the run.
         FileExistsError: the folder holds a run with another config.
     """
     path = _log(experiment, name)
     experiment.check()
     if not path.is_file():
-        plans, corpus = experiment.plans(name), experiment.corpus  # all errors come before the folder is claimed
-        check_sources(plans, experiment.phase_folders(name))
+        plans, folders = experiment.plans(name), experiment.phase_folders(name)
+        _ = experiment.corpus  # all errors come before the folder is claimed
+        check_sources(plans, folders)
+        passes = plan_passes(experiment.config, experiment.model, plans, folders.resume)
         with writing(experiment):
-            write_table(_train(experiment, name, plans, corpus), path)
+            note_passes(passes, folders.resume)
+            write_table(_train(experiment, name, passes), path)
             write_table(concatenate(path.parent), experiment.folder / "training.parquet")
     return pd.read_parquet(path)
 
 
-def _train(experiment: Experiment, name: str, plans: list[SaePlan], corpus: Corpus) -> pd.DataFrame:
-    config = experiment.config
+def _train(experiment: Experiment, name: str, passes: Passes) -> pd.DataFrame:
+    config, folders = experiment.config, experiment.phase_folders(name)
     origin = {"model_name": config.language_model, "dataset_path": config.corpus}
-    rows = train(
-        plans,
-        experiment.phase(name),
-        experiment.model,
-        corpus.train,
-        config,
-        experiment.phase_folders(name),
-        origin,
-    )
+    phase, rows = experiment.phase(name), []
+    for number, plans in enumerate(passes.groups, start=1):
+        resume = folders.resume if len(passes.groups) == 1 else folders.resume.with_name(f"{name}-{number}")
+        mine, text = folders._replace(resume=resume), experiment.corpus.train
+        rows += train(plans, phase, experiment.model, text, config, mine, origin, rows_per_pass=passes.rows_per_pass)
     return table_of(rows).assign(phase=name, **provenance(config))
 
 
@@ -140,18 +138,20 @@ def _evaluate_in_parts(experiment: Experiment, parts: dict[str, list[ScoredSae]]
     experiment.check()
     missing = [part for part, path in paths.items() if not path.is_file()]
     if missing:
-        held_out = experiment.corpus.held_out  # all errors come before the folder is claimed
+        _ = experiment.corpus  # all errors come before the folder is claimed
         _check_trained(one for part in missing for one in parts[part])
+        for part in parts.keys() - missing:
+            _check_unchanged(parts[part], paths[part])
         with (
             writing(experiment),
             progress("evaluation", sum(len(parts[part]) for part in missing), unit="SAE") as advance,
         ):
             for part in missing:
-                write_table(_evaluation_rows(experiment, parts[part], held_out), paths[part])
+                rows = _evaluation_rows(experiment, parts[part], folder)
+                check_paired(pd.concat([*map(pd.read_parquet, folder.glob("*.parquet")), rows]))
+                write_table(rows, paths[part])  # what is refused leaves no part behind, which the next call would take
                 advance(len(parts[part]))
-            whole = concatenate(folder)
-            check_paired(whole)
-            write_table(whole, experiment.folder / "evaluation.parquet")
+            write_table(concatenate(folder), experiment.folder / "evaluation.parquet")
     return pd.concat([pd.read_parquet(path) for path in paths.values()], ignore_index=True)
 
 
@@ -161,19 +161,37 @@ def _check_trained(asked: Iterable[ScoredSae]) -> None:
             raise FileNotFoundError(f"{one.folder} is not there: train the phase first, with `saelib.train_phase`")
 
 
-def _evaluation_rows(
-    experiment: Experiment, asked: list[ScoredSae], held_out: Int32[np.ndarray, "rows context"]
-) -> pd.DataFrame:
-    config = experiment.config
-    saes = [(load_sae(one.folder, experiment.model.device), one.act_layer) for one in asked]
-    scores = evaluate(saes, experiment.model, held_out, config.evaluation_batch_rows)
-    rows = []
-    for one, score in zip(asked, scores, strict=True):
-        keys = {key: value for key, value in asdict(one).items() if key != "folder"}
-        rows.append(keys | asdict(score) | {"loss": score.mse + config.l1_coefficient * score.l1})
-    return table_of(rows).assign(
-        eval_sha256=hash_tokens({"held_out": held_out}),
-        eval_tokens=held_out.size,
-        corpus_sha256=experiment.corpus.sha256,
+def _check_unchanged(asked: list[ScoredSae], path: Path) -> None:
+    """Refuse to add to an evaluation whose SAEs have changed since; those that were deleted are taken as they were."""
+    table = pd.read_parquet(path).reindex(columns=["sae_sha256"])  # absent before SAEs were known by their files
+    for one, known in zip(asked, table["sae_sha256"], strict=True):
+        if one.folder.is_dir() and sae_sha256(one.folder) != known:
+            raise ValueError(
+                f"{path.name} has no score of {one.folder} as it is now; "
+                "delete the run's evaluation/ folder and evaluate again"
+            )
+
+
+def _evaluation_rows(experiment: Experiment, asked: list[ScoredSae], folder: Path) -> pd.DataFrame:
+    config, held_out = experiment.config, experiment.corpus.held_out
+    origin = {
+        "eval_sha256": hash_tokens({"held_out": held_out}),
+        "eval_tokens": held_out.size,
+        "corpus_sha256": experiment.corpus.sha256,
         **provenance(config),
+    }
+    readings = [Reading(sae_sha256(one.folder), one.act_layer) for one in asked]
+    scores = score_once(
+        [(one.folder, reading) for one, reading in zip(asked, readings, strict=True)],
+        experiment.model,
+        held_out,
+        config.evaluation_batch_rows,
+        config.precision,
+        scored_before(folder, origin),
     )
+    rows = []
+    for one, reading, score in zip(asked, readings, scores, strict=True):
+        keys = {key: value for key, value in asdict(one).items() if key != "folder"}
+        loss = score.mse + config.l1_coefficient * score.l1
+        rows.append(keys | reading._asdict() | asdict(score) | {"loss": loss})
+    return table_of(rows).assign(**origin)

@@ -26,6 +26,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _SIZES = {"hidden_size": D_MODEL, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64,
           "max_position_embeddings": CONTEXT}  # fmt: skip
 _IDS = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0}
+SIZES = _SIZES | _IDS | {"pad_token_id": 0}
 ARCHITECTURES = {
     "gpt_neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**_SIZES, **_IDS)),
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(n_embd=D_MODEL, n_layer=LAYERS, n_head=4, n_positions=CONTEXT, **_IDS)),
@@ -37,11 +38,15 @@ ARCHITECTURES = {
 def small_model(architecture: str = "gpt_neox", seed: int = 0) -> PreTrainedModel:
     """A model whose every weight is random, norms and biases included, so that no mistake hides behind 0 or 1."""
     torch.manual_seed(seed)
-    model = ARCHITECTURES[architecture]().eval()
+    return with_random_weights(ARCHITECTURES[architecture]())
+
+
+def with_random_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, in evaluation mode, its weights drawn anew."""
     for name, weight in model.named_parameters():
         is_norm = weight.ndim == 1 and name.endswith("weight")
         torch.nn.init.normal_(weight, mean=1.0 if is_norm else 0.02, std=0.15)
-    return model
+    return model.eval()
 
 
 def small_tokenizer() -> PreTrainedTokenizerFast:

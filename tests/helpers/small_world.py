@@ -17,8 +17,10 @@ from saelib.transfer.config import PRESETS, ExperimentConfig
 class ToyModel(LanguageModel):
     """Three layers that add a fixed function of the token and its neighbour to the stream: cheap, and not linear."""
 
+    thread_safe = True
+
     def __init__(self) -> None:
-        self.n_layers, self.d_model, self.name, self.device = 3, 8, "toy", torch.device("cpu")
+        self.n_layers, self.d_model, self.name, self.device = 3, 16, "toy", torch.device("cpu")
         generator = torch.Generator().manual_seed(7)
         self.table = torch.randn(50, self.d_model, generator=generator)
         self.mixing = torch.randn(self.n_layers, self.d_model, self.d_model, generator=generator)

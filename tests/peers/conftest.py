@@ -14,15 +14,16 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from benchmarks.workload import MODEL_FOLDER, ROWS_FILE, Workload, build_random_model
+from benchmarks.inputs import build_random_model
+from benchmarks.workload import MODEL_FOLDER, ROWS_FILE, Workload
 from saelib.language.loading import load_language_model
 from saelib.run.files import PROJECT
 from saelib.sae.autoencoder import SparseAutoencoder
 from saelib.sae.folder import save_sae
 
 HERE = Path(__file__).parent
-SIZES = Workload(layers=3, d_model=32, d_sae=128, vocabulary=256, context=32, batch_tokens=512, tokens=2048,
-                 experiment_tokens=2048)  # fmt: skip
+SIZES = Workload(language_model="random", layers=3, d_model=32, d_sae=128, vocabulary=256, context=32, batch_tokens=512,
+                 chunk_tokens=512, tokens=2048, experiment_tokens=2048)  # fmt: skip
 ROWS, LAYER = 16, 1
 QUIET = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from saelib.sae.activations import batches, chunk_activations, chunk_order
+from saelib.sae.activations import chunk_activations, chunk_order, plan_chunk
 from tests.helpers.small_world import ToyModel, toy_config, toy_rows
 
 LAYERS = [0, 1, 2]
@@ -19,17 +19,19 @@ def test_a_chunk_is_a_pure_function_of_seed_and_number() -> None:
     assert sorted(chunk_order(1, 2, 64).tolist()) == list(range(64))
 
 
-def test_a_chunk_holds_its_rows_in_reading_order() -> None:
+def test_a_chunk_holds_its_rows_tokens_in_the_chunks_order() -> None:
     config, model = toy_config(), ToyModel()
     tokens = torch.from_numpy(toy_rows().take(config.chunk_rows, config.chunk_rows)).long()
-    expected = model.residual_streams(tokens, LAYERS).flatten(1, 2)
+    in_reading_order = model.residual_streams(tokens, LAYERS).flatten(1, 2)
+    expected = in_reading_order[:, chunk_order(config.seed, 1, config.chunk_tokens)]
     assert torch.equal(chunk_activations(model, toy_rows(), 1, config, LAYERS), expected)
 
 
-def test_batches_hold_the_same_tokens_of_all_layers_each_once() -> None:
-    activations = torch.arange(64.0).repeat(2, 1).unsqueeze(-1) + torch.tensor([0.0, 100.0]).view(2, 1, 1)
-    order = chunk_order(0, 0, 64)
-    given = list(batches(activations, order, 16))
-    assert [batch.shape for batch in given] == [(2, 16, 1)] * 4
-    assert torch.equal(torch.cat([batch[0, :, 0] for batch in given]), order.float())
-    assert all(torch.equal(batch[1], batch[0] + 100) for batch in given)
+def test_neither_rows_per_pass_nor_the_order_of_filling_changes_a_chunk() -> None:
+    config, model = toy_config(), ToyModel()
+    expected = chunk_activations(model, toy_rows(), 1, config, LAYERS)
+    for rows_per_pass in (1, 3, 4):
+        planned = plan_chunk(model, toy_rows(), 1, config, LAYERS, rows_per_pass)
+        for fill in reversed(planned.fills):
+            fill()
+        torch.testing.assert_close(planned.activations, expected)

@@ -15,7 +15,7 @@ def test_defaults_are_the_papers() -> None:
     assert (config.batch_tokens, config.expansion_factor, config.l1_coefficient) == (4096, 8, 1.0)
     assert (config.adam_betas, config.gradient_clip) == ((0.0, 0.999), 1.0)
     assert (config.l1_warm_up_share, config.learning_rate_decay_share) == (0.05, 0.2)
-    assert config.matmul_precision == "highest"
+    assert config.precision == "float32"
     assert config.chunk_tokens == 4096
 
 
@@ -31,7 +31,7 @@ def test_defaults_are_the_papers() -> None:
         ({"adam_betas": ["a", 0.5]}, "adam_betas=['a', 0.5]: entry 1 should be a number"),
         ({"adam_betas": 0.9}, "adam_betas=0.9: should be a list"),
         ({"adam_betas": {"a": [1]}}, "adam_betas={'a': [1]}: should be a list"),
-        ({"matmul_precision": "low"}, "matmul_precision='low': should be 'highest', 'high' or 'medium'"),
+        ({"precision": "low"}, "precision='low': should be 'float32', 'tf32' or 'bfloat16'"),
         ({"l1_warm_up_share": 2.0}, "l1_warm_up_share=2.0: should be at most 1"),
         ({"learning_rate_decay_share": -0.1}, "learning_rate_decay_share=-0.1: should be at least 0"),
         ({"gradient_clip": 0.0}, "gradient_clip=0.0: should be above 0"),

@@ -5,10 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from saelib.language import head as heads
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
-from saelib.sae.evaluation import activation_moments, evaluate
+from saelib.sae.evaluation import Scores, evaluate
+from tests.helpers.small_models import save_small_model
 
 LAYERS = [0, 1, 2]
 
@@ -21,6 +23,21 @@ def model(random_model_folder) -> LanguageModel:
 @pytest.fixture(scope="module")
 def held_out(model) -> np.ndarray:
     return np.random.default_rng(0).integers(0, model.vocabulary, (6, 24)).astype(np.int32)
+
+
+@pytest.fixture(scope="module")
+def bridged(tmp_path_factory) -> LanguageModel:
+    """A model of an architecture that runs through its bridge."""
+    return load_language_model(str(save_small_model(tmp_path_factory.mktemp("qwen2"), "qwen2")), device="cpu")
+
+
+def some_saes(model: LanguageModel) -> list[tuple[SparseAutoencoder, int]]:
+    return [(random_sae(model.d_model, 64, torch.Generator().manual_seed(layer)), layer) for layer in LAYERS]
+
+
+def assert_equal_scores(found: list[Scores], expected: list[Scores], rel: float = 1e-5, abs: float = 1e-6) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert vars(one) == pytest.approx(vars(other), rel=rel, abs=abs)
 
 
 def identity_sae(d_model: int) -> SparseAutoencoder:
@@ -59,44 +76,109 @@ def test_zero_scores_zero(model, held_out):
 
 
 def test_predicting_the_mean_explains_nothing(model, held_out):
-    means, variances = activation_moments(model, held_out, LAYERS, 4)
-    (score,) = evaluate([(constant_sae(means[2]), 2)], model, held_out, 4)
+    stream = model.residual_streams(torch.from_numpy(held_out).long(), [2])[0].flatten(0, 1).double()
+    (score,) = evaluate([(constant_sae(stream.mean(0).float()), 2)], model, held_out, 4)
     assert score.explained_variance == pytest.approx(0, abs=1e-5)
-    assert score.mse == pytest.approx(variances[2], rel=1e-5)
+    assert score.mse == pytest.approx(stream.var(0, unbiased=False).sum().item(), rel=1e-5)
     assert score.ce_spliced == pytest.approx(score.ce_mean, abs=1e-6)
 
 
-def test_moments_equal_a_naive_computation(model, held_out):
-    means, variances = activation_moments(model, held_out, [0, 2], 1)
-    stream = model.residual_streams(torch.from_numpy(held_out).long(), [2])[0].flatten(0, 1).double()
-    torch.testing.assert_close(means[2].double(), stream.mean(0), atol=1e-6, rtol=1e-5)
-    assert variances[2] == pytest.approx(stream.var(0, unbiased=False).sum().item(), rel=1e-6)
+def test_explained_variance_is_about_the_mean(model, held_out):
+    sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(5))
+    (score,) = evaluate([(sae, 2)], model, held_out, 1)
+    stream = model.residual_streams(torch.from_numpy(held_out).long(), [2])[0].flatten(0, 1)
+    with torch.no_grad():
+        errors = (sae(stream) - stream).double().square().sum()
+    spread = (stream.double() - stream.double().mean(0)).square().sum()
+    assert score.explained_variance == pytest.approx(1 - (errors / spread).item(), rel=1e-5)
 
 
 def test_no_result_depends_on_the_batch_size_or_on_company(model, held_out):
-    saes = [(random_sae(model.d_model, 64, torch.Generator().manual_seed(layer)), layer) for layer in LAYERS]
+    saes = some_saes(model)
     together = evaluate(saes, model, held_out, 6)
     for batch_rows in (1, 4):
-        for one, other in zip(together, evaluate(saes, model, held_out, batch_rows), strict=True):
-            assert vars(one) == pytest.approx(vars(other), rel=1e-5, abs=1e-6)
-    (alone,) = evaluate(saes[1:2], model, held_out, 6)
-    assert vars(alone) == pytest.approx(vars(together[1]), rel=1e-6, abs=1e-7)
+        assert_equal_scores(evaluate(saes, model, held_out, batch_rows), together)
+    assert_equal_scores(evaluate(saes[1:2], model, held_out, 6), together[1:2], rel=1e-6, abs=1e-7)
 
 
-def test_spliced_loss_equals_hooks_on_the_bridge(model, held_out):
-    """Independent: TransformerLens runs the whole model from the tokens, with a hook that reconstructs."""
+@pytest.mark.parametrize("tile", [1, 7, 1000])
+def test_no_result_depends_on_the_tile(model, held_out, monkeypatch, tile):
+    expected = evaluate(some_saes(model), model, held_out, 4)
+    monkeypatch.setattr(heads, "CPU_TILE", tile)
+    assert_equal_scores(evaluate(some_saes(model), model, held_out, 4), expected)
+
+
+def test_scores_are_the_same_to_the_bit_on_any_number_of_threads(model, held_out):
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found.append(evaluate(some_saes(model), model, held_out, 4))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+
+
+def test_the_process_s_setting_for_products_is_left_as_it_was_and_changes_no_score(model, held_out):
+    """Threads that set it and put it back one after the other would leave it as one of them found it."""
+    expected, threads = evaluate(some_saes(model), model, held_out, 4), torch.get_num_threads()
+    torch.set_float32_matmul_precision("medium")
+    torch.set_num_threads(4)
+    try:
+        for _ in range(5):
+            assert evaluate(some_saes(model) * 4, model, held_out, 4) == expected * 4
+            assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("rows", "context"), [(1, 24), (1, 2)])
+def test_one_row_and_two_tokens_are_enough(model, bridged, held_out, rows, context):
+    few = held_out[:rows, :context]
+    for either in (model, bridged):
+        for score in evaluate(some_saes(either), either, few, 4):
+            assert np.isfinite(list(vars(score).values())).all()
+        logits = either.logits(torch.from_numpy(few).long())[:, :-1].flatten(0, 1)
+        expected = nn.functional.cross_entropy(logits, torch.from_numpy(few[:, 1:]).long().flatten()).item()
+        assert score.ce_clean == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_clean_loss_does_not_depend_on_the_layers_that_are_asked_for(model, held_out):
+    alone = [evaluate([pair], model, held_out, 4)[0].ce_clean for pair in some_saes(model)]
+    assert len({*alone, evaluate(some_saes(model), model, held_out, 4)[0].ce_clean}) == 1
+
+
+@pytest.mark.parametrize("which", ["model", "bridged"])
+def test_spliced_losses_equal_hooks_on_the_bridge(which, held_out, request):
+    """Independent: TransformerLens runs the whole model from the tokens, with a hook that changes the stream."""
+    model = request.getfixturevalue(which)
     sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(5))
     tokens = torch.from_numpy(held_out).long()
     (score,) = evaluate([(sae, 1)], model, held_out, 4)
+
+    def logits(change) -> torch.Tensor:
+        hooks = [("blocks.1.hook_resid_post", lambda stream, hook: change(stream))]
+        return model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits")[:, :-1].flatten(0, 1)
+
     with torch.no_grad():
-        clean = model.bridge(tokens, return_type="logits")
-        hooks = [("blocks.1.hook_resid_post", lambda stream, hook: sae(stream))]
-        spliced = model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits")
-    clean, spliced, targets = clean[:, :-1].flatten(0, 1), spliced[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()
-    assert score.ce_clean == pytest.approx(nn.functional.cross_entropy(clean, targets).item(), abs=1e-5)
-    assert score.ce_spliced == pytest.approx(nn.functional.cross_entropy(spliced, targets).item(), abs=1e-5)
+        clean, spliced, zero = logits(lambda x: x), logits(sae), logits(torch.zeros_like)
+        mean = logits(lambda x: x.mean((0, 1)).expand_as(x))
+    targets = tokens[:, 1:].flatten()
+    for name, found in {"clean": clean, "spliced": spliced, "zero": zero, "mean": mean}.items():
+        loss = nn.functional.cross_entropy(found, targets).item()
+        assert getattr(score, f"ce_{name}") == pytest.approx(loss, abs=1e-5), name
     divergence = nn.functional.kl_div(spliced.log_softmax(-1), clean.softmax(-1), reduction="batchmean")
     assert score.kl == pytest.approx(divergence.item(), abs=1e-5)
+
+
+def test_coarser_products_give_nearly_the_same_scores(model, held_out):
+    exact = evaluate(some_saes(model), model, held_out, 4)
+    for one, other in zip(exact, evaluate(some_saes(model), model, held_out, 4, "bfloat16"), strict=True):
+        assert vars(other) != vars(one)
+        for name in ("ce_clean", "ce_spliced", "mse", "l0"):
+            assert getattr(other, name) == pytest.approx(getattr(one, name), rel=0.02), name
+    assert evaluate(some_saes(model), model, held_out, 4) == exact  # nothing stays switched
 
 
 def test_sparsity_metrics_equal_a_naive_count(model, held_out):

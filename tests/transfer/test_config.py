@@ -12,7 +12,7 @@ from saelib.run.files import read_json
 from saelib.sae.config import TrainingConfig, TrainingPhase
 from saelib.transfer.config import PRESETS, ExperimentConfig, checkpoint_grid, resolve_config
 
-TINY = "b04ac045fc66a0dec627f40ab1fd20209ddc22b9953db9eeb5e77455a58a4f5e"
+TINY = "eaa8a7388b1ec789830060ee4f9f987c3b75eff9bdc23d75597f058ebb7fef6c"
 
 
 def test_every_preset_is_valid_and_can_be_written() -> None:
@@ -76,7 +76,7 @@ def test_grid_doubles_then_goes_evenly() -> None:
         ({"scratch.learning_rate": 1.0}, "parameter 'scratch.learning_rate' is unknown; a field inside another is "
                                          "given as scratch={'learning_rate': ...}"),
         ({"control_learning_rate": 0}, "control_learning_rate=0: should be above 0"),
-        ({"matmul_precision": "low"}, "matmul_precision='low': should be 'highest', 'high' or 'medium'"),
+        ({"precision": "low"}, "precision='low': should be 'float32', 'tf32' or 'bfloat16'"),
         ({"l1_warm_up_share": 2.0}, "l1_warm_up_share=2.0: should be at most 1"),
         ({"revision": 3}, "revision=3: should be a text"),
         ({"scratch": 3}, "scratch=3: should name fields and their values, such as {'learning_rate': 0.001}"),

@@ -1,5 +1,6 @@
 """A whole run in small: files, provenance, resumption, refusals; and a run claims its folder with its first result."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from saelib.results.provenance import commit, write_table
 from saelib.run.files import read_json
 from saelib.run.lock import RunInUseError
+from saelib.sae.folder import WEIGHTS
+from saelib.transfer import stages
 from saelib.transfer.convergence import savings
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, phase_state, train_phase
@@ -16,6 +19,8 @@ from saelib.transfer.tables import check_paired, table_of
 from tests.helpers.hold_run import held_by_another
 from tests.helpers.small_world import files_below
 from tests.transfer.conftest import OpenSmall
+
+SHORT = {"layers": [1], "scratch": {"checkpoints": [0, 1024]}, "transfer": {"checkpoints": [0, 1024]}, "sae_seeds": 1}
 
 
 def test_every_arm_layer_and_seed_is_scored(run: Experiment) -> None:
@@ -92,6 +97,46 @@ def test_an_interrupted_evaluation_goes_on(run: Experiment) -> None:
     assert (run.folder / "evaluation.parquet").read_bytes() == whole
 
 
+def test_a_part_that_does_not_fit_the_others_is_refused_and_not_kept(
+    run: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the others were scored by another version, whose clean loss differs in the last digits."""
+    part = run.folder / "evaluation" / "transfer-000000001024.parquet"
+    kept = part.read_bytes()
+    part.unlink()
+    off = pd.read_parquet(run.folder / "evaluation" / "zero_shot.parquet")
+    off["ce_clean"] += 1e-6
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "_evaluation_rows", lambda *_: off)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="clean losses differ by 1e-06 nats; delete the run's evaluation/"):
+                evaluate_phase(run, "transfer")
+    evaluate_phase(run, "transfer")
+    assert part.read_bytes() == kept
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_an_evaluation_of_saes_that_have_changed_does_not_go_on(
+    empty_runs: Path, open_small: OpenSmall, older: bool
+) -> None:
+    """Or of a version that did not say yet which weights it had scored."""
+    experiment = open_small(**SHORT)
+    train_phase(experiment, "scratch")
+    evaluate_phase(experiment, "scratch")
+    part, other = (experiment.folder / "evaluation" / f"scratch-{tokens:012d}.parquet" for tokens in (0, 1024))
+    other.unlink()
+    folder = experiment.phase_folders("scratch").sae("scratch", 1, 0, 0)
+    if older:
+        write_table(pd.read_parquet(part).drop(columns="sae_sha256"), part)
+    else:
+        shutil.copy(experiment.phase_folders("scratch").sae("scratch", 1, 0, 1024) / WEIGHTS, folder / WEIGHTS)
+    with pytest.raises(ValueError, match=r"scratch-0{12}\.parquet has no score of .* delete the run's evaluation/"):
+        evaluate_phase(experiment, "scratch")
+    assert not other.exists()
+    shutil.rmtree(folder)  # nobody needs it any longer
+    assert len(evaluate_phase(experiment, "scratch")) == 2
+
+
 def test_another_config_in_the_same_folder_is_refused_when_it_is_opened(run: Experiment) -> None:
     parameters = read_json(run.folder / "config.json")
     parameters["l1_coefficient"] = 0.5
@@ -104,9 +149,6 @@ def test_savings_come_out_for_both_directions_and_targets(run: Experiment) -> No
     assert set(table["target"]) == {"ce_score", "loss"}
     assert set(table["direction"]) == {"forward", "backward"}
     assert table["mean"].between(-10, 1).all()
-
-
-SHORT = {"layers": [1], "scratch": {"checkpoints": [0, 1024]}, "transfer": {"checkpoints": [0, 1024]}, "sae_seeds": 1}
 
 
 def test_a_layer_that_is_not_there_leaves_the_name_free(empty_runs: Path, open_small: OpenSmall) -> None:

@@ -105,7 +105,7 @@ def _tune(
 
     def evaluate(step: int, items_seen: int, since: Sequence[Step]) -> None:
         learnt = {TRAINING: mean_scores([s.scores for s in since], [s.items for s in since])} if since else {}
-        for name, scores in (learnt | {name: score(model, probe) for name, probe in encoded.items()}).items():
+        for name, scores in (learnt | score(model, encoded)).items():
             rows.append({"step": step, "items_seen": items_seen, "probe": name, **scores._asdict()})
 
     evaluate(0, 0, [])

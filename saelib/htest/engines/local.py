@@ -19,6 +19,7 @@ from saelib.htest.asking.replies import Answer, Condition
 from saelib.htest.engines import padded_batches
 from saelib.htest.engines.shared_prefix import Segment, SharedPrefix, can_share, common_prefix
 from saelib.htest.items.item import Item
+from saelib.language.deferred import DeferredLanguageModel
 from saelib.run.progress import progress
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class LocalEngine:
             raise ValueError("max_tokens is None: a local model needs a longest reply; set a number, 0 for none")
         if not prompts:
             return []
-        model, tokenizer = self.language_model.hugging_face.eval(), self.language_model.tokenizer
+        model, tokenizer = reader(self.language_model), self.language_model.tokenizer
         seen = [as_seen(prompt, condition.form, tokenizer) for prompt in prompts]
         encoded = tokenise(seen, tokenizer, self.language_model.n_ctx, room)
         questions = [
@@ -101,6 +102,13 @@ class LocalEngine:
             )
             for item, question, outcome in zip(items, questions, outcomes, strict=True)
         ]
+
+
+def reader(language_model: "LanguageModel") -> "PreTrainedModel":
+    """What gives logits, in evaluation mode; transformers is not loaded for it where it need not be."""
+    if isinstance(language_model, DeferredLanguageModel):
+        return language_model.reader
+    return language_model.hugging_face.eval()
 
 
 def ask_together(

@@ -19,8 +19,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from saelib.language.gpt_neox import GPTNeoXForCausalLM, KeyValueCache
+
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import DynamicCache, PreTrainedModel
 
 # Tested beside reading every prompt alone. Others may be as right, but one that is not gives no error.
 SHARING = frozenset(
@@ -50,9 +52,7 @@ class SharedPrefix:
     """
 
     def __init__(self, model: "PreTrainedModel", prefix: Sequence[int]) -> None:
-        from transformers import DynamicCache
-
-        self._model, self._prefix, self._cache = model, len(prefix), DynamicCache()
+        self._model, self._prefix, self._cache = model, len(prefix), empty_cache(model)
         if prefix:
             tokens = torch.tensor([list(prefix)], device=model.device)
             model(input_ids=tokens, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
@@ -89,6 +89,15 @@ class SharedPrefix:
         seen = visible(self._columns, new)
         mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
         return mask[None, None]
+
+
+def empty_cache(model: "PreTrainedModel") -> "KeyValueCache | DynamicCache":
+    """Where a model keeps keys and values of what it has read."""
+    if isinstance(model, GPTNeoXForCausalLM):
+        return KeyValueCache()
+    from transformers import DynamicCache
+
+    return DynamicCache()
 
 
 def visible(columns: Int[Tensor, "columns 2"], new: int) -> Bool[Tensor, "new columns"]:

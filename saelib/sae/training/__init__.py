@@ -1,7 +1,14 @@
 """Training many SAEs from one stream of activations.
 
 In: plans (`plan`), a language model and rows. Out: SAE folders at the checkpoints of a grid of token counts, resume
-points, and a log. `train` is the loop, `trainee` one SAE in it, `schedule` what changes from step to step.
+points, and a log.
+
+- `train.train`: the loop; `plan`, what goes in; `schedule`, what changes from step to step
+- `harvest`: the next chunk's activations beside this one's steps; `resume_writer`: resume points beside them
+- `trainee.new_trainee`: one SAE, by the quickest step that is right for it: `sparse_step` (active features alone, by
+  the loops of `kernels` and `update_kernels` in the memory of `workspace`, compiled as `compiling` says), `tiled_step`
+  (dense, PyTorch alone) or `cuda_step` (dense, on a GPU)
+- `memory_plan.plan_memory`: what a phase will hold, before any work
 
 Without an experiment of paper 1, an SAE of layer 3 from random weights:
 

@@ -15,7 +15,7 @@ from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
-from tests.helpers.small_models import ARCHITECTURES, save_small_model, small_model
+from tests.helpers.small_models import ARCHITECTURES, VOCABULARY, save_small_model, small_model
 
 TEXTS = ["short", "a text of more words", "of medium length, this"]
 RECIPE = FineTuning(items=3, epochs=1, batch_size=3, learning_rate=1e-3, warm_up=0.0)
@@ -53,20 +53,41 @@ def test_scores_by_hand(model):
         chances = [model.hugging_face(torch.tensor([x.prompt])).logits[0, -1].log_softmax(-1) for x in examples]
     right = [chance[example.right].item() for chance, example in zip(chances, examples, strict=True)]
     wrong = [chance[example.wrong].item() for chance, example in zip(chances, examples, strict=True)]
-    found = score(model.hugging_face, examples)
+    found = score(model.hugging_face, {"all": examples})["all"]
     assert found.loss == pytest.approx(-sum(right) / 3, rel=1e-5)
     assert found.accuracy == sum(a > b for a, b in zip(right, wrong, strict=True)) / 3
 
 
 def test_scoring_leaves_the_mode_as_it_was(model):
     for training in (True, False):
-        score(model.hugging_face.train(training), encode(items(), model))
+        score(model.hugging_face.train(training), {"all": encode(items(), model)})
         assert model.hugging_face.training is training
 
 
-@pytest.mark.parametrize("at_a_time", [1, 2, 3])
-def test_the_gradients_are_those_of_the_letters_loss_alone(model, tmp_path, monkeypatch, at_a_time):
-    monkeypatch.setattr("saelib.htest.ablations.letter_training.AT_A_TIME", at_a_time)
+def test_lists_are_scored_as_if_each_stood_alone(model):
+    first, second, third = encode(items(), model)
+    lists = {"mixed": [third, first], "one": [second], "again": [first]}
+    found = score(model.hugging_face, lists)
+    assert list(found) == list(lists)
+    for name, examples in lists.items():
+        (alone,) = score(model.hugging_face, {"alone": examples}).values()
+        assert found[name] == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_head_is_computed_once_for_each_prompt_and_left_as_it_was(architecture):
+    model = small_model(architecture)
+    shapes: list[tuple[int, ...]] = []
+    model.get_output_embeddings().register_forward_hook(lambda head, inputs, output: shapes.append(tuple(output.shape)))
+    with torch.no_grad():
+        next_token(model, [[5], [9, 8, 7], [1, 2]])
+        model(torch.tensor([[9, 8, 7]]))
+    assert shapes == [(3, 1, VOCABULARY), (1, 3, VOCABULARY)]
+
+
+@pytest.mark.parametrize("tokens", [1, 8, 24])
+def test_the_gradients_are_those_of_the_letters_loss_alone(model, tmp_path, monkeypatch, tokens):
+    monkeypatch.setattr("saelib.htest.ablations.letter_training.TOKENS_AT_A_TIME", tokens)
     examples = encode(items(), model)
     twin = load_language_model(str(save_small_model(tmp_path / "twin")), "cpu").hugging_face
     logits = [twin(torch.tensor([example.prompt])).logits[0, -1] for example in examples]
@@ -92,7 +113,8 @@ def test_the_steps_are_adamw_with_a_rate_that_rises_and_falls(model, tmp_path):
     steps = list(fit(model.hugging_face, examples, recipe))
     assert [step.scores.loss for step in steps] == pytest.approx(expected, rel=1e-4)
     assert expected[-1] < expected[0] - 1
-    assert score(model.hugging_face, examples).loss == pytest.approx(score(twin, examples).loss, rel=1e-4)
+    found, wanted = (score(either, {"all": examples})["all"].loss for either in (model.hugging_face, twin))
+    assert found == pytest.approx(wanted, rel=1e-4)
     assert not model.hugging_face.training
 
 
@@ -102,13 +124,15 @@ def test_every_item_is_seen_once_an_epoch_in_an_order_of_its_own():
     class Recorder(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(4))
+            self.head = torch.nn.Linear(1, 4)
             self.device = torch.device("cpu")
 
-        def forward(self, input_ids, logits_to_keep, **_):
+        def get_output_embeddings(self) -> torch.nn.Module:
+            return self.head
+
+        def forward(self, input_ids, **_):
             seen.extend(input_ids[:, 0].tolist())
-            logits = self.weight.expand(len(input_ids), len(logits_to_keep), 4)
-            return type("Output", (), {"logits": logits})
+            return type("Output", (), {"logits": self.head(input_ids.unsqueeze(-1).float())})
 
     examples = [Example([number], 0, 1) for number in range(10)]
     recipe = FineTuning(items=10, epochs=2, batch_size=4)

@@ -70,6 +70,31 @@ def test_joint_training_equals_separate_training(finished, tmp_path):
     assert len(kept) == 12
 
 
+@pytest.mark.parametrize("threads", [2, 4])
+def test_the_number_of_threads_changes_nothing(finished, tmp_path, threads):
+    torch.set_num_threads(threads)
+    try:
+        assert train_toy(tmp_path) == finished[1]
+        assert torch.get_num_threads() == threads, "training leaves the setting as it was"
+    finally:
+        torch.set_num_threads(1)
+    assert files_below(tmp_path / "saes") == files_below(finished[0] / "saes")
+
+
+def test_a_finished_phase_keeps_no_weights_to_resume_from(finished):
+    kept = finished[0] / "resume_points" / "scratch"
+    assert [path.name for path in kept.iterdir() if path.is_dir()] == ["256"]
+    assert (kept / "256" / STATE).stat().st_size < 1000
+
+
+def test_without_numba_training_learns_the_same(finished, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    losses = {(row["sae_layer"], row["seed"], row["tokens"], row["metric"]): row["value"] for row in finished[1]}
+    for row in train_toy(tmp_path):
+        key = (row["sae_layer"], row["seed"], row["tokens"], row["metric"])
+        assert row["value"] == pytest.approx(losses[key], rel=1e-4), key
+
+
 def test_how_often_it_saves_changes_nothing(finished, tmp_path):
     train_toy(tmp_path, resume_seconds=1e9)
     assert files_below(tmp_path / "saes") == files_below(finished[0] / "saes")
@@ -87,8 +112,11 @@ def test_calling_again_trains_nothing(finished):
     assert files_below(base) == before
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_killed_runs_resume_byte_identical(finished, tmp_path, seed):
+HOWS = [(seed, signal.SIGKILL) for seed in range(4)] + [(4, signal.SIGINT)]
+
+
+@pytest.mark.parametrize(("seed", "how"), HOWS)
+def test_killed_runs_resume_byte_identical(finished, tmp_path, seed, how):
     base, log = finished
     draw = np.random.default_rng(seed)
     for _ in range(3):
@@ -97,13 +125,45 @@ def test_killed_runs_resume_byte_identical(finished, tmp_path, seed):
         assert process.stdout
         process.stdout.readline()
         time.sleep(draw.uniform(0.02, 0.35))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.send_signal(how)
+        process.communicate(timeout=60)
     assert train_toy(tmp_path) == log
     assert files_below(tmp_path / "saes") == files_below(base / "saes")
     assert files_below(tmp_path / "resume_points" / "scratch" / "256") == files_below(
         base / "resume_points" / "scratch" / "256"
     )
+
+
+class Stepping:
+    """A trainee whose steps take a moment, or raise."""
+
+    def __init__(self, plan, sae, error):
+        self.plan, self.sae, self.error, self.steps = plan, sae, error, 0
+
+    def step(self, *_):
+        if self.error:
+            raise self.error
+        self.steps += 1
+        time.sleep(0.05)
+        return torch.zeros(5)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_interruption_ends_the_steps_of_all_saes_at_once(tmp_path, monkeypatch, error):
+    trainees: list[Stepping] = []
+
+    def new(plan, sae, config):
+        trainees.append(Stepping(plan, sae, None if trainees else error))
+        return trainees[-1]
+
+    monkeypatch.setattr("saelib.sae.training.train.new_trainee", new)
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(error):
+            train_toy(tmp_path, config=toy_config(batch_tokens=1))
+    finally:
+        torch.set_num_threads(1)
+    assert all(trainee.steps < 32 for trainee in trainees), "of 64 in a chunk"
 
 
 class StopsAfter(ToyModel):
@@ -134,7 +194,7 @@ def test_a_truncated_resume_point_costs_one_chunk_not_the_result(finished, tmp_p
 def test_another_config_does_not_resume(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_toy(tmp_path, model=StopsAfter(2))
-    with pytest.raises(ValueError, match="made with another config"):
+    with pytest.raises(ValueError, match="made with another config, other SAEs or an older saelib; choose another run"):
         train_toy(tmp_path, config=toy_config(l1_coefficient=0.2))
 
 

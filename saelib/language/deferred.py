@@ -1,0 +1,179 @@
+"""Models and tokenizers that read at once, and become transformers' own when somebody wants those.
+
+In: a folder with a saved GPT-NeoX model. Out: a `LanguageModel` whose passes run in plain PyTorch (`gpt_neox`) and a
+tokenizer that is the `tokenizers` library alone, both equal to transformers' to the last bit (tests). Importing
+transformers' models takes longer than most of what is then asked of a small one; `hugging_face`, `bridge` and every
+use of the tokenizer that is not below load it when they are first wanted.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from saelib.language.gpt_neox import GenerationSettings, GPTNeoXForCausalLM
+from saelib.language.gpt_neox_config import plain_config
+from saelib.language.model import LanguageModel
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_TOKENIZER_FIELDS = {"backend", "tokenizer_class", "bos_token", "eos_token", "model_max_length", "is_local",
+                     "local_files_only"}  # fmt: skip
+
+
+class DeferredLanguageModel(LanguageModel):
+    """A language model whose weights are read, and whose `hugging_face` is made when it is first wanted.
+
+    Both share their weights from then on, so that fine-tuning one is fine-tuning the other.
+    """
+
+    def __init__(
+        self, name: str, revision: str, model: GPTNeoXForCausalLM, tokenizer: "DeferredTokenizer",
+        load: Callable[[], "PreTrainedModel"],
+    ) -> None:  # fmt: skip
+        """Use `saelib.language.loading.load_language_model`.
+
+        Args:
+            load: reads transformers' model of the same files.
+        """
+        super().__init__(name, revision, model, tokenizer)
+        self._load = load
+
+    @cached_property
+    def hugging_face(self) -> "PreTrainedModel":
+        """The model as transformers loads it, weights raw: for generation, key-value caches and fine-tuning."""
+        model = self._load()
+        model.load_state_dict(self._model.state_dict(keep_vars=True), assign=True)
+        return model
+
+    @property
+    def reader(self) -> "PreTrainedModel":
+        """A model that gives logits, in evaluation mode: transformers' where it is loaded, else the plain one."""
+        return self.hugging_face.eval() if "hugging_face" in self.__dict__ else self._model
+
+    @cached_property
+    def bridge(self) -> "TransformerBridge":
+        """The model in TransformerLens, weights folded and centred, with the hook names that its users know."""
+        return LanguageModel(self.name, self.revision, self.hugging_face, self.tokenizer.hugging_face).bridge
+
+
+class DeferredTokenizer:
+    """Encodes and decodes as transformers' tokenizer does; whatever else is asked of it, that one is loaded for.
+
+    Attributes:
+        backend_tokenizer: of the `tokenizers` library.
+        eos_token_id: what ends a text.
+    """
+
+    chat_template: str | None = None  # a tokenizer with one is not deferred
+
+    def __init__(self, backend: Tokenizer, eos_token_id: int, load: Callable[[], "PreTrainedTokenizerBase"]) -> None:
+        """Use `saelib.language.loading.load_tokenizer`."""
+        self.__dict__.update(backend_tokenizer=backend, eos_token_id=eos_token_id, _load=load)
+
+    @cached_property
+    def hugging_face(self) -> "PreTrainedTokenizerBase":
+        """The tokenizer as transformers loads it; from then on it does everything."""
+        return self._load()
+
+    @property
+    def _is_loaded(self) -> bool:
+        return "hugging_face" in self.__dict__
+
+    def __call__(self, text: str | Sequence[str], add_special_tokens: bool = True, **options: Any) -> Any:
+        """Token ids as `["input_ids"]`, of one text or of several."""
+        if self._is_loaded or add_special_tokens or options.keys() - {"verbose"}:
+            return self.hugging_face(text, add_special_tokens=add_special_tokens, **options)
+        if isinstance(text, str):
+            return {"input_ids": self.backend_tokenizer.encode(text, add_special_tokens=False).ids}
+        encoded = self.backend_tokenizer.encode_batch(list(text), add_special_tokens=False)
+        return {"input_ids": [entry.ids for entry in encoded]}
+
+    def decode(self, token_ids: Any, skip_special_tokens: bool = False, **options: Any) -> str:
+        """The text of token ids."""
+        is_other = options.get("clean_up_tokenization_spaces") or options.keys() - {"clean_up_tokenization_spaces"}
+        if self._is_loaded or is_other:
+            return str(self.hugging_face.decode(token_ids, skip_special_tokens=skip_special_tokens, **options))
+        return str(self.backend_tokenizer.decode([int(token) for token in token_ids], skip_special_tokens))
+
+    def __len__(self) -> int:
+        """Ids that it knows."""
+        return int(self.backend_tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else transformers' tokenizer has."""
+        if name.startswith("__") or "_load" not in self.__dict__:  # a copy that is being made has nothing yet
+            raise AttributeError(name)
+        return getattr(self.hugging_face, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A setting of transformers' tokenizer."""
+        setattr(self.hugging_face, name, value)
+        self.__dict__[name] = value
+
+
+def read_plain_model(folder: Path, weights: Sequence[Path], device: torch.device) -> GPTNeoXForCausalLM | None:
+    """A saved model in float32, where it is a GPT-NeoX with nothing special; otherwise, or damaged, None."""
+    config = plain_config(_read_fields(folder / "config.json"))
+    if config is None:
+        return None
+    tensors: dict[str, torch.Tensor] = {}
+    try:
+        for path in weights:
+            tensors |= load_file(path)
+    except (OSError, SafetensorError):
+        return None
+    if "embed_out.weight" in tensors:  # its name on disk
+        tensors["lm_head.weight"] = tensors.pop("embed_out.weight")
+    model = GPTNeoXForCausalLM(config, GenerationSettings(_end_of_reply(folder)))
+    expected = {name: weight.shape for name, weight in model.state_dict().items()}
+    if expected != {name: weight.shape for name, weight in tensors.items()}:
+        return None
+    model.load_state_dict({name: weight.float() for name, weight in tensors.items()}, assign=True)
+    return model.to(device).eval()
+
+
+def _end_of_reply(folder: Path) -> int | list[int] | None:
+    """As transformers finds it: in the settings of generation, or without those in the config."""
+    path = folder / "generation_config.json"
+    source = path if path.is_file() else folder / "config.json"
+    found: int | list[int] | None = _read_fields(source).get("eos_token_id")
+    return found
+
+
+def _read_fields(path: Path) -> dict[str, Any]:
+    """What a JSON file says; nothing where it is damaged, which transformers then names."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_plain_tokenizer(folder: Path, load: Callable[[], "PreTrainedTokenizerBase"]) -> DeferredTokenizer | None:
+    """A saved tokenizer where transformers adds nothing to `tokenizer.json`; otherwise None.
+
+    Args:
+        load: reads transformers' tokenizer of the same files.
+    """
+    settings_path, path = folder / "tokenizer_config.json", folder / "tokenizer.json"
+    if not settings_path.is_file() or not path.is_file() or any(folder.glob("*chat_template*")):
+        return None
+    settings = _read_fields(settings_path)
+    is_plain = settings.get("tokenizer_class") == "TokenizersBackend" and settings.keys() <= _TOKENIZER_FIELDS
+    if not is_plain or not isinstance(settings.get("eos_token"), str):
+        return None
+    backend = Tokenizer.from_file(str(path))
+    special = {token.content: place for place, token in backend.get_added_tokens_decoder().items() if token.special}
+    named = {settings[name] for name in ("bos_token", "eos_token") if settings.get(name) is not None}
+    if not named <= special.keys() or backend.truncation is not None or backend.padding is not None:
+        return None
+    return DeferredTokenizer(backend, special[settings["eos_token"]], load)

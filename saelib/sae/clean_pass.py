@@ -1,0 +1,134 @@
+"""What an SAE is compared with: the untouched language model, and constants in place of a residual stream.
+
+In: a language model and held-out token rows. Out: for each batch what all splices share, and for each layer its
+variance and the losses of zeros and of the mean. Splices take their own losses by the same functions.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int32, Int64
+from torch import Tensor
+
+from saelib.language.head import tile_tokens
+from saelib.language.precision import Precision, matrix_products
+
+if TYPE_CHECKING:
+    from saelib.language.model import LanguageModel
+
+
+@dataclass(frozen=True)
+class CleanBatch:
+    """What all splices of one batch share; "predictions" are its tokens that have a next one, row after row."""
+
+    streams: dict[int, Float[Tensor, "rows context d_model"]]
+    targets: Int64[Tensor, " predictions"]
+    mixtures: Float[Tensor, "predictions width"]  # see `Head.mixtures`
+    negative_entropies: Float[Tensor, " predictions"]
+    cross_entropy: float  # summed over the predictions
+
+
+@dataclass
+class Moments:
+    """Running sums over the batches, of one layer's residual vectors."""
+
+    first: Float[Tensor, " d_model"] | float = 0.0
+    second: float = 0.0
+
+    def add(self, stream: Float[Tensor, "rows context d_model"]) -> None:
+        """One more batch."""
+        vectors = stream.flatten(0, 1).cpu().double()
+        self.first += vectors.sum(0)
+        self.second += vectors.square().sum().item()
+
+    def mean(self, tokens: int) -> Float[Tensor, " d_model"]:
+        """Of so many vectors, which must be all that were added."""
+        return torch.as_tensor(self.first / tokens)
+
+    def variance(self, tokens: int) -> float:
+        """Mean squared distance from the mean, summed over d_model."""
+        return self.second / tokens - self.mean(tokens).square().sum().item()
+
+
+def clean_batch(
+    model: "LanguageModel", tokens: Int64[Tensor, "rows context"], layers: Sequence[int], precision: Precision
+) -> CleanBatch:
+    """One pass of the untouched model over a batch of rows."""
+    last = model.n_layers - 1  # the clean loss goes on from there whichever layers are asked for: equal to the bit
+    with matrix_products(precision, model.device):
+        *streams, end = model.residual_streams(tokens, [*layers, last])
+        inputs = head_inputs(model, end, last)
+    targets, mixtures, negative_entropies = tokens[:, 1:].flatten(), [], []
+    with loss_products(precision, model.device):
+        for tile in inputs.split(tile_tokens(model.device)):
+            log_probabilities = model.head.logits(tile).log_softmax(-1)
+            probabilities = log_probabilities.exp()
+            negative_entropies.append(torch.linalg.vecdot(probabilities, log_probabilities))
+            mixtures.append(model.head.mixtures(probabilities))
+        cross_entropy = total(model.head.log_normalisers(inputs) - model.head.logits_of(inputs, targets))
+    return CleanBatch(
+        dict(zip(layers, streams, strict=True)),
+        targets,
+        torch.cat(mixtures),
+        torch.cat(negative_entropies),
+        cross_entropy,
+    )
+
+
+def head_inputs(
+    model: "LanguageModel", stream: Float[Tensor, "rows context d_model"], layer: int
+) -> Float[Tensor, "predictions width"]:
+    """What the head reads where it predicts a token of the row."""
+    return model.head_inputs_from(stream, layer)[:, :-1].flatten(0, 1)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the SAEs of one layer are compared with: the layer's variance, and the losses of two constant splices."""
+
+    variance: float
+    zero: float
+    mean: float
+
+
+def baseline_of(
+    model: "LanguageModel",
+    held_out: Int32[np.ndarray, "rows context"],
+    layer: int,
+    moments: Moments,
+    precision: Precision,
+) -> Baseline:
+    """From the moments of all held-out vectors of a layer."""
+    mean = moments.mean(held_out.size).float().to(model.device)
+    losses = [_constant_loss(vector, layer, model, held_out, precision) for vector in (torch.zeros_like(mean), mean)]
+    return Baseline(moments.variance(held_out.size), *losses)
+
+
+def _constant_loss(
+    vector: Float[Tensor, " d_model"],
+    layer: int,
+    model: "LanguageModel",
+    held_out: Int32[np.ndarray, "rows context"],
+    precision: Precision,
+) -> float:
+    """Cross-entropy with one vector at every position. One row stands for all: none differs from another."""
+    targets = torch.from_numpy(held_out[:, 1:]).long().to(model.device)
+    with matrix_products(precision, model.device):
+        inputs = head_inputs(model, vector.expand(1, held_out.shape[1], -1), layer)
+    with loss_products(precision, model.device):
+        log_probabilities = model.head.logits(inputs).log_softmax(-1)
+    return -total(log_probabilities.gather(-1, targets.T)) / targets.numel()
+
+
+def loss_products(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+    """Losses are float32, or TF32 where the pass is faster and coarser: a bfloat16 logit would be off by hundredths."""
+    return matrix_products("float32" if precision == "float32" else "tf32", device)
+
+
+def total(values: Float[Tensor, "*any"]) -> float:
+    """In float64, which not every device has."""
+    return values.cpu().double().sum().item()

@@ -1,0 +1,89 @@
+"""Which SAEs of a phase train side by side, from how many rows at a time: as memory allows.
+
+In: a config, its model, the plans of a phase. Out: the memory that they will take, and groups of plans. Both numbers
+are written down when the phase begins, so that a run goes on in the same way wherever it is resumed.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from saelib.run.files import read_json, write_json
+from saelib.sae.activations import default_rows_per_pass
+from saelib.sae.training.memory_plan import (
+    MemoryPlan,
+    PhaseSizes,
+    free_memory,
+    gigabytes,
+    groups,
+    model_sizes,
+    plan_memory,
+)
+from saelib.sae.training.plan import SaePlan
+from saelib.transfer.config import ExperimentConfig
+
+if TYPE_CHECKING:
+    from saelib.language.model import LanguageModel
+
+PASSES = "passes.json"  # beside a phase's resume points
+NOTED = ("saes_per_pass", "rows_per_pass")  # in it
+WORTH_SAYING = 0.5  # share of the free memory
+
+
+class Passes(NamedTuple):
+    """How a phase goes over its text."""
+
+    groups: list[list[SaePlan]]
+    """One for each pass: the SAEs that train side by side."""
+    rows_per_pass: int
+    """Rows that the language model reads at once; they decide how sums are rounded."""
+
+
+def planned_memory(config: ExperimentConfig, model: "LanguageModel", plans: Sequence[SaePlan]) -> MemoryPlan:
+    """The memory of a phase on the device of the model, as it is free now.
+
+    Raises:
+        MemoryError: not even one SAE fits.
+    """
+    layers = len({plan.sae_layer for plan in plans})
+    sizes = PhaseSizes(model_sizes(model), config, len(plans), layers, config.evaluation_batch_rows, model.device)
+    held = sizes.model.parameters * 4  # the model is there already, and the plan counts it
+    return plan_memory(sizes, free_memory(model.device) + held, default_rows_per_pass(model.device, config))
+
+
+def plan_passes(config: ExperimentConfig, model: "LanguageModel", plans: Sequence[SaePlan], folder: Path) -> Passes:
+    """The plans in groups, each for one pass over the text; one group where memory holds all.
+
+    What is planned is said on standard error where it takes much of the memory, or several passes.
+
+    Args:
+        folder: of the phase's resume points, where `note_passes` has written down how a phase has begun.
+
+    Raises:
+        MemoryError: not even one SAE fits; the message has the numbers and the remedy.
+        ValueError: what was written down cannot be read.
+    """
+    if (folder / PASSES).is_file():
+        saes, rows = _noted(folder / PASSES)
+        return Passes(groups(plans, saes), rows)
+    planned = planned_memory(config, model, plans)
+    if planned.passes > 1 or planned.most > WORTH_SAYING * planned.free:
+        print(f"Memory of phase {folder.name}, at most {gigabytes(planned.most)}:\n{planned}", file=sys.stderr)
+    return Passes(groups(plans, planned.saes_per_pass), planned.rows_per_pass)
+
+
+def note_passes(passes: Passes, folder: Path) -> None:
+    """Write down how a phase begins."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / PASSES, dict(zip(NOTED, (len(passes.groups[0]), passes.rows_per_pass), strict=True)))
+
+
+def _noted(path: Path) -> list[int]:
+    """SAEs that train side by side and rows per pass, as they were written down."""
+    noted = read_json(path)
+    found = map(noted.get, NOTED) if isinstance(noted, dict) else ()
+    numbers = [number for number in found if isinstance(number, int) and number > 0]
+    if len(numbers) < len(NOTED):
+        raise ValueError(f"{path} is damaged: it has no {' and '.join(NOTED)}; delete it to have them planned anew")
+    return numbers

@@ -1,0 +1,111 @@
+"""What a rehearsal says: each part of its report as text.
+
+In: what `rehearsal.rehearse` measured, and the run's config. Out: sentences and small tables; nothing is computed here
+but sums.
+"""
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from saelib.language.shapes import ModelShape
+from saelib.run.resume import KEPT
+from saelib.sae.training.memory_plan import gigabytes
+from saelib.transfer.config import ExperimentConfig
+
+TOKEN_BYTES = 4  # of a stored token id; files are smaller by what compression saves
+
+
+@dataclass(frozen=True)
+class RehearsedPhase:
+    """What one phase showed."""
+
+    name: str
+    saes: int
+    chunk_seconds: float
+    """Of a warm chunk: harvest and steps, for all SAEs of the phase."""
+    chunk_tokens: int
+    sae_bytes: int
+    """Of one SAE's folder on disk."""
+    resume_bytes: int
+    """Of one resume point on disk while the phase trains, for the SAEs that train side by side; by arithmetic."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of text; every SAE sees each of them."""
+        return self.chunk_tokens / self.chunk_seconds
+
+
+def beginning(config: ExperimentConfig, short: ExperimentConfig, device: torch.device) -> str:
+    """What is rehearsed, and what was cut."""
+    cut = [
+        f"{name} cut from {getattr(config, name):,} to {getattr(short, name):,}"
+        for name in ("chunk_rows", "batch_tokens")
+        if getattr(config, name) != getattr(short, name)
+    ]
+    return (
+        f"Rehearsal of {config.preset} on {device}: random weights in the shape of {config.language_model}, random "
+        f"rows of {config.context_length} tokens, {short.scratch.tokens // short.chunk_tokens} chunks in each phase; "
+        f"products in {config.precision}."
+        + (f" So that no chunk is a long wait on this device: {', '.join(cut)}." if cut else "")
+    )
+
+
+def measured(phase: RehearsedPhase, device: torch.device) -> str:
+    """Speed of a phase, and the memory that was held at most."""
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device)
+    else:  # kilobytes on Linux, bytes on macOS
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return (
+        f"Measured: {phase.tokens_per_second:,.0f} tokens/s for each of {phase.saes} SAEs "
+        f"({phase.saes * phase.tokens_per_second:,.0f} SAE-tokens/s), harvest included; most memory in use so far "
+        f"{gigabytes(peak)}."
+    )
+
+
+def hours(
+    config: ExperimentConfig, layers: Sequence[int], phases: Mapping[str, RehearsedPhase], scoring_seconds: float
+) -> str:
+    """Hours of the whole run.
+
+    Args:
+        scoring_seconds: in which one SAE is scored on one row.
+    """
+    scorings = len(config.seeds) * len(layers) * (len(layers) - 1)  # untrained at every other layer
+    scorings += phases["scratch"].saes * len(config.scratch.checkpoints)
+    # Checkpoint 0 of the second phase is known: a transfer is read there untrained, a control starts as scratch did.
+    scorings += phases["transfer"].saes * (len(config.transfer.checkpoints) - 1)
+    seconds = {name: getattr(config, name).tokens / phase.tokens_per_second for name, phase in phases.items()}
+    seconds["evaluation"] = scorings * config.held_out_rows * scoring_seconds
+    lines = [f"{name:<12}{value / 3600:>12,.2f} hours" for name, value in seconds.items()]
+    lines += [f"{'in all':<12}{sum(seconds.values()) / 3600:>12,.2f} hours"]
+    heading = "Projected for the whole run at these speeds (on a CPU sparser SAEs are faster; evaluation: at most):"
+    return "\n".join([f"\n{heading}", *lines])
+
+
+def disk(config: ExperimentConfig, phases: Mapping[str, RehearsedPhase]) -> str:
+    """Bytes that the whole run leaves on disk, and those of the resume points meanwhile."""
+    saes = {name: phase.saes * len(getattr(config, name).checkpoints) for name, phase in phases.items()}
+    weights = sum(saes[name] * phase.sae_bytes for name, phase in phases.items())
+    resume = KEPT * max(phase.resume_bytes for phase in phases.values())
+    return (
+        f"Disk: {sum(saes.values()):,} SAE folders of {gigabytes(phases['scratch'].sae_bytes)}, "
+        f"{gigabytes(weights)}; while a phase trains also {KEPT} resume points, at most {gigabytes(resume)}."
+    )
+
+
+def downloads(config: ExperimentConfig, shape: ModelShape) -> str:
+    """What a run fetches from a hub, from sizes known by arithmetic."""
+    if config.language_model == "embedded":
+        return "Downloads: none."
+    tokens = max(config.scratch.tokens, config.transfer.tokens) + config.held_out_rows * config.context_length
+    return (
+        f"Downloads, by arithmetic: {config.language_model}, about "
+        f"{gigabytes(shape.parameters * shape.published_bytes)} ({shape.parameters:,} weights of "
+        f"{shape.published_bytes} bytes); {config.corpus}, {tokens:,} tokens, at most "
+        f"{gigabytes(tokens * TOKEN_BYTES)} before compression."
+    )

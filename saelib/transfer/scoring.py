@@ -1,0 +1,87 @@
+"""Score each SAE once: the same weights that read the same layer have the same scores.
+
+In: SAE folders, the layers that they shall read, and what was scored before. Out: scores in the order asked for. A
+control at its start is a scratch SAE at its start, and a transfer at its start is a finished SAE at another layer; that
+they are is seen by their files, not by their names, and one of them is scored again to see that scores agree.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int32
+
+from saelib.run.files import read_json, sha256_of_file
+from saelib.sae.evaluation import Scores, evaluate
+from saelib.sae.folder import CONFIG, WEIGHTS, load_sae
+
+if TYPE_CHECKING:
+    from saelib.language.model import LanguageModel
+    from saelib.language.precision import Precision
+
+SAME_SCORE = 1e-5  # relative and absolute: rounding, where another number of rows or another kernel was at work
+
+
+class Reading(NamedTuple):
+    """What decides scores on given rows of a given model."""
+
+    sae_sha256: str
+    act_layer: int
+
+
+def sae_sha256(folder: Path) -> str:
+    """SHA-256 of what an SAE computes: the bytes of its weights and its config, without where it comes from."""
+    config = {name: value for name, value in read_json(folder / CONFIG).items() if name != "metadata"}
+    whole = sha256_of_file(folder / WEIGHTS) + json.dumps(config, sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def scored_before(parts: Path, origin: dict[str, Any]) -> dict[Reading, Scores]:
+    """Scores in the parquet files of a folder whose columns `origin` (model, rows, code) have these values."""
+    metrics = [field.name for field in fields(Scores)]
+    known: dict[Reading, Scores] = {}
+    for path in sorted(parts.glob("*.parquet")):
+        table = pd.read_parquet(path).reindex(columns=[*Reading._fields, *metrics, *origin])
+        alike = table[(table[list(origin)] == pd.Series(origin)).all(axis="columns")]
+        for row in alike.to_dict("records"):
+            reading = Reading(row["sae_sha256"], int(row["act_layer"]))
+            known[reading] = Scores(**{name: row[name] for name in metrics})
+    return known
+
+
+def score_once(
+    asked: Sequence[tuple[Path, Reading]],
+    model: "LanguageModel",
+    held_out: Int32[np.ndarray, "rows context"],
+    batch_rows: int,
+    precision: "Precision",
+    known: dict[Reading, Scores],
+) -> list[Scores]:
+    """Scores of SAE folders: new ones by `evaluate`, whose arguments these are, the others from `known`.
+
+    Raises:
+        ValueError: the first one that is known has other scores now.
+    """
+    folders = {reading: folder for folder, reading in asked}
+    new = [reading for reading in folders if reading not in known]
+    again = [reading for reading in folders if reading in known][:1]
+    saes = [(load_sae(folders[reading], model.device), reading.act_layer) for reading in new + again]
+    found = dict(zip(new + again, evaluate(saes, model, held_out, batch_rows, precision), strict=True))
+    for reading in again:
+        _check_same(found[reading], known[reading], folders[reading])
+    every = found | known
+    return [every[reading] for _, reading in asked]
+
+
+def _check_same(now: Scores, before: Scores, folder: Path) -> None:
+    for (name, value), known in zip(asdict(now).items(), asdict(before).values(), strict=True):
+        if not np.isclose(value, known, rtol=SAME_SCORE, atol=SAME_SCORE, equal_nan=True):
+            raise ValueError(
+                f"{folder} has {name} {value:.6g}; the same weights at the same layer had {known:.6g} in another part; "
+                "delete the run's evaluation/ folder and evaluate again"
+            )

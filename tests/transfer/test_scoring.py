@@ -1,0 +1,120 @@
+"""What is scored once and copied, what is scored again, and what is refused."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from saelib.language.loading import load_language_model
+from saelib.language.model import LanguageModel
+from saelib.run.files import read_json, write_json
+from saelib.sae.evaluation import Scores, evaluate
+from saelib.sae.folder import CONFIG, load_sae, save_sae
+from saelib.transfer import scoring
+from saelib.transfer.experiment import Experiment
+from saelib.transfer.scoring import Reading, sae_sha256, score_once, scored_before
+from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot
+from tests.helpers.small_saes import small_sae
+
+ROWS = np.random.default_rng(0).integers(1, 320, (3, 24), dtype=np.int32)
+
+
+@pytest.fixture(scope="module")
+def model(random_model_folder: Path) -> LanguageModel:
+    return load_language_model(str(random_model_folder), "cpu")
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many SAEs each call of `evaluate` was given."""
+    sizes: list[int] = []
+
+    def counted(saes, *arguments):
+        sizes.append(len(saes))
+        return evaluate(saes, *arguments)
+
+    monkeypatch.setattr(scoring, "evaluate", counted)
+    return sizes
+
+
+def saved(folder: Path, model: LanguageModel, seed: int = 0, hook: str = "blocks.0.hook_resid_post") -> Path:
+    torch.manual_seed(seed)  # of the biases
+    save_sae(small_sae(model.d_model, 64, seed), folder, {"hook_name": hook}, {"arm": folder.name})
+    return folder
+
+
+def asked(*pairs: tuple[Path, int]) -> list[tuple[Path, Reading]]:
+    return [(folder, Reading(sae_sha256(folder), layer)) for folder, layer in pairs]
+
+
+def test_an_sae_is_known_by_what_it_computes(tmp_path: Path, model: LanguageModel) -> None:
+    first, copy = (
+        saved(tmp_path / "scratch", model),
+        saved(tmp_path / "control", model, hook="blocks.1.hook_resid_post"),
+    )
+    assert sae_sha256(first) == sae_sha256(copy)
+    assert sae_sha256(saved(tmp_path / "other", model, seed=1)) != sae_sha256(first)
+    changed = load_sae(first)
+    with torch.no_grad():
+        changed.b_dec[0] = torch.nextafter(changed.b_dec[0], torch.tensor(9.0))
+    save_sae(changed, tmp_path / "changed")
+    assert sae_sha256(tmp_path / "changed") != sae_sha256(first)
+    write_json(copy / CONFIG, read_json(copy / CONFIG) | {"apply_b_dec_to_input": True})
+    assert sae_sha256(copy) != sae_sha256(first)
+
+
+def test_the_same_weights_at_the_same_layer_are_scored_once(
+    tmp_path: Path, model: LanguageModel, scored: list[int]
+) -> None:
+    first, copy, other = (saved(tmp_path / name, model, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    wanted = asked((first, 1), (other, 1), (copy, 1), (copy, 2))
+    found = score_once(wanted, model, ROWS, 2, "float32", {})
+    assert scored == [3]
+    assert found == evaluate([(load_sae(folder), reading.act_layer) for folder, reading in wanted], model, ROWS, 2)
+    assert found[0] == found[2] != found[3]
+
+
+def test_what_was_scored_before_is_copied_and_one_of_it_scored_again(
+    tmp_path: Path, model: LanguageModel, scored: list[int]
+) -> None:
+    wanted = asked(*((saved(tmp_path / str(seed), model, seed), 1) for seed in range(4)))
+    before = score_once(wanted[:3], model, ROWS, 2, "float32", {})
+    known = {reading: score for (_, reading), score in zip(wanted, before, strict=False)}
+    assert score_once(wanted, model, ROWS, 2, "float32", known)[:3] == before
+    assert score_once(wanted[:3], model, ROWS, 2, "float32", known) == before
+    assert scored == [3, 2, 1]
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Scores)])
+def test_scores_that_do_not_repeat_are_refused(tmp_path: Path, model: LanguageModel, name: str) -> None:
+    wanted = asked((saved(tmp_path / "sae", model), 1))
+    (before,) = score_once(wanted, model, ROWS, 2, "float32", {})
+    off = dataclasses.replace(before, **{name: getattr(before, name) + 1e-3 * (1 + abs(getattr(before, name)))})
+    with pytest.raises(ValueError, match=rf"sae has {name} .* delete the run's evaluation/ folder"):
+        score_once(wanted, model, ROWS, 2, "float32", {wanted[0][1]: off})
+
+
+def test_only_scores_of_the_same_origin_are_taken_over(tmp_path: Path) -> None:
+    score = Scores(*map(float, range(11)))
+    row = {"sae_sha256": "s", "act_layer": 2, "eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
+    pd.DataFrame([row | dataclasses.asdict(score)]).to_parquet(tmp_path / "part.parquet")
+    pd.DataFrame([{"act_layer": 2, "eval_sha256": "e", "commit": "c"}]).to_parquet(tmp_path / "without_hash.parquet")
+    same = {"eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
+    assert scored_before(tmp_path, same) == {Reading("s", 2): score}
+    for name, value in {"eval_sha256": "f", "eval_tokens": 71, "commit": "d"}.items():
+        assert scored_before(tmp_path, same | {name: value}) == {}
+
+
+def test_a_run_scores_starts_once(run: Experiment, scored: list[int]) -> None:
+    """Controls start as the scratch SAEs did; transfers start where zero-shot readings of the neighbours stand."""
+    for part in ("transfer-000000000000", "zero_shot"):
+        (run.folder / "evaluation" / f"{part}.parquet").unlink()
+    whole = (run.folder / "evaluation.parquet").read_bytes()
+    evaluate_phase(run, "transfer")
+    evaluate_zero_shot(run)
+    # 8 transfers and one of 6 controls for a check; then the 4 readings of no neighbour and one of 8 for a check
+    assert scored == [9, 5]
+    assert (run.folder / "evaluation.parquet").read_bytes() == whole
