@@ -24,7 +24,7 @@ from saelib.sae.training.train import train
 from saelib.transfer.config import ExperimentConfig, resolve_config
 from saelib.transfer.plans import scratch_plans, transfer_plans
 
-PACKAGES = ("transformer-lens",)
+PACKAGES = ("transformer-lens", "numba")
 
 
 def kit_config(

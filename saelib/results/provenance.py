@@ -16,7 +16,7 @@ from saelib.run.files import PROJECT, write_atomically
 if TYPE_CHECKING:
     from saelib.run.config import RunConfig
 
-NUMBERED_PACKAGES = ("torch", "transformers", "transformer-lens", "numpy")  # those that decide numbers
+NUMBERED_PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "numba")  # those that decide numbers
 
 
 def commit() -> str:
@@ -34,8 +34,16 @@ def commit() -> str:
 
 def provenance(config: "RunConfig") -> dict[str, str]:
     """Columns that every row of results carries."""
-    versions = {name: metadata.version(name) for name in NUMBERED_PACKAGES}
+    versions = {name: _version(name) for name in NUMBERED_PACKAGES}
     return {"config_sha256": config.sha256(), "commit": commit(), "versions": json.dumps(versions, sort_keys=True)}
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: training works without numba."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -6,5 +6,6 @@ frozen config; files that are whole or absent; resume points that survive a kill
 Public: `config.Config`, `config.RunConfig` and `config.resolve`; `parameters.notebook_parameters` and
 `parameters.divide`; `lock.writing` and `lock.hold_for_children`; `resume.save_resume_point` and
 `resume.newest_resume_point`; `files.write_atomically`, `files.replace_folder`; `progress.progress`;
-`threads.one_thread_each`, work side by side; `waiting.wait_passively`, for a machine that is not alone.
+`threads.one_thread_each`, work side by side; `waiting.wait_passively`, for a machine that is not alone;
+`memory.halving`, for one that is too small.
 """

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from saelib.language.head import tile_tokens
 from saelib.language.precision import Precision, matrix_products
+from saelib.run.memory import halving
 from saelib.run.threads import one_thread_each
 from saelib.sae.autoencoder import SparseAutoencoder
 from saelib.sae.clean_pass import (
@@ -115,9 +116,21 @@ def evaluate(
         candidates: an SAE on the device of the model, and the layer, from 0, whose residual stream it reads.
         model: the language model that they are spliced into.
         held_out: token ids that no candidate was trained on.
-        batch_rows: rows in one forward pass; no result depends on it beyond rounding.
+        batch_rows: rows in one forward pass, fewer where a GPU runs out of memory; no result depends on it beyond
+            rounding.
         precision: of the model's and the SAEs' products.
     """
+    scores, _ = halving(batch_rows, lambda rows: _evaluate(candidates, model, held_out, rows, precision))
+    return scores
+
+
+def _evaluate(
+    candidates: Sequence[tuple[SparseAutoencoder, int]],
+    model: "LanguageModel",
+    held_out: Int32[np.ndarray, "rows context"],
+    batch_rows: int,
+    precision: Precision,
+) -> list[Scores]:
     layers = sorted({layer for _, layer in candidates})
     splices = [_Splice(sae, layer) for sae, layer in candidates]
     moments = {layer: Moments() for layer in layers}

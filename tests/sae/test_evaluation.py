@@ -9,6 +9,7 @@ from saelib.language import head as heads
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
+from saelib.sae.clean_pass import clean_batch
 from saelib.sae.evaluation import Scores, evaluate
 from tests.helpers.small_models import save_small_model
 
@@ -198,3 +199,18 @@ def test_clean_loss_is_one_number(model, held_out):
     saes = [(random_sae(model.d_model, 64, torch.Generator().manual_seed(layer)), layer) for layer in LAYERS]
     first, second = evaluate(saes, model, held_out, 4), evaluate(saes, model, held_out, 4)
     assert len({score.ce_clean for score in [*first, *second]}) == 1
+
+
+def test_fewer_rows_at_a_time_where_memory_runs_out(model, held_out, monkeypatch):
+    tried = []
+
+    def short_of_memory(model, tokens, layers, precision):
+        tried.append(len(tokens))
+        if len(tokens) > 2:
+            raise torch.OutOfMemoryError("made up")
+        return clean_batch(model, tokens, layers, precision)
+
+    expected = evaluate(some_saes(model), model, held_out, 2)
+    monkeypatch.setattr("saelib.sae.evaluation.clean_batch", short_of_memory)
+    assert evaluate(some_saes(model), model, held_out, 5) == expected
+    assert tried == [5, 2, 2, 2]

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from saelib.language.corpus.rows import TokenRows
+from saelib.run.memory import halving
 from saelib.sae.activations import Chunk, chunk_activations, default_rows_per_pass, plan_chunk
 from saelib.sae.config import TrainingConfig, TrainingPhase
-from saelib.sae.training.memory_plan import halving
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel

@@ -6,7 +6,7 @@ tensors of real trainees.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,7 +23,6 @@ PASS_WIDTHS = 12  # residual streams' worth of what one layer holds at once: nor
 LOGIT_COPIES = 4  # clean log-probabilities and probabilities, a splice's logits, one for what is computed from them
 STEP_WIDTHS = 4  # of [batch, d_sae]: before and after the ReLU, gradient before and after it
 LISTED = 4 * DENSE_FROM  # of [tile, d_sae] in place of one of those on a CPU: two lists, of two numbers for each entry
-Result = TypeVar("Result")
 Plan = TypeVar("Plan")
 
 
@@ -216,28 +215,6 @@ def free_memory(device: torch.device) -> int:
         lines = dict(line.split(":", 1) for line in information.read_text(encoding="utf-8").splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # elsewhere: half of what is built in
-
-
-def halving(rows: int, function: Callable[[int], Result]) -> tuple[Result, int]:
-    """What `function(rows)` gives, with half as many rows as often as the device runs out of memory.
-
-    Rows only say how work is cut, so that the results are the same within rounding.
-
-    Returns:
-        The result, and the rows that it took, for the next call.
-
-    Raises:
-        torch.OutOfMemoryError: one row is too much.
-    """
-    while True:
-        try:
-            return function(rows), rows
-        except torch.OutOfMemoryError:
-            if rows <= 1:
-                raise
-        rows //= 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # after the handler: the exception holds what the failed call had made
 
 
 def model_sizes(model: Any) -> ModelSizes:

@@ -15,7 +15,7 @@ from saelib.sae.config import TrainingConfig
 from saelib.sae.evaluation import evaluate
 from saelib.sae.training import cuda_step, memory_plan
 from saelib.sae.training.cuda_step import CudaTrainee
-from saelib.sae.training.memory_plan import ModelSizes, PhaseSizes, groups, halving, plan_memory
+from saelib.sae.training.memory_plan import ModelSizes, PhaseSizes, groups, plan_memory
 from saelib.sae.training.plan import SaePlan
 from saelib.sae.training.sparse_step import SparseTrainee, most_entries
 from saelib.sae.training.workspace import Workspace
@@ -168,26 +168,3 @@ def test_a_plan_can_be_read() -> None:
 
 def test_memory_is_there() -> None:
     assert 10**8 < memory_plan.free_memory(CPU) < 10**15
-
-
-def test_rows_are_halved_until_they_fit_and_the_result_stays() -> None:
-    tried: list[int] = []
-
-    def work(rows: int) -> float:
-        tried.append(rows)
-        if rows > 3:
-            raise torch.OutOfMemoryError("made up")
-        return sum(sum(part) for part in torch.arange(24.0).split(rows))
-
-    assert halving(24, work) == (276.0, 3)
-    assert tried == [24, 12, 6, 3]
-    with pytest.raises(torch.OutOfMemoryError):
-        halving(4, lambda rows: work(rows + 100))
-
-
-def test_other_errors_are_not_caught() -> None:
-    def fail(rows: int) -> None:
-        raise ValueError(rows)
-
-    with pytest.raises(ValueError, match="^8$"):
-        halving(8, fail)

@@ -1,0 +1,29 @@
+"""Work that does not fit is cut, and nothing else is."""
+
+import pytest
+import torch
+
+from saelib.run.memory import halving
+
+
+def test_rows_are_halved_until_they_fit_and_the_result_stays() -> None:
+    tried: list[int] = []
+
+    def work(rows: int) -> float:
+        tried.append(rows)
+        if rows > 3:
+            raise torch.OutOfMemoryError("made up")
+        return sum(sum(part) for part in torch.arange(24.0).split(rows))
+
+    assert halving(24, work) == (276.0, 3)
+    assert tried == [24, 12, 6, 3]
+    with pytest.raises(torch.OutOfMemoryError):
+        halving(4, lambda rows: work(rows + 100))
+
+
+def test_other_errors_are_not_caught() -> None:
+    def fail(rows: int) -> None:
+        raise ValueError(rows)
+
+    with pytest.raises(ValueError, match="^8$"):
+        halving(8, fail)
