@@ -1,5 +1,6 @@
 """README is short, links every notebook, and quotes what was measured: no number on a page is typed by hand."""
 
+import re
 from typing import Any
 
 import pytest
@@ -67,6 +68,14 @@ def test_the_tasks_that_readme_calls_learnt_are_those_where_tuning_helped() -> N
     lines = recorded("34_htest_fine_tuning")["by_task"]["tuning"]
     learnt = [line for line in lines if line["difference"] > 0 and line["p_holm"] < SURE]
     assert [NUMBERS.index(number) for number in said.groups()] == [len(learnt), len(lines)]
+
+
+def test_the_speed_of_readme_is_that_of_the_benchmark() -> None:
+    said = one_match(r"in one pass: ([\d.]+) times as fast as the quickest", " ".join(read_page("README.md").split()))
+    one_pass = (RESULTS / "benchmark.md").read_text(encoding="utf-8").split("## The whole experiment")[0]
+    faster = re.findall(r"^\| (?:sae-lens|eai-sparsify) .* ([\d.]+) \([^)]*\) times \|", one_pass, re.MULTILINE)
+    assert len(faster) == 3
+    assert said[1] == min(faster, key=float)
 
 
 def test_the_claims_of_readme_are_those_of_the_report() -> None:
