@@ -83,7 +83,7 @@ bench: $(READY) $(PEERS_READY) ## timings beside other libraries and beside a bu
 	$(BIN)/python -m benchmarks.busy
 	$(BIN)/python -m benchmarks.pages
 
-bench-gpu: $(READY) ## speed on one GPU, beside sae-lens where .venv-peers is
+bench-gpu: $(READY) ## speed on one GPU, beside sae-lens if `make peers` has been run
 	$(BIN)/python -m benchmarks.gpu
 
 rehearse: $(READY) ## what a run of PRESET would take on this machine: memory, disk, hours, downloads

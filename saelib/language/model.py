@@ -1,7 +1,8 @@
 """One language model in memory: its sizes, its tokenizer, and the passes through it.
 
-In: a model and a tokenizer as transformers loads them. Out: residual streams and logits in TransformerLens's
-coordinates (LayerNorm folded, writing weights and unembedding centred), as in section 3 of the layer-transfer paper.
+In: a model and a tokenizer, as transformers or `deferred` loads them. Out: residual streams and logits in
+TransformerLens's coordinates (LayerNorm folded, writing weights and unembedding centred), as in section 3 of the
+layer-transfer paper.
 """
 
 import copy

@@ -37,8 +37,8 @@ class SparseAutoencoder(nn.Module):
 
     with decoder rows of unit norm, so that the penalty is lambda times the sum of the features; the norm's own
     gradient is kept, as in SAELens 3.14, where it enters the clipping and Adam's second moment. `b_dec` is not
-    subtracted from the input. Another architecture enters as a subclass with its own `encode`, `decode` and
-    `add_tile_gradients`, listed in `ARCHITECTURES` by SAELens's name.
+    subtracted from the input. Another architecture enters as a subclass with its own `encode`, `decode`,
+    `accumulate_gradients` and `SKIPS_INACTIVE`, listed in `ARCHITECTURES` by SAELens's name.
 
     Attributes:
         lineage: where it comes from, as its folder says: arm, layers, seed, tokens; empty for a new one.
