@@ -14,36 +14,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
-NEIGHBOURS = {
-    "a loop in Python": "while True: pass",
-    "products on one thread of PyTorch": (
-        "import torch; torch.set_num_threads(1); a = torch.rand(1024, 1024)\nwhile True: a @ a"
-    ),
-}
+from benchmarks.runs import PROJECT, running_neighbour
+
+NEIGHBOURS = {"a loop in Python": "loop", "products on one thread of PyTorch": "products"}  # of BUSY_PROGRAMS
 POLICIES = {"PyTorch's own": False, "saelib's": True}
 WARM_UP_SECONDS = 3.0  # until a neighbour that imports PyTorch is at work
 WANTED = 0.6  # of the fair share
-
-
-@contextmanager
-def neighbour(program: str | None) -> Iterator[None]:
-    """A program that runs until the block ends; None for nobody."""
-    if program is None:
-        yield
-        return
-    started = subprocess.Popen([sys.executable, "-c", program])
-    try:
-        time.sleep(WARM_UP_SECONDS)
-        yield
-    finally:
-        started.kill()
-        started.wait()
 
 
 def harvest() -> Callable[[], Any]:
@@ -133,7 +113,8 @@ def measure(stage: str, repeats: int) -> dict[str, Any]:
 
     found: dict[str, Any] = {"threads": torch.get_num_threads(), "alone": median_seconds(work, repeats)}
     for name, program in NEIGHBOURS.items():
-        with neighbour(program):
+        with running_neighbour(program):
+            time.sleep(WARM_UP_SECONDS)
             found[name] = median_seconds(work, repeats)
     found["alone"] = min(found["alone"], median_seconds(work, repeats))
     return found

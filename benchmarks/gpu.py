@@ -28,7 +28,7 @@ from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
 from saelib.language.precision import Precision, matrix_products
 from saelib.language.shapes import PUBLISHED
-from saelib.sae.activations import chunk_activations
+from saelib.sae.activations import plan_chunk
 from saelib.sae.training.plan import PhaseFolders
 from saelib.sae.training.train import train
 from saelib.transfer.config import PRESETS, ExperimentConfig
@@ -98,10 +98,10 @@ def measure(work: Work, precision: Precision, peers_python: Path) -> Rates:
 def harvest_rate(model: LanguageModel, rows: TokenRows, config: ExperimentConfig, work: Work) -> float:
     """Tokens a second through the language model, activations of all layers kept."""
     with matrix_products(config.precision, model.device):
-        chunk_activations(model, rows, 0, config, work.layers)
+        plan_chunk(model, rows, 0, config, work.layers).filled()
         with stopwatch(work.workload.device) as spent:
             for chunk in range(1, work.chunks):
-                chunk_activations(model, rows, chunk, config, work.layers)
+                plan_chunk(model, rows, chunk, config, work.layers).filled()
     return (work.chunks - 1) * config.chunk_tokens / spent.seconds
 
 

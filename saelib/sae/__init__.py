@@ -3,7 +3,7 @@
 In: the residual stream of a language model. Out: an SAE in a folder that SAELens reads too, its training log, and its
 scores on held-out rows. Which SAEs are compared, and who starts from whom, is not decided here.
 
-Public: `autoencoder.SparseAutoencoder`; `folder.save_sae` and `folder.load_sae`; `activations.chunk_activations`;
+Public: `autoencoder.SparseAutoencoder`; `folder.save_sae` and `folder.load_sae`; `activations.plan_chunk`;
 `training.train.train`, many SAEs from one stream; `training.memory_plan.plan_memory`; `evaluation.evaluate`;
 `config.TrainingConfig`; `reference.plain_scores`, the slow way to check both.
 """

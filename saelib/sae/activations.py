@@ -27,16 +27,17 @@ class Chunk(NamedTuple):
     """The activations of a chunk to be, and the calls that fill them, in any order or side by side."""
 
     activations: Float[Tensor, "layers tokens d_model"]
-    fills: list[Callable[[], None]]
+    fills: list[Callable[[], object]]
+
+    def filled(self) -> Float[Tensor, "layers tokens d_model"]:
+        """The activations, after one call after the other."""
+        for fill in self.fills:
+            fill()
+        return self.activations
 
     def in_one_piece(self) -> "Chunk":
         """The same, filled by one call: for a model that makes one pass at a time."""
-
-        def fill_all() -> None:
-            for fill in self.fills:
-                fill()
-
-        return Chunk(self.activations, [fill_all])
+        return Chunk(self.activations, [self.filled])
 
 
 def plan_chunk(
@@ -64,20 +65,6 @@ def plan_chunk(
 
     parts = zip(tokens.split(at_once), places.split(at_once * config.context_length), strict=True)
     return Chunk(activations, [partial(fill, *part) for part in parts])
-
-
-def chunk_activations(
-    model: "LanguageModel",
-    rows: TokenRows,
-    chunk: int,
-    config: TrainingConfig,
-    layers: Sequence[int],
-    rows_per_pass: int | None = None,
-) -> Float[Tensor, "layers tokens d_model"]:
-    """The activations that `plan_chunk` plans, filled one part after the other."""
-    activations, (fill,) = plan_chunk(model, rows, chunk, config, layers, rows_per_pass).in_one_piece()
-    fill()
-    return activations
 
 
 def default_rows_per_pass(device: torch.device, config: TrainingConfig) -> int:

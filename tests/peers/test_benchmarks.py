@@ -2,6 +2,8 @@
 
 import csv
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,23 @@ def test_a_busy_program_is_seen() -> None:
     with running_neighbour("loop"):
         time.sleep(0.2)  # until it has started
         assert (machine.cores_in_use(0.5) or 0) > machine.REST
+
+
+def test_a_neighbour_ends_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen] = []
+    popen = subprocess.Popen
+
+    def start(words: list[str], **options: Any) -> subprocess.Popen:
+        started.append(popen(words, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with running_neighbour("loop"):
+        assert started[0].args == [sys.executable, "-c", "while True: pass"]
+        assert started[0].poll() is None
+    assert started[0].returncode
+    with running_neighbour(None):
+        assert len(started) == 1
 
 
 def test_own_time_is_no_disturbance(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,4 @@
-"""The benchmark beside a busy program: its shares by hand, its pieces of work, and its neighbour that ends."""
-
-import subprocess
-import sys
+"""The benchmark beside a busy program: its shares by hand, and its pieces of work."""
 
 import pytest
 
@@ -28,21 +25,3 @@ def test_every_piece_can_be_done_again(stage: str) -> None:
     work = busy.STAGES[stage]()
     work()
     assert busy.median_seconds(work, repeats=1) > 0
-
-
-def test_a_neighbour_ends_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(busy, "WARM_UP_SECONDS", 0.0)
-    started: list[subprocess.Popen] = []
-    popen = subprocess.Popen
-
-    def start(words: list[str]) -> subprocess.Popen:
-        started.append(popen(words))
-        return started[-1]
-
-    monkeypatch.setattr(subprocess, "Popen", start)
-    with busy.neighbour("while True: pass"):
-        assert started[0].args == [sys.executable, "-c", "while True: pass"]
-        assert started[0].poll() is None
-    assert started[0].returncode
-    with busy.neighbour(None):
-        assert len(started) == 1

@@ -2,7 +2,7 @@
 
 import torch
 
-from saelib.sae.activations import chunk_activations, chunk_order, plan_chunk
+from saelib.sae.activations import chunk_order, plan_chunk
 from tests.helpers.small_world import ToyModel, toy_config, toy_rows
 
 LAYERS = [0, 1, 2]
@@ -10,10 +10,10 @@ LAYERS = [0, 1, 2]
 
 def test_a_chunk_is_a_pure_function_of_seed_and_number() -> None:
     config, model = toy_config(), ToyModel()
-    late = chunk_activations(model, toy_rows(), 3, config, LAYERS)
-    chunk_activations(model, toy_rows(), 0, config, LAYERS)
-    assert torch.equal(late, chunk_activations(model, toy_rows(), 3, config, LAYERS))
-    assert torch.equal(late[1:2], chunk_activations(model, toy_rows(), 3, config, [1]))
+    late = plan_chunk(model, toy_rows(), 3, config, LAYERS).filled()
+    plan_chunk(model, toy_rows(), 0, config, LAYERS).filled()
+    assert torch.equal(late, plan_chunk(model, toy_rows(), 3, config, LAYERS).filled())
+    assert torch.equal(late[1:2], plan_chunk(model, toy_rows(), 3, config, [1]).filled())
     assert torch.equal(chunk_order(0, 3, 64), chunk_order(0, 3, 64))
     assert not torch.equal(chunk_order(0, 3, 64), chunk_order(0, 4, 64))
     assert sorted(chunk_order(1, 2, 64).tolist()) == list(range(64))
@@ -24,12 +24,12 @@ def test_a_chunk_holds_its_rows_tokens_in_the_chunks_order() -> None:
     tokens = torch.from_numpy(toy_rows().take(config.chunk_rows, config.chunk_rows)).long()
     in_reading_order = model.residual_streams(tokens, LAYERS).flatten(1, 2)
     expected = in_reading_order[:, chunk_order(config.seed, 1, config.chunk_tokens)]
-    assert torch.equal(chunk_activations(model, toy_rows(), 1, config, LAYERS), expected)
+    assert torch.equal(plan_chunk(model, toy_rows(), 1, config, LAYERS).filled(), expected)
 
 
 def test_neither_rows_per_pass_nor_the_order_of_filling_changes_a_chunk() -> None:
     config, model = toy_config(), ToyModel()
-    expected = chunk_activations(model, toy_rows(), 1, config, LAYERS)
+    expected = plan_chunk(model, toy_rows(), 1, config, LAYERS).filled()
     for rows_per_pass in (1, 3, 4):
         planned = plan_chunk(model, toy_rows(), 1, config, LAYERS, rows_per_pass)
         for fill in reversed(planned.fills):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from saelib.language.corpus.rows import TokenRows
 from saelib.run.memory import halving
-from saelib.sae.activations import Chunk, chunk_activations, default_rows_per_pass, plan_chunk
+from saelib.sae.activations import Chunk, default_rows_per_pass, plan_chunk
 from saelib.sae.config import TrainingConfig, TrainingPhase
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class PooledHarvester:
 
     def __init__(self, plan: Callable[[int], Chunk], pool: Executor, chunks: int) -> None:
         self.plan, self.pool, self.chunks = plan, pool, chunks
-        self._next: tuple[int, Activations, list[Future[None]]] | None = None
+        self._next: tuple[int, Activations, list[Future[object]]] | None = None
 
     def take(self, chunk: int) -> Activations:
         """See `Harvester`; what a call raised is raised here, when its chunk is asked for."""
@@ -53,7 +53,7 @@ class PooledHarvester:
         self._next = self._start(chunk + 1) if chunk + 1 < self.chunks else None
         return activations
 
-    def _start(self, chunk: int) -> tuple[int, Activations, list[Future[None]]]:
+    def _start(self, chunk: int) -> tuple[int, Activations, list[Future[object]]]:
         planned = self.plan(chunk)
         return chunk, planned.activations, [self.pool.submit(fill) for fill in planned.fills]
 
@@ -124,7 +124,7 @@ def harvesting(
     def fill(chunk: int) -> Activations:
         nonlocal at_once
         activations, at_once = halving(
-            at_once, lambda fewer: chunk_activations(model, rows, chunk, config, layers, fewer)
+            at_once, lambda fewer: plan_chunk(model, rows, chunk, config, layers, fewer).filled()
         )
         return activations
 

@@ -16,8 +16,8 @@ from numba.core.datamodel import PrimitiveModel
 from numba.extending import intrinsic, register_model
 
 from saelib.sae.training.compiling import compiled
+from saelib.sae.training.workspace import LANES
 
-LANES = 16
 FLOAT, INT32 = ir.FloatType(), ir.IntType(32)
 FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
 

@@ -15,13 +15,11 @@ from torch import Tensor
 from saelib.run.progress import progress
 from saelib.sae.autoencoder import CPU_TILE, SparseAutoencoder
 from saelib.sae.config import TrainingConfig
+from saelib.sae.training.cuda_step import CLIP_EPSILON
 from saelib.sae.training.plan import SaePlan
-from saelib.sae.training.workspace import Arrays, Entries, Workspace
+from saelib.sae.training.workspace import LANES, Arrays, Entries, Workspace
 
-TILE_TOKENS = CPU_TILE  # whose pre-activations are in memory at once
 DENSE_FROM = 1 / 3  # share of active entries from which dense products are quicker; measured, about 0.4
-WIDTH = 16  # numbers that the kernels take at once
-CLIP_EPSILON = 1e-6  # as in `torch.nn.utils.clip_grad_norm_`
 
 
 def why_not_compiled() -> str | None:
@@ -39,7 +37,7 @@ def why_not_compiled() -> str | None:
 def can_skip(sae: SparseAutoencoder) -> bool:
     """Whether the sparse step does what this SAE's dense one does: its own class says so, in float32, on a CPU."""
     says_so = vars(type(sae)).get("SKIPS_INACTIVE", False)  # not inherited: a subclass may compute something else
-    whole = sae.d_model % WIDTH == 0 and sae.d_sae % WIDTH == 0
+    whole = sae.d_model % LANES == 0 and sae.d_sae % LANES == 0
     plain = all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in sae.parameters())
     return says_so and whole and plain and why_not_compiled() is None
 
@@ -67,11 +65,11 @@ class SparseTrainee:
         """One step on a batch; returns `METRICS` and the gradient's norm before clipping."""
         from saelib.sae.training import update_kernels
 
-        d_model, d_sae, tile_tokens = self.sae.d_model, self.sae.d_sae, min(len(x), TILE_TOKENS)
+        d_model, d_sae, tile_tokens = self.sae.d_model, self.sae.d_sae, min(len(x), CPU_TILE)
         space = Workspace.of_this_thread(d_model, d_sae, tile_tokens, most_entries(tile_tokens, d_sae))
         space.clear()
         scale, slope = 2 / len(x), l1_coefficient / len(x)
-        tiles = [self._add_gradients(tile, scale, slope, space) for tile in x.contiguous().split(TILE_TOKENS)]
+        tiles = [self._add_gradients(tile, scale, slope, space) for tile in x.contiguous().split(CPU_TILE)]
         update_kernels.add_penalty(self.weights.W_dec, space.feature_sums, np.float32(slope), space.gradients.W_dec)
         norm = float(sum(map(update_kernels.sum_of_squares, space.gradients))) ** 0.5
         clip = min(1.0, gradient_clip / (norm + CLIP_EPSILON))
@@ -136,9 +134,9 @@ def compile_kernels() -> None:
     from saelib.sae.training import kernels, update_kernels
     from saelib.sae.training.compiling import compile_now
 
-    rows = Arrays(*(np.zeros(shape, np.float32) for shape in ((WIDTH, WIDTH), (1, WIDTH)) * 2))
-    vector, number = np.zeros(WIDTH, np.float32), np.float32(0)
-    entries = Entries.empty(WIDTH, WIDTH * WIDTH)
+    rows = Arrays(*(np.zeros(shape, np.float32) for shape in ((LANES, LANES), (1, LANES)) * 2))
+    vector, number = np.zeros(LANES, np.float32), np.float32(0)
+    entries = Entries.empty(LANES, LANES * LANES)
     calls = (
         (kernels.find_active, (rows.W_enc, *entries)),
         (kernels.list_by_feature, (*entries, *entries)),

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from saelib.sae.autoencoder import SparseAutoencoder
 
+LANES = 16  # numbers that the kernels take at once
+
 
 class Arrays(NamedTuple):
     """One array for each parameter, a feature in a row: weights, gradients, or a moment of Adam's."""

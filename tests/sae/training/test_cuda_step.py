@@ -154,25 +154,6 @@ def test_bfloat16_factors_are_summed_in_float32() -> None:
     assert cuda_step.product(ones, small).dtype == torch.float32
 
 
-def test_a_restored_trainee_goes_on_to_the_bit() -> None:
-    for betas in ((0.0, 0.999), (0.9, 0.999)):
-        config = toy_config(adam_betas=betas)
-        batches = [torch.randn(64, 8) for _ in range(4)]
-        whole, first, second = (new_trainee(seed, config) for seed in (0, 0, 1))
-        for x in batches:
-            whole.step(x, 0.1, 0.5, 1.0)
-        for x in batches[:2]:
-            first.step(x, 0.1, 0.5, 1.0)
-        second.restore({name: value.clone() for name, value in first.state().items()})
-        for x in batches[2:]:
-            second.step(x, 0.1, 0.5, 1.0)
-        assert second.state().keys() == whole.state().keys()
-        assert ("W_enc.exp_avg" in whole.state()) is (betas[0] > 0)
-        for name, value in whole.state().items():
-            assert torch.equal(value, second.state()[name]), name
-        assert torch.equal(whole.sae.W_enc, whole.weights.W_enc), "the SAE itself is trained"
-
-
 def test_autocast_around_it_changes_nothing() -> None:
     x, results = torch.randn(64, 8), []
     for enabled in (False, True):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from saelib.sae.activations import chunk_activations, plan_chunk, to_device
+from saelib.sae.activations import plan_chunk, to_device
 from saelib.sae.training.harvest import PooledHarvester, StreamHarvester, harvesting
 from tests.helpers.small_world import ToyModel, toy_config, toy_rows
 
@@ -19,7 +19,7 @@ def test_a_pool_fills_the_chunks_that_plain_calls_fill() -> None:
     with ThreadPoolExecutor(3) as pool:
         harvester = PooledHarvester(lambda chunk: plan_chunk(model, toy_rows(), chunk, config, LAYERS, 1), pool, 5)
         for chunk in (2, 3, 4):
-            plain = chunk_activations(model, toy_rows(), chunk, config, LAYERS, 1)
+            plain = plan_chunk(model, toy_rows(), chunk, config, LAYERS, 1).filled()
             assert torch.equal(harvester.take(chunk), plain)
 
 
@@ -35,7 +35,7 @@ def test_a_model_that_makes_one_pass_at_a_time_is_asked_for_one_at_a_time() -> N
             return super().residual_streams(tokens, layers)
 
     config = toy_config()
-    plain = chunk_activations(ToyModel(), toy_rows(), 1, config, LAYERS, 1)
+    plain = plan_chunk(ToyModel(), toy_rows(), 1, config, LAYERS, 1).filled()
     with ThreadPoolExecutor(4) as pool:
         harvester = harvesting(OneAtATime(), toy_rows(), config.scratch, config, LAYERS, pool, 1)
         assert torch.equal(harvester.take(1), plain)

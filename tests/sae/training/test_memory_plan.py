@@ -9,7 +9,7 @@ import torch
 
 from saelib.language.model import LanguageModel
 from saelib.language.shapes import PUBLISHED, ModelShape, RandomRows, random_language_model
-from saelib.sae.activations import chunk_activations, chunk_order
+from saelib.sae.activations import chunk_order, plan_chunk
 from saelib.sae.autoencoder import random_sae
 from saelib.sae.config import TrainingConfig
 from saelib.sae.evaluation import evaluate
@@ -67,7 +67,7 @@ def test_weights_and_moments_are_those_of_trainees(betas: tuple[float, float]) -
 
 
 def test_the_model_and_a_chunk_are_as_large_as_they_are(model: LanguageModel) -> None:
-    chunk = chunk_activations(model, RandomRows(SHAPE, 64), 0, CONFIG, LAYERS)
+    chunk = plan_chunk(model, RandomRows(SHAPE, 64), 0, CONFIG, LAYERS).filled()
     plan = plan_memory(sizes(), PLENTY, 4)
     assert plan.language_model == size_in_bytes(model.hugging_face.parameters())
     assert plan.activations == 2 * size_in_bytes([chunk, chunk_order(0, 0, CONFIG.chunk_tokens)])

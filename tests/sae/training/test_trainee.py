@@ -57,7 +57,7 @@ class PlainTraining:
 @pytest.mark.parametrize("betas", [(0.0, 0.999), (0.9, 0.99)])
 @pytest.mark.parametrize("bias", [-100.0, -2.0, -0.5, 0.0, 100.0])  # from no active feature to all of them
 def test_fifty_steps_equal_float64_autograd_and_adam(kind, betas, bias, monkeypatch):
-    monkeypatch.setattr(sparse_step, "TILE_TOKENS", 24)  # whole tiles, a part of one, and one of a single token
+    monkeypatch.setattr(sparse_step, "CPU_TILE", 24)  # whole tiles, a part of one, and one of a single token
     ours = make(kind, bias=bias, adam_betas=betas)
     plain, draw = PlainTraining(ours.sae, betas), torch.Generator().manual_seed(1)
     for tokens in (64, 25, 1, 24, 49) * 10:
@@ -153,6 +153,7 @@ def test_a_restored_trainee_goes_on_to_the_bit(kind, betas):
         second.step(x, 0.1, 0.5, 1.0)
     assert second.state().keys() == whole.state().keys()
     assert ("W_enc.exp_avg" in whole.state()) is (betas[0] > 0)
+    assert torch.equal(whole.sae.W_enc, whole.state()["W_enc"]), "the SAE itself is trained"
     for name, value in whole.state().items():
         assert torch.equal(value, second.state()[name]), name
 
