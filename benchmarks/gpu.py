@@ -9,7 +9,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -91,6 +91,7 @@ def measure(work: Work, precision: Precision, peers_python: Path) -> Rates:
     del model, stored
     peer, sae_lens = PEERS.get(precision), None
     if peer is not None and peers_python.exists():
+        torch.cuda.empty_cache()  # the peer has the card to itself
         sae_lens = run(peer, work.workload, work.folder, peers_python).result["sae_tokens_per_second"]
     return Rates(precision, harvest, step, both, product_rate(precision, device), peak, sae_lens)
 
@@ -98,10 +99,10 @@ def measure(work: Work, precision: Precision, peers_python: Path) -> Rates:
 def harvest_rate(model: LanguageModel, rows: TokenRows, config: ExperimentConfig, work: Work) -> float:
     """Tokens a second through the language model, activations of all layers kept."""
     with matrix_products(config.precision, model.device):
-        plan_chunk(model, rows, 0, config, work.layers).filled()
+        plan_chunk(model, rows, 0, config, config.seed, work.layers).filled()
         with stopwatch(work.workload.device) as spent:
             for chunk in range(1, work.chunks):
-                plan_chunk(model, rows, chunk, config, work.layers).filled()
+                plan_chunk(model, rows, chunk, config, config.seed, work.layers).filled()
     return (work.chunks - 1) * config.chunk_tokens / spent.seconds
 
 
@@ -110,7 +111,8 @@ def training_rate(model: LanguageModel, rows: TokenRows, config: ExperimentConfi
     timed = TimedRows(rows)
     with tempfile.TemporaryDirectory(dir=work.folder) as folder:
         folders = PhaseFolders(Path(folder) / "saes", Path(folder) / "scratch")
-        train(scratch_plans(work.layers, config), config.scratch, model, timed, config, folders)
+        plans = [replace(plan, data_seed=config.seed) for plan in scratch_plans(work.layers, config)]
+        train(plans, config.scratch, model, timed, config, folders)
     return config.chunk_tokens / timed.seconds()
 
 

@@ -64,7 +64,7 @@ def row(rates: Rates, work: Workload) -> str:
     share, sae_tokens = rates.both * sum(flops(work, work.layers)) / rates.products, rates.both * work.layers
     cells = [rates.precision, *(f"{rate:,.0f}" for rate in (rates.harvest, rates.step, rates.both, sae_tokens))]
     cells += [f"{share:.0%} of {rates.products / 1e12:,.1f} TFLOP/s"]
-    cells += [f"{hours(rates, work, saes, tokens):,.1f}" for saes, tokens in PROJECTS]
+    cells += [f"{hours(rates, work, saes, tokens):,.2f}" for saes, tokens in PROJECTS]
     cells += [f"{rates.peak_memory / 1e9:.1f}" if rates.peak_memory else "not told"]
     cells += ["not run", ""] if rates.sae_lens is None else [
         f"{rates.sae_lens:,.0f}", f"{sae_tokens / rates.sae_lens:.1f} times"

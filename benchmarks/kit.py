@@ -5,6 +5,7 @@ ReLU + L1 SAE, Adam, clipping, schedules, fp32, and the weights and resume point
 at its first use (numba's kernels) is compiled in the untimed warm-up.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +37,8 @@ def kit_config(
         run="benchmark",
         seed=work.seed,
         sae_seeds=work.seeds,
+        schedule="paper",
+        starts=("copy",),
         language_model=str(folder / MODEL_FOLDER),
         context_length=work.context,
         expansion_factor=work.d_sae // work.d_model,
@@ -50,9 +53,10 @@ def kit_config(
 
 
 def run_phase(plans: list[SaePlan], phase: TrainingPhase, config: ExperimentConfig, folder: Path, runs: Path) -> Spent:
-    """What one training phase needs."""
+    """What one training phase needs; all SAEs on one order of the data, as the peers have it."""
     model = loaded_model(config)
     rows = ShuffledRows(read_rows(folder), config.seed)
+    plans = [replace(plan, data_seed=config.seed) for plan in plans]
     resume = runs / ("scratch" if phase is config.scratch else "transfer")
     with stopwatch(config.device) as spent:
         train(plans, phase, model, rows, config, PhaseFolders(runs / "saes", resume))

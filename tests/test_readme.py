@@ -13,6 +13,7 @@ from saelib.transfer.config import PRESETS
 from tests.helpers.pages import links, one_match, read_page, tables
 
 QUOTED = (("results/tiny/transfer.md", "README.md"), ("results/tiny/htest.md", "README.md"),
+          ("results/tiny/experiments.md", "README.md"),
           ("results/benchmark.md", "benchmarks/README.md"), ("results/benchmark_busy.md", "benchmarks/README.md"),
           ("results/benchmark_htest.md", "benchmarks/README.md"))  # fmt: skip
 LONGEST_README = 130  # lines

@@ -4,6 +4,7 @@ In: the stored notebooks and a run's settings. Out, by way of the Snakefile and 
 `report.html`, and the small files in `results/`.
 
 Public: `notebooks.NOTEBOOKS`, the one list; `digests`, which say when a notebook must run again; `engine.IpcEngine`,
-papermill without TCP ports; `failures.failure_report`; `report.write_report`; `publish.publish`, with the two tables of
-README from `first_page`.
+papermill without TCP ports; `failures.failure_report`; `report.write_report`, with the parts of its `page` and what it
+says from `answers`, `report_tables` and `experiments`, the one list of the papers' experiments; `publish.publish`, with
+the two tables of README from `first_page`.
 """

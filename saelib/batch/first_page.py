@@ -1,72 +1,87 @@
 """The two tables of README's first page, one for each paper, from a run's own numbers.
 
-In: an evaluation table, and the values that notebooks recorded. Out: small tables of texts.
+In: the results of a run, and the values that notebooks recorded. Out: small tables of texts.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from saelib.htest.ablations.tuned_models import FRESH_WORDS, SEEN_WORDS, item_set_of
 from saelib.htest.config import CONTROL
-from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.scoring.main_table import Line, main_table
+from saelib.results.bootstrap import RESAMPLES
 from saelib.results.text import with_interval
-from saelib.transfer.convergence import TARGET_NAMES, average_curves, savings, tokens_to_target
-from saelib.transfer.directions import DIRECTIONS
+from saelib.transfer.convergence import final_table
+from saelib.transfer.gains import final_changes
+from saelib.transfer.savings import savings
+from saelib.transfer.tables import Results
+from saelib.transfer.targets import TARGET_NAMES, TARGETS
+from saelib.transfer.wording import arm_label
 
-SHOWN_CONTROLS = {
-    f"{CONTROL}shortcut": "best cut on one number, such as the count of words",
-    f"{CONTROL}oracle": "an independent rule for each task",
-}
-A_TUNED_MODEL = "one tuned model for each task"
-SHOWN_ITEMS = {
-    item_set_of(SEEN_WORDS): "other texts of the words it was tuned on",
-    item_set_of(FRESH_WORDS): "texts of words it was not tuned on",
-    OFFICIAL_SET: "released items",
-}
+END = "at the end: "
+CHANGES = ("ce_score", "ce_increase", "l0")
+SHOWN_CONTROLS = (f"{CONTROL}shortcut", f"{CONTROL}oracle")
 
 
-def transfer_table(evaluation: pd.DataFrame) -> pd.DataFrame:
-    """The main result of paper 1: a row for each quantity, a column for each direction."""
-    columns = {direction: _column(evaluation, direction) for direction in DIRECTIONS}
+def transfer_table(results: Results, *, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """The main result of paper 1: a row for each quantity, a column for each arm of transfers between neighbours.
+
+    Args:
+        resamples: of the bootstrap.
+    """
+    saved = savings(results, resamples=resamples).query("distance == 1").set_index(["arm", "target"])
+    ends = final_table(results, CHANGES, resamples=resamples).set_index(["arm", "direction", "distance", "metric"])[
+        "mean"
+    ]
+    changed = final_changes(results, CHANGES, resamples=resamples).query("distance == 1").set_index(["arm", "metric"])
+    columns = {}
+    for arm in saved.index.unique("arm"):
+        direction = changed.loc[(arm, "l0"), "direction"]
+        l0 = [ends[name, direction, 1, "l0"] for name in (arm, "scratch")]
+        columns[arm_label(arm)] = {
+            **{row: text for target in TARGETS for row, text in _saving_rows(target, saved.loc[(arm, target)]).items()},
+            f"{END}CE-loss score, minus that of finished scratch": _signed(changed.loc[(arm, "ce_score")]),
+            f"{END}CE-loss increase (nats), minus that of finished scratch": _signed(changed.loc[(arm, "ce_increase")]),
+            f"{END}L0, against that of finished scratch": "{:.0f} against {:.0f}".format(*l0),
+        }
     return pd.DataFrame(columns).rename_axis("").reset_index()
 
 
-def _column(evaluation: pd.DataFrame, direction: str) -> dict[str, str]:
-    """What one direction has to say, by the name of the row."""
-    saved = savings(evaluation).set_index(["target", "direction", "arm"])
-    needed = tokens_to_target(evaluation).query("arm == @direction and direction == @direction")
-    by_layer = needed.groupby("act_layer")["saving"].mean()
-    curves = average_curves(evaluation, ["ce_score", "l0"]).set_index(["metric", "direction", "arm", "tokens"])
-    last = evaluation.groupby("arm")["tokens"].max()
-    ends = {arm: curves.loc[("ce_score", direction, arm, last[arm])] for arm in (direction, "control", "scratch")}
-    l0 = [f"{curves.loc[('l0', direction, arm, last[arm]), 'mean']:.0f}" for arm in (direction, "scratch")]
+def _saving_rows(target: str, line: pd.Series) -> dict[str, str]:
+    """What is saved until level by a target: the mean, how SAEs differ, and how many get there."""
+    name = TARGET_NAMES[target]
+    median = "fewer than half arrive" if math.isnan(line["median"]) else _percent(line["median"])
+    spread = f"{median} ({_percent(line['lowest'])} to {_percent(line['highest'])})"
+    arrived = f"{line['arrived']} of {line['saes']}"
+    arrived += f", at {line['l0_ratio']:.2f} times scratch's L0" if line["arrived"] else ""
     return {
-        **{f"new tokens saved, until level in {name}": with_interval(saved.loc[(target, direction, direction)], 0, True)
-           for target, name in TARGET_NAMES.items()},
-        "the same by layer, lowest and highest (CE-loss score)": f"{by_layer.min():.0%} and {by_layer.max():.0%}",
-        "SAEs that get level within their budget (CE-loss score)": f"{needed['reached'].sum()} of {len(needed)}",
-        "CE-loss score at the end: transfer": with_interval(ends[direction], 4),
-        "CE-loss score: from scratch, as many new tokens": with_interval(ends["control"], 4),
-        "CE-loss score: from scratch, finished": with_interval(ends["scratch"], 4),
-        "L0 at the end: transfer against finished scratch": " against ".join(l0),
-    }  # fmt: skip
+        f"new tokens saved until level, {name}": with_interval(line, 0, percent=True),
+        f"median over SAEs, lowest to highest ({name})": spread,
+        f"SAEs that get level ({name})": arrived,
+    }
 
 
-def htest_table(accuracy: Mapping[str, Any], tuned: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """The main result of paper 2: mean accuracy of the ten tasks, a row for each who was asked.
+def _percent(share: float) -> str:
+    return f"{round(share, 2) + 0.0:.0%}"  # + 0.0: no "-0%"
+
+
+def _signed(line: pd.Series) -> str:
+    text = with_interval(line, 4)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def htest_table(accuracy: Mapping[str, Any], tuned: Sequence[Line]) -> pd.DataFrame:
+    """The main result of paper 2: a row for each who was asked, and beside the accuracy what it may hide.
 
     Args:
         accuracy: what 31_htest_accuracy recorded.
-        tuned: the table of tuned models that 34_htest_fine_tuning recorded.
+        tuned: the lines of tuned models that 34_htest_fine_tuning recorded.
+
+    Raises:
+        KeyError: a control that is shown was not asked.
     """
-    means = {line["model"]: with_interval(line, 3) for line in accuracy["mean_accuracy"]}
-    most = max(line["k"] for line in accuracy["accuracy"])
-    lines = [(f"{model}, {most} shots", means[model]) for model in accuracy["models"]]
-    lines += [(shown, means[name]) for name, shown in SHOWN_CONTROLS.items()]
-    lines += [
-        (f"{A_TUNED_MODEL}, {line['prompt']}: {SHOWN_ITEMS.get(line['items'], line['items'])}", line["tuned"])
-        for line in tuned
-    ]
-    return pd.DataFrame(lines, columns=["who answers", "mean accuracy of ten tasks (95% interval)"])
+    controls = {line["model"]: line for line in accuracy["main"]}
+    models = [line for line in accuracy["main"] if line["model"] in accuracy["models"]]
+    return main_table([*models, *(controls[name] for name in SHOWN_CONTROLS), *tuned])

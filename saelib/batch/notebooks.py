@@ -59,6 +59,12 @@ NOTEBOOKS = (
         computes=False,
     ),
     Notebook(
+        "14_better_start",
+        "starts that are carried over by a linear map: fits, savings, farther sources, and two schedules",
+        ("13_convergence",),
+        computes=False,
+    ),
+    Notebook(
         "30_htest_items",
         "examples of each task, the audit of the released labels by independent rules, shortcuts",
         configs=HTEST,
@@ -104,7 +110,7 @@ NOTEBOOKS = (
         "both papers beside this run: what agrees, what does not, what a small model cannot say",
         (
             "10_language_model",
-            "13_convergence",
+            "14_better_start",
             "32_htest_shots_and_size",
             "33_htest_chain_of_thought",
             "34_htest_fine_tuning",

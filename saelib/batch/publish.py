@@ -3,12 +3,13 @@
     python -m saelib.batch.publish
 
 In: the finished folder `runs/tiny`. Out: `results/tiny`: the tables and recorded values that notebooks fall back on,
-the figures, and the two tables that README quotes, `transfer.md` and `htest.md`.
+the figures, and the tables that README quotes, `transfer.md`, `htest.md` and `experiments.md`.
 """
 
 import shutil
 from pathlib import Path
 
+from saelib.batch.experiments import experiments_markdown
 from saelib.batch.first_page import htest_table, transfer_table
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.htest.items.official import OFFICIAL_SET
@@ -17,9 +18,12 @@ from saelib.results.tables import as_markdown
 from saelib.results.values import RESULTS, read_values
 from saelib.run.config import Run
 from saelib.run.files import replace_folder
-from saelib.transfer.convergence import savings
 from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.savings import savings
 from saelib.transfer.tables import read_results
+
+KEPT = ("evaluation.parquet", "evaluation_rows.parquet", "training.parquet", "maps.parquet", "config.json",
+        "htest.parquet")  # fmt: skip
 
 
 def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
@@ -28,26 +32,29 @@ def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
     Raises:
         FileNotFoundError: the run is not finished; the message says how to make it.
     """
-    evaluation = read_results(experiment)
+    results = read_results(experiment)
+    if absent := [name for name in KEPT if not (experiment.folder / name).is_file()]:
+        raise FileNotFoundError(f"{experiment.folder} has no {', '.join(absent)}; make it with `make reproduce`")
     study = open_study(preset=experiment.config.preset)
     runs: dict[str, Run] = {"transfer": experiment, "htest": study}
     found = {notebook.name: read_values(runs[notebook.configs[0]], notebook.name) for notebook in NOTEBOOKS}
     if OFFICIAL_SET not in found["30_htest_items"]["items_sha256"]:
         raise FileNotFoundError(f"{study.folder} has no official H-Test items, which README shows; run with a network")
     first_page = {
-        "transfer.md": transfer_table(evaluation),
+        "transfer.md": transfer_table(results),
         "htest.md": htest_table(found["31_htest_accuracy"], found["34_htest_fine_tuning"]["tuned"]),
     }
 
     def fill(temporary: Path) -> None:
-        for name in ("evaluation.parquet", "training.parquet", "config.json", "htest.parquet"):
+        for name in KEPT:
             shutil.copy(experiment.folder / name, temporary / name)
         for name in ("values", "tables"):
             shutil.copytree(experiment.folder / name, temporary / name)
         shutil.copytree(experiment.folder / "figures", temporary / "figures", ignore=shutil.ignore_patterns("*.svg"))
-        savings(evaluation).to_csv(temporary / "savings.csv", index=False)
+        savings(results).to_csv(temporary / "savings.csv", index=False)
         for name, table in first_page.items():
             (temporary / name).write_text(as_markdown(table), encoding="utf-8")
+        (temporary / "experiments.md").write_text(experiments_markdown(found), encoding="utf-8")
 
     replace_folder(folder, fill)
 

@@ -1,22 +1,21 @@
-"""`report.html`: the executed report notebook without its code, and every figure of the run, in one file.
+"""`report.html`: what both papers say and what this run says, in one file that needs nothing beside it.
 
     python -m saelib.batch.report RUN
 
-In: the executed notebooks in `runs/<run>/notebooks/`. Out: `runs/<run>/report.html`, which needs nothing beside it and
-no network.
+In: the executed notebooks in `runs/<run>/notebooks/`, and figures, tables and configs of the run. Out:
+`runs/<run>/report.html`: where the numbers come from, the text of the report notebook, every figure, and the checks.
 """
 
 import argparse
-import html
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from saelib.batch.notebooks import NOTEBOOKS, REPORT
+from saelib.batch.page.appendix import appendix
+from saelib.batch.page.cells import blocks_of, read_notebook
+from saelib.batch.page.head import head, warnings
+from saelib.batch.page.layout import page
+from saelib.batch.page.markup import Token, box, tokens_of
 from saelib.run.files import runs_folder, write_atomically
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 
 def write_report(folder: Path) -> Path:
@@ -25,65 +24,34 @@ def write_report(folder: Path) -> Path:
     Raises:
         FileNotFoundError: the report notebook has not run there.
     """
-    path = folder / "notebooks" / f"{REPORT.name}.ipynb"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there; run `make reproduce RUN={folder.name}` first")
-    notebook = _read(path)
-    notebook.cells += _gallery(folder / "notebooks")
-    for output in _outputs(notebook):
-        _describe_image(output)
-    page = _as_html(notebook, f"Layer transfer of sparse autoencoders, and H-Test: run {folder.name}")
+    paths = {notebook.name: folder / "notebooks" / f"{notebook.name}.ipynb" for notebook in NOTEBOOKS}
+    if not paths[REPORT.name].is_file():
+        raise FileNotFoundError(f"{paths[REPORT.name]} is not there; run `make reproduce RUN={folder.name}` first")
+    executed = {name: read_notebook(path) for name, path in paths.items() if path.is_file()}
+    title, text = _divided(blocks_of(executed[REPORT.name], folder / "figures"))
+    opening = [*title, *head(folder, [*executed.values()])]
+    opening += [box("warning", tokens_of(warning)) for warning in warnings(folder)]
+    written = page(
+        f"Layer transfer of sparse autoencoders, and H-Test: run {folder.name}",
+        opening,
+        text + appendix(folder, executed, title + text),
+    )
     report = folder / "report.html"
-    write_atomically(report, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    write_atomically(report, lambda temporary: temporary.write_text(written, encoding="utf-8"))
     return report
 
 
-def _read(path: Path) -> "NotebookNode":
-    import nbformat
-
-    return nbformat.read(path, as_version=4)
-
-
-def _outputs(notebook: "NotebookNode") -> "Iterator[NotebookNode]":
-    return (output for cell in notebook.cells for output in cell.get("outputs", []))
+def _divided(blocks: list[Token]) -> tuple[list[Token], list[Token]]:
+    """The title with what stands beneath it, and the rest from the next heading or box on; headings one rank lower."""
+    after = (place for place, block in enumerate(blocks) if place and block["type"] in ("heading", "box"))
+    border = next(after, len(blocks))
+    return blocks[:border], [_lowered(block) for block in blocks[border:]]
 
 
-def _gallery(executed: Path) -> "list[NotebookNode]":
-    """Cells with the figures of the other notebooks, in their order."""
-    from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
-
-    cells = []
-    for notebook in NOTEBOOKS[:-1]:
-        path, shown = executed / f"{notebook.name}.ipynb", []
-        for output in _outputs(_read(path)) if path.is_file() else ():
-            about = output.get("metadata", {}).get("image/png", {})
-            if "name" in about:
-                image = new_output("display_data", {"image/png": output.data["image/png"]}, metadata=output.metadata)
-                shown += [new_markdown_cell(f"**{about['alt']}** (`figures/{about['name']}.png`, `.svg`)")]
-                shown += [new_code_cell(outputs=[image])]
-        if shown:
-            cells += [new_markdown_cell(f"### {notebook.name}: {notebook.shows}"), *shown]
-    return [new_markdown_cell("## All figures of this run"), *cells] if cells else []
-
-
-def _describe_image(output: "NotebookNode") -> None:
-    """Turn an image with a description into HTML that has it, which nbconvert's own template leaves out."""
-    alt = output.get("metadata", {}).get("image/png", {}).get("alt")
-    if alt:
-        source = f"data:image/png;base64,{output.data['image/png'].strip()}"
-        output.data = {"text/html": f'<img alt="{html.escape(alt)}" src="{source}">'}
-
-
-def _as_html(notebook: "NotebookNode", title: str) -> str:
-    from nbconvert import HTMLExporter
-    from traitlets.config import Config
-
-    exporter = HTMLExporter(config=Config({"HTMLExporter": {"exclude_input": True, "exclude_input_prompt": True,
-                                                            "exclude_output_prompt": True}}))  # fmt: skip
-    # The page must open without a network: what nbconvert would fetch from elsewhere is left out.
-    exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = exporter.jquery_url = ""
-    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    return str(page)
+def _lowered(block: Token) -> Token:
+    if block["type"] != "heading":
+        return block
+    return block | {"attrs": block["attrs"] | {"level": min(block["attrs"]["level"] + 1, 6)}}
 
 
 def main() -> None:

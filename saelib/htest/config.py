@@ -20,6 +20,7 @@ from saelib.run.config import Config, Device, Name, RunConfig, resolve
 
 API = "api:"  # before a model's name in Inspect AI: "api:openai/gpt-4o"
 CONTROL = "control:"  # before the name of a control
+TUNED = "tuned:"  # before the name of the model that was tuned; one name for its ten tuned copies
 UNTRAINED = "untrained:"  # before a local model's name: the same architecture with random weights
 PARSER = "parser"  # as a judge: no model, the strict parser reads the reply itself
 

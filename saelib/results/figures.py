@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 Parameters = ParamSpec("Parameters")
 
 _COLOURS = sns.color_palette("colorblind").as_hex()
-PALETTE = {"blue": _COLOURS[0], "orange": _COLOURS[1], "purple": _COLOURS[4], "grey": "#8c8c8c", "black": "#202020"}
+PALETTE = {"blue": _COLOURS[0], "orange": _COLOURS[1], "green": _COLOURS[2], "vermilion": _COLOURS[3],
+           "purple": _COLOURS[4], "brown": _COLOURS[5], "sky": _COLOURS[9], "grey": "#8c8c8c",
+           "black": "#202020"}  # fmt: skip
 
 STYLE = {
     "font.size": 10,
@@ -46,7 +49,9 @@ STYLE = {
     "lines.linewidth": 1.8,
     "svg.hashsalt": "saelib",  # element ids would be random
 }
-DPI = 100
+DPI = 200  # of a PNG that is kept
+SHRINK = 2  # notebooks hold pictures of half as many dots a side
+SMALLEST_DIGITS = 8.5  # points, in the cells of a heat map
 COLOURS_KEPT = 256  # of a PNG; more than a figure's lines, bands and their blends need
 
 
@@ -99,15 +104,15 @@ def save_figure(run: "Run", drawn: NamedFigure) -> "Image":
     """
     from IPython.display import Image
 
-    folder = run.folder / "figures"
+    folder, whole = run.folder / "figures", _rendered(drawn.figure, "png", {"Software": None})
     contents = {
-        "png": _fewer_colours(_rendered(drawn.figure, "png", {"Software": None})),
+        "png": _fewer_colours(whole),
         "svg": _rendered(drawn.figure, "svg", {"Date": None, "Creator": None}),
     }
     with writing(run):
         for suffix, content in contents.items():
             write_atomically(folder / f"{drawn.name}.{suffix}", partial(_write, content))
-    return Image(data=contents["png"], alt=drawn.caption, metadata={"name": drawn.name})
+    return Image(data=_fewer_colours(whole, SHRINK), alt=drawn.caption, metadata={"name": drawn.name})
 
 
 def _write(content: bytes, path: Path) -> None:
@@ -121,20 +126,27 @@ def _rendered(figure: Figure, suffix: str, metadata: Mapping[str, None]) -> byte
     return stream.getvalue()
 
 
-def _fewer_colours(png: bytes) -> bytes:
-    """A PNG with a palette, a third of the size: notebooks hold these, and nobody sees the difference."""
+def _fewer_colours(png: bytes, shrink: int = 1) -> bytes:
+    """A PNG with a palette, a third of the size, and nobody sees the difference.
+
+    Args:
+        shrink: how many dots a side become one.
+    """
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS_KEPT).save(stream, format="png", optimize=True)
+    Image.open(io.BytesIO(png)).convert("RGB").reduce(shrink).quantize(COLOURS_KEPT).save(
+        stream, format="png", optimize=True
+    )
     return stream.getvalue()
 
 
-def figure_legend(figure: Figure, panels: np.ndarray, order: Iterable[str] = ()) -> None:
+def figure_legend(figure: Figure, panels: np.ndarray, order: Iterable[str] = (), columns: int = 6) -> None:
     """One legend beneath all panels, with everything that any of them shows.
 
     Args:
         order: labels that come first, where they are there.
+        columns: at most.
     """
     found: dict[str, Any] = {}
     for axis in panels.ravel():
@@ -142,14 +154,14 @@ def figure_legend(figure: Figure, panels: np.ndarray, order: Iterable[str] = ())
         found = dict(zip(labels, handles, strict=True)) | found
     labels = [label for label in order if label in found]
     labels += [label for label in found if label not in labels]
-    figure.legend([found[label] for label in labels], labels, loc="outside lower center", ncols=min(len(labels), 6),
-                  fontsize=9, columnspacing=1.2, handlelength=1.6)  # fmt: skip
+    figure.legend([found[label] for label in labels], labels, loc="outside lower center", fontsize=9,
+                  ncols=min(len(labels), columns), columnspacing=1.2, handlelength=1.6)  # fmt: skip
 
 
 def log_ticks(axis: Axis) -> None:
     """Plain numbers at 1, 2 and 5 of every power of ten, on an axis that is logarithmic."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axis.set_minor_formatter("")
 
 
@@ -169,16 +181,33 @@ def heat_maps(
         value: what the colours mean.
         lowest: where the colour scale begins; smaller numbers are shown in its first colour.
     """
-    figure, panels = new_figure(4.6 * len(matrices) + 0.8, 4.4, ncols=len(matrices))
+    figure, panels = new_figure(5 * len(matrices) + 0.8, 4.8, ncols=len(matrices))
     everything = np.concatenate([matrix.ravel() for matrix in matrices.values()])
     low = float(np.nanmin(everything)) if lowest is None else lowest
     for axis, (title, matrix) in zip(panels[0], matrices.items(), strict=True):
         sns.heatmap(matrix, ax=axis, vmin=low, vmax=float(np.nanmax(everything)), cmap="cividis", square=True,
-                    annot=True, fmt=".2f", annot_kws={"size": 10 if len(matrix) < 9 else 6.5}, cbar=False,
+                    annot=True, fmt=".2f", annot_kws={"size": 10 if len(matrix) < 9 else SMALLEST_DIGITS}, cbar=False,
                     xticklabels=labels[title], yticklabels=labels[title])  # fmt: skip
+        ink_by_luminance(axis)
         axis.set(title=title, ylabel=axes[0], xlabel=axes[1])
         axis.tick_params(length=0, rotation=0)
         axis.grid(False)
     figure.colorbar(panels[0][0].collections[0], ax=panels[0].tolist(), label=value, shrink=0.85,
                     extend="neither" if lowest is None else "min")  # fmt: skip
     return figure
+
+
+def ink_by_luminance(axis: Axes) -> None:
+    """Write each cell of a heat map in black or white, whichever stands out more: a contrast of 4.6 at least.
+
+    The contrast is that of the Web Content Accessibility Guidelines 2.2 (W3C, 2023).
+    """
+    for text, colour in zip(axis.texts, axis.collections[0].get_facecolor(), strict=True):
+        luminance = relative_luminance(colour[:3])
+        text.set_color("black" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "white")
+
+
+def relative_luminance(colour: Float[np.ndarray, " 3"]) -> float:
+    """How bright an sRGB colour is, from 0 (black) to 1 (white), as the same guidelines define it."""
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])

@@ -1,6 +1,6 @@
-r"""How sure a number is: intervals for means, counts, rankings and paired differences; all two-sided 95%.
+"""How sure a number is: intervals for means, counts and paired differences; all two-sided 95%.
 
-In: values for each seed, counts, margins, or values with bounds. Out: bounds. Those for counts keep a width above zero
+In: values for each seed, counts, or values with bounds. Out: bounds. Those for counts keep a width above zero
 where nothing, or everything, was right, which the textbook form (estimate ± 1.96 standard errors) does not.
 """
 
@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 CONFIDENCE = 0.95
 
@@ -36,66 +35,12 @@ def mean_with_interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half, len(array))
 
 
-def summarise(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Mean over layers within each seed, then mean and interval over seeds, for every group of `by`."""
-    seeds = table.groupby([*by, "seed"], observed=True)[value].mean().reset_index()
-    rows = [
-        dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
-        | mean_with_interval(group[value])._asdict()
-        for key, group in seeds.groupby(by, observed=True, sort=False)
-    ]
-    return pd.DataFrame(rows)
-
-
-def wilson(correct: float, items: int) -> tuple[float, float]:
-    """Wilson's score interval of a proportion."""
+def wilson(correct: float, items: float) -> tuple[float, float]:
+    """Wilson's score interval of a proportion; `items` may be an effective number, which need not be whole."""
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(correct, items, alpha=1 - CONFIDENCE, method="wilson")
     return float(low), float(high)
-
-
-def auroc_with_interval(
-    positive: Float[np.ndarray, " positives"], negative: Float[np.ndarray, " negatives"]
-) -> tuple[float, float, float]:
-    r"""How often a positive item's margin is above a negative one's, a tie counting half; and its bounds.
-
-    Bounds: all θ with |θ - AUROC| ≤ 1.96 σ(θ), where σ(θ)² = θ(1-θ) [1 + N (1-θ)/(2-θ) + N θ/(1+θ)] / (mn), with
-    N = (m+n)/2 - 1, is the variance of Hanley and McNeil (1982) as Newcombe (2006, part 2, method 5) uses it.
-    """
-    from scipy.optimize import brentq
-    from scipy.stats import mannwhitneyu, norm
-
-    pairs = len(positive) * len(negative)
-    auroc = float(mannwhitneyu(positive, negative, method="asymptotic").statistic) / pairs
-    others = (len(positive) + len(negative)) / 2 - 1
-    quantile = norm.ppf((1 + CONFIDENCE) / 2)
-
-    def excess(theta: float) -> float:
-        shared = 1 + others * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        return float((theta - auroc) ** 2 - quantile**2 * theta * (1 - theta) * shared / pairs)
-
-    inside = min(max(auroc, 1e-9), 1 - 1e-9)  # at 0 and 1 themselves the difference is 0, which is no bound
-    low = 0.0 if auroc == 0 else brentq(excess, 0.0, inside)
-    high = 1.0 if auroc == 1 else brentq(excess, inside, 1.0)
-    return auroc, float(low), float(high)
-
-
-def bias_free_correct(margins: Float[np.ndarray, " items"], is_a: Bool[np.ndarray, " items"]) -> float:
-    """How many are right when the half with the larger margins is said to be A.
-
-    The threshold is the median margin, which needs no labels. Items that tie across it share the places that are left
-    on either side: the expected number is given, as if these were drawn by lot, so it need not be whole. Where A and B
-    are not equally frequent, 100% is out of reach.
-    """
-    threshold = np.median(margins)
-    above, below = margins > threshold, margins < threshold
-    tied = ~above & ~below
-    certain = (above & is_a).sum() + (below & ~is_a).sum()
-    if not tied.any():
-        return float(certain)
-    share_a = (len(margins) / 2 - above.sum()) / tied.sum()
-    return float(certain + share_a * (tied & is_a).sum() + (1 - share_a) * (tied & ~is_a).sum())
 
 
 def mean_with_bounds(

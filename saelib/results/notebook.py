@@ -1,12 +1,13 @@
-"""What a notebook says: sentences, tables, figures and checks in its output.
+"""What a notebook says: sentences, tables, verdicts, figures and checks in its output.
 
 In: numbers, tables and figures. Out: Markdown that reads the same in JupyterLab, on a code host and in the report.
+What an output is for the report (its role) stands in the output's metadata, never in its text.
 """
 
 import platform
 import warnings
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from saelib.results.figures import NamedFigure, save_figure
 from saelib.results.tables import as_markdown
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from saelib.run.config import Run
 
 SHOWN_PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "pandas", "matplotlib")
+METADATA = "saelib"  # key of an output's metadata
+Role = Literal["answer", "warning", "check"]
+"""A box with an answer, a box with a warning, a check that passed."""
+VERDICT_SIGNS = {"yes": "✓", "no": "✗", "open": "○", "in part": "◐", "not tested": "–"}
 
 
 def start_notebook() -> None:
@@ -29,11 +34,24 @@ def start_notebook() -> None:
     print(", ".join([f"Python {platform.python_version()}", *packages]))
 
 
-def say(text: str) -> None:
-    """Show a sentence as Markdown."""
+def say(text: str, role: Role | None = None) -> None:
+    """Show a sentence as Markdown.
+
+    Args:
+        role: what it is in the report, if more than a sentence.
+    """
     from IPython.display import Markdown, display
 
-    display(Markdown(text))
+    display(Markdown(text), metadata={METADATA: {"role": role}} if role else None)
+
+
+def verdict(words: str) -> str:
+    """A verdict with its sign in front, so that it is not seen by its colour alone: "✓ yes", "– not tested: why".
+
+    Raises:
+        KeyError: it begins with none of `VERDICT_SIGNS`.
+    """
+    return f"{VERDICT_SIGNS[words.partition(':')[0]]} {words}"
 
 
 def show_table(table: "pd.DataFrame", digits: int = 3) -> None:
@@ -66,7 +84,7 @@ def check_equal(what: str, ours: float, independent: float, way: str, tolerance:
     seen = f"{what}: {_number(ours, 6)} here, {_number(independent, 6)} by {way}"
     assert difference <= tolerance, f"{seen}; they differ by {difference:.3g}, more than {tolerance:g}"
     allowed = f"they differ by {difference:.2g}, and may by {tolerance:g}" if tolerance else "they must be equal"
-    say(f"✓ {what}: **{_number(ours, 5)}** here, {_number(independent, 5)} by {way} ({allowed}).")
+    say(f"✓ {what}: **{_number(ours, 5)}** here, {_number(independent, 5)} by {way} ({allowed}).", "check")
 
 
 def check_at_most(what: str, seen: float, limit: float) -> None:
@@ -76,7 +94,7 @@ def check_at_most(what: str, seen: float, limit: float) -> None:
         AssertionError: it is above, or no number; the message has both.
     """
     assert seen <= limit, f"{what}: {_number(seen, 6)}, more than {limit:g}"
-    say(f"✓ {what}: **{_number(seen, 5)}** (at most {limit:g} is allowed).")
+    say(f"✓ {what}: **{_number(seen, 5)}** (at most {limit:g} is allowed).", "check")
 
 
 def _number(value: float, digits: int) -> str:

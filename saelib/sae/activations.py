@@ -1,7 +1,8 @@
 """Shuffled residual-stream activations, chunk by chunk, without state.
 
 In: a language model and training rows. Out: the activations of one chunk for every wanted layer. Which rows a chunk
-holds and how its tokens are shuffled is a pure function of (seed, chunk number), so a resumed run needs counters only.
+holds and how its tokens are shuffled is a pure function of (data seed, chunk number), so a resumed run needs counters
+only.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from saelib.sae.config import TrainingConfig
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
 
-HARVEST_TOKENS = {"cpu": 2048, "cuda": 8192}  # in one forward pass: what a core's cache holds; what fills a GPU
+HARVEST_TOKENS = {"cpu": 2048, "cuda": 65536}  # in one forward pass: what a core's cache holds; what fills a GPU
 
 
 class Chunk(NamedTuple):
@@ -45,17 +46,21 @@ def plan_chunk(
     rows: TokenRows,
     chunk: int,
     config: TrainingConfig,
+    data_seed: int,
     layers: Sequence[int],
     rows_per_pass: int | None = None,
 ) -> Chunk:
     """A chunk's residual streams (`hook_resid_post`, float32) in the order of training, on the model's device.
 
     Args:
+        data_seed: of the order within the chunk; which rows it holds is for `rows` to say.
         rows_per_pass: rows that the language model reads at once; what suits the device if not given.
     """
     at_once = rows_per_pass or default_rows_per_pass(model.device, config)
     tokens = torch.from_numpy(rows.take(chunk * config.chunk_rows, config.chunk_rows)).long()
-    places = torch.argsort(chunk_order(config.seed, chunk, config.chunk_tokens))
+    order = chunk_order(data_seed, chunk, config.chunk_tokens)
+    places = torch.empty_like(order)
+    places[order] = torch.arange(len(order))  # the inverse, without a sort for which a GPU would wait
     activations = torch.empty(len(layers), config.chunk_tokens, model.d_model, device=model.device)
 
     def fill(part: Tensor, where: Tensor) -> None:

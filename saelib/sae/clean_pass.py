@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Float64, Int32, Int64
 from torch import Tensor
 
 from saelib.language.head import tile_tokens
@@ -29,7 +29,7 @@ class CleanBatch:
     targets: Int64[Tensor, " predictions"]
     mixtures: Float[Tensor, "predictions width"]  # see `Head.mixtures`
     negative_entropies: Float[Tensor, " predictions"]
-    cross_entropy: float  # summed over the predictions
+    cross_entropy: Float[np.ndarray, " rows"]  # mean of each row
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Moments:
 
     def add(self, stream: Float[Tensor, "rows context d_model"]) -> None:
         """One more batch."""
-        vectors = stream.flatten(0, 1).cpu().double()
-        self.first += vectors.sum(0)
+        vectors = in_float64(stream.flatten(0, 1))
+        self.first += vectors.sum(0).cpu()
         self.second += vectors.square().sum().item()
 
     def mean(self, tokens: int) -> Float[Tensor, " d_model"]:
@@ -69,13 +69,13 @@ def clean_batch(
             probabilities = log_probabilities.exp()
             negative_entropies.append(torch.linalg.vecdot(probabilities, log_probabilities))
             mixtures.append(model.head.mixtures(probabilities))
-        cross_entropy = total(model.head.log_normalisers(inputs) - model.head.logits_of(inputs, targets))
+        losses = model.head.log_normalisers(inputs) - model.head.logits_of(inputs, targets)
     return CleanBatch(
         dict(zip(layers, streams, strict=True)),
         targets,
         torch.cat(mixtures),
         torch.cat(negative_entropies),
-        cross_entropy,
+        row_means(losses, len(tokens)),
     )
 
 
@@ -88,11 +88,11 @@ def head_inputs(
 
 @dataclass(frozen=True)
 class Baseline:
-    """What the SAEs of one layer are compared with: the layer's variance, and the losses of two constant splices."""
+    """What the SAEs of one layer are compared with: the layer's variance, and each row's loss of constant splices."""
 
     variance: float
-    zero: float
-    mean: float
+    zero: Float[np.ndarray, " rows"]
+    mean: Float[np.ndarray, " rows"]
 
 
 def baseline_of(
@@ -104,24 +104,24 @@ def baseline_of(
 ) -> Baseline:
     """From the moments of all held-out vectors of a layer."""
     mean = moments.mean(held_out.size).float().to(model.device)
-    losses = [_constant_loss(vector, layer, model, held_out, precision) for vector in (torch.zeros_like(mean), mean)]
+    losses = [_constant_losses(vector, layer, model, held_out, precision) for vector in (torch.zeros_like(mean), mean)]
     return Baseline(moments.variance(held_out.size), *losses)
 
 
-def _constant_loss(
+def _constant_losses(
     vector: Float[Tensor, " d_model"],
     layer: int,
     model: "LanguageModel",
     held_out: Int32[np.ndarray, "rows context"],
     precision: Precision,
-) -> float:
-    """Cross-entropy with one vector at every position. One row stands for all: none differs from another."""
+) -> Float[np.ndarray, " rows"]:
+    """Cross-entropy with one vector at every position. One pass stands for all rows: only their targets differ."""
     targets = torch.from_numpy(held_out[:, 1:]).long().to(model.device)
     with matrix_products(precision, model.device):
         inputs = head_inputs(model, vector.expand(1, held_out.shape[1], -1), layer)
     with loss_products(precision, model.device):
         log_probabilities = model.head.logits(inputs).log_softmax(-1)
-    return -total(log_probabilities.gather(-1, targets.T)) / targets.numel()
+    return row_means(-log_probabilities.gather(-1, targets.T).T, len(held_out))
 
 
 def loss_products(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
@@ -129,6 +129,14 @@ def loss_products(precision: Precision, device: torch.device) -> AbstractContext
     return matrix_products("float32" if precision == "float32" else "tf32", device)
 
 
-def total(values: Float[Tensor, "*any"]) -> float:
-    """In float64, which not every device has."""
-    return values.cpu().double().sum().item()
+def row_means(values: Float[Tensor, "*any"], rows: int) -> Float[np.ndarray, " rows"]:
+    """Mean of each row over its tokens or predictions, in float64, which not every device has.
+
+    By NumPy, whose sums do not depend on the number of threads.
+    """
+    return values.cpu().numpy().reshape(rows, -1).mean(axis=1, dtype=np.float64)
+
+
+def in_float64(values: Float[Tensor, "*any"]) -> Float64[Tensor, "*any"]:
+    """Where they are, so that a GPU need not send them to the host; Apple's has no float64."""
+    return (values.cpu() if values.device.type == "mps" else values).double()

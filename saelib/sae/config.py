@@ -3,7 +3,7 @@
 In: sizes, rates and counts. Out: a `TrainingConfig`, and the two things that differ between phases in `TrainingPhase`.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,9 +15,10 @@ from pydantic import (
 )
 
 from saelib.language.precision import Precision
-from saelib.run.config import Config, Seed
+from saelib.run.config import Config
 
 Share = Annotated[float, Field(ge=0, le=1)]
+ScheduleName = Literal["paper", "wsd"]
 DecayRate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -31,7 +32,8 @@ class TrainingPhase(Config):
     """One training of several SAEs side by side: how long, how fast, and which weights are kept."""
 
     checkpoints: Annotated[tuple[int, ...], AfterValidator(_rise_from_0)]
-    """Token counts at which weights are kept; the first is 0 (the start), the last is the end of training."""
+    """Token counts at which weights are kept; the first is 0 (the start), the last is the end of training. What is
+    kept at the others `TrainingConfig.schedule` says."""
     learning_rate: PositiveFloat
     """Adam's, constant until the decay."""
 
@@ -44,8 +46,6 @@ class TrainingPhase(Config):
 class TrainingConfig(Config):
     """What the training of SAEs reads. Defaults are those of paper 1 where it names a value."""
 
-    seed: Seed
-    """Of the order of the data."""
     context_length: PositiveInt
     """Tokens in a row."""
     expansion_factor: Annotated[int, Field(ge=1, le=1024)] = 8
@@ -60,6 +60,10 @@ class TrainingConfig(Config):
     """Share of the steps over which lambda grows from 0."""
     learning_rate_decay_share: Share = 0.2
     """Share of the steps, at the end, over which the learning rate falls to 0."""
+    schedule: ScheduleName = "paper"
+    """When the learning rate falls. "paper": once, at the end of training; an SAE kept before has not seen it. "wsd"
+    (warm-up, stable, decay): for every checkpoint, in a branch that leaves the constant rate for its last share of the
+    steps; then what is kept at a checkpoint is what a training of that length would give."""
     adam_betas: tuple[DecayRate, DecayRate] = (0.0, 0.999)
     """Adam's decay rates of the first and the second moment."""
     gradient_clip: PositiveFloat = 1.0
@@ -84,7 +88,7 @@ class TrainingConfig(Config):
         return self.chunk_rows * self.context_length
 
     def check_phases(self, **phases: TrainingPhase) -> None:
-        """Refuse checkpoints inside a chunk: training keeps weights between chunks only.
+        """Refuse checkpoints at which weights cannot be kept.
 
         Args:
             phases: by the name that messages give them.
@@ -92,14 +96,32 @@ class TrainingConfig(Config):
         Raises:
             ValueError: names those that are, phase by phase.
         """
-        faults = [
-            f"{name}.checkpoints: {off} are no multiples of a chunk's {self.chunk_tokens} tokens; the nearest: "
-            f"{[max(1, round(tokens / self.chunk_tokens)) * self.chunk_tokens for tokens in off]}"
-            for name, phase in phases.items()
-            if (off := [tokens for tokens in phase.checkpoints if tokens % self.chunk_tokens])
-        ]
+        faults = [fault for name, phase in phases.items() for fault in self._faults(f"{name}.checkpoints", phase)]
         if faults:
             raise ValueError("\n".join(faults))
+
+    def _faults(self, name: str, phase: TrainingPhase) -> list[str]:
+        """Training goes from chunk to chunk, ends with one and keeps weights between them; branches end anywhere."""
+        wsd = self.schedule == "wsd"
+        within_chunks, at_ends = (phase.checkpoints[:-1], phase.checkpoints[-1:]) if wsd else ((), phase.checkpoints)
+        faults = [
+            f"{name}: {off} are no multiples of {whose}'s {unit} tokens; the nearest: {_nearest(off, unit)}"
+            for tokens, unit, whose in ((within_chunks, self.batch_tokens, "a batch"),
+                                        (at_ends, self.chunk_tokens, "a chunk"))
+            if (off := [count for count in tokens if count % unit])
+        ]  # fmt: skip
+        first = phase.checkpoints[1]
+        warm_up = int(self.l1_warm_up_share * phase.tokens)
+        if wsd and first * (1 - self.learning_rate_decay_share) < warm_up:
+            faults.append(
+                f"{name}: the first, {first}, begins its decay before lambda has grown to its full size, at {warm_up} "
+                f"tokens; leave it out, or set l1_warm_up_share below {self.l1_warm_up_share:g}"
+            )
+        return faults
+
+
+def _nearest(counts: list[int], unit: int) -> list[int]:
+    return [max(1, round(tokens / unit)) * unit for tokens in counts]
 
 
 def _largest_divisor(number: int, most: int) -> int:

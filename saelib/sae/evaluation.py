@@ -1,19 +1,20 @@
 """Score SAEs on frozen held-out rows, by what they reconstruct and by what the language model makes of it.
 
-In: a language model, held-out token rows, and SAEs with the layer whose activations each shall read. Out: one row of
-metrics for each. Every SAE is scored on the same rows, and the clean pass is shared, so clean losses are equal. On a
-CPU each SAE is scored on one thread; no score depends on their number.
+In: a language model, held-out token rows, and SAEs with the layer whose activations each shall read. Out: metrics of
+each, over all rows and for every row, so that a bootstrap over rows needs no model. Every SAE is scored on the same
+rows, and the clean pass is shared, so clean losses are equal. On a CPU each SAE is scored on one thread; no score
+depends on their number.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32
+from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
 from saelib.language.head import tile_tokens
@@ -29,11 +30,35 @@ from saelib.sae.clean_pass import (
     clean_batch,
     head_inputs,
     loss_products,
-    total,
+    row_means,
 )
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
+
+
+@dataclass(frozen=True, eq=False)
+class RowScores:
+    """The metrics of `Scores` that are means over tokens, for each held-out row, in float64.
+
+    Rows have equal lengths, so the mean over the rows is the metric.
+    """
+
+    ce_clean: Float[np.ndarray, " rows"]
+    ce_spliced: Float[np.ndarray, " rows"]
+    ce_zero: Float[np.ndarray, " rows"]
+    ce_mean: Float[np.ndarray, " rows"]
+    kl: Float[np.ndarray, " rows"]
+    mse: Float[np.ndarray, " rows"]
+    l0: Float[np.ndarray, " rows"]
+    l1: Float[np.ndarray, " rows"]
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to the bit."""
+        return isinstance(other, RowScores) and all(map(np.array_equal, vars(self).values(), vars(other).values()))
+
+
+ROW_METRICS = tuple(metric.name for metric in fields(RowScores))
 
 
 @dataclass(frozen=True)
@@ -53,6 +78,10 @@ class Scores:
     """With the residual stream replaced by its mean over the held-out tokens."""
     ce_score: float
     """(ce_zero - ce_spliced) / (ce_zero - ce_clean): 1 is a perfect splice, 0 is no better than zeros."""
+    ce_score_mean: float
+    """(ce_mean - ce_spliced) / (ce_mean - ce_clean): 0 is no better than the mean."""
+    ce_increase: float
+    """ce_spliced - ce_clean: what the splice costs, in nats."""
     kl: float
     """Of the spliced from the clean next-token distribution, in nats."""
     mse: float
@@ -65,41 +94,52 @@ class Scores:
     """Sum of the features."""
     dead_latents: float
     """Share of the features that fire on none of the held-out tokens."""
+    rows: RowScores = field(repr=False)
+    """Of each row."""
+
+    def metrics(self) -> dict[str, float]:
+        """All numbers by name, without those of the rows."""
+        return {name: value for name, value in vars(self).items() if name != "rows"}
 
 
 @dataclass
 class _Splice:
-    """An SAE in place of the residual stream of a layer, and running sums over the batches."""
+    """An SAE in place of the residual stream of a layer, and what it has scored on the rows so far."""
 
     sae: SparseAutoencoder
     layer: int
-    cross_entropy: float = 0.0
-    kl: float = 0.0
-    squared_error: float = 0.0
-    counts: Float[Tensor, " d_sae"] | float = 0.0  # tokens on which each feature is active
-    sums: Float[Tensor, " d_sae"] | float = 0.0  # of each feature
+    scored: list[dict[str, Float[np.ndarray, " rows"]]] = field(default_factory=list)  # of each batch, by metric
+    fired: Bool[Tensor, " d_sae"] | bool = False  # which features have ever
 
     @torch.no_grad()
     def add(self, batch: CleanBatch, model: "LanguageModel", precision: Precision) -> None:
         """One more batch, with the reconstruction in place of the stream."""
+        stream = batch.streams[self.layer]
         with matrix_products(precision, model.device):
-            inputs = head_inputs(model, self._reconstruct(batch.streams[self.layer]), self.layer)
+            reconstruction, by_token = self._reconstruct(stream.flatten(0, 1))
+            inputs = head_inputs(model, reconstruction.view_as(stream), self.layer)
         with loss_products(precision, model.device):
             normalisers = model.head.log_normalisers(inputs)
-            self.cross_entropy += total(normalisers - model.head.logits_of(inputs, batch.targets))
+            by_token["ce_spliced"] = normalisers - model.head.logits_of(inputs, batch.targets)
             expected_logits = torch.linalg.vecdot(inputs.float(), batch.mixtures)
-        self.kl += total(batch.negative_entropies - expected_logits + normalisers)
+        by_token["kl"] = batch.negative_entropies - expected_logits + normalisers
+        self.scored.append({name: row_means(values, len(stream)) for name, values in by_token.items()})
 
-    def _reconstruct(self, stream: Float[Tensor, "rows context d_model"]) -> Float[Tensor, "rows context d_model"]:
-        """Tile by tile, so that a tile's features stay in a CPU's cache while they are counted."""
-        parts = []
-        for tile in stream.flatten(0, 1).split(tile_tokens(stream.device)):
+    def _reconstruct(
+        self, vectors: Float[Tensor, "tokens d_model"]
+    ) -> tuple[Float[Tensor, "tokens d_model"], dict[str, Float[Tensor, " tokens"]]]:
+        """And metrics by token. Tile by tile, so that features stay in a CPU's cache while they are counted."""
+        parts: list[Float[Tensor, "tile d_model"]] = []
+        by_token: dict[str, list[Float[Tensor, " tile"]]] = {"mse": [], "l0": [], "l1": []}
+        for tile in vectors.split(tile_tokens(vectors.device)):
             features = self.sae.encode(tile)
             parts.append(self.sae.decode(features).float())
-            self.squared_error += total((parts[-1] - tile).square().sum(-1))
-            self.sums += features.float().sum(0).cpu().double()
-            self.counts += features.float().sign_().sum(0).cpu().double()  # features are never negative
-        return torch.cat(parts).view_as(stream)
+            by_token["mse"].append((parts[-1] - tile).square().sum(-1))
+            by_token["l1"].append(features.float().sum(-1))
+            active = features.float().sign_()  # features are never negative
+            by_token["l0"].append(active.sum(-1))
+            self.fired = (active.amax(0) > 0) | self.fired
+        return torch.cat(parts), {name: torch.cat(values) for name, values in by_token.items()}
 
 
 @torch.no_grad()
@@ -134,17 +174,16 @@ def _evaluate(
     layers = sorted({layer for _, layer in candidates})
     splices = [_Splice(sae, layer) for sae, layer in candidates]
     moments = {layer: Moments() for layer in layers}
-    clean_sum = 0.0
+    clean = []
     with _side_by_side(model) as apply:
         for tokens in torch.from_numpy(held_out).long().split(batch_rows):
             batch = clean_batch(model, tokens.to(model.device), layers, precision)
-            clean_sum += batch.cross_entropy
+            clean.append(batch.cross_entropy)
             for layer in layers:
                 moments[layer].add(batch.streams[layer])
             apply(partial(_Splice.add, batch=batch, model=model, precision=precision), splices)
         baselines = {layer: baseline_of(model, held_out, layer, moments[layer], precision) for layer in layers}
-    clean = clean_sum / held_out[:, 1:].size
-    return [_scores(splice, clean, baselines[splice.layer], held_out) for splice in splices]
+    return [_scores(splice, np.concatenate(clean), baselines[splice.layer]) for splice in splices]
 
 
 @contextmanager
@@ -158,19 +197,17 @@ def _side_by_side(model: "LanguageModel") -> Iterator[Callable[[Callable[[_Splic
         yield lambda function, splices: list(map(function, splices))
 
 
-def _scores(splice: _Splice, clean: float, baseline: Baseline, held_out: Int32[np.ndarray, "rows context"]) -> Scores:
-    predictions, tokens = held_out[:, 1:].size, held_out.size
-    spliced, counts = splice.cross_entropy / predictions, torch.as_tensor(splice.counts)
+def _scores(splice: _Splice, clean: Float[np.ndarray, " rows"], baseline: Baseline) -> Scores:
+    scored = {name: np.concatenate([batch[name] for batch in splice.scored]) for name in splice.scored[0]}
+    rows = RowScores(ce_clean=clean, ce_zero=baseline.zero, ce_mean=baseline.mean, **scored)
+    mean = {name: float(getattr(rows, name).mean()) for name in ROW_METRICS}
+    increase = mean["ce_spliced"] - mean["ce_clean"]
     return Scores(
-        ce_clean=clean,
-        ce_spliced=spliced,
-        ce_zero=baseline.zero,
-        ce_mean=baseline.mean,
-        ce_score=(baseline.zero - spliced) / (baseline.zero - clean),
-        kl=splice.kl / predictions,
-        mse=splice.squared_error / tokens,
-        explained_variance=1 - splice.squared_error / tokens / baseline.variance,
-        l0=counts.sum().item() / tokens,
-        l1=torch.as_tensor(splice.sums).sum().item() / tokens,
-        dead_latents=(counts == 0).double().mean().item(),
+        **mean,
+        ce_score=(mean["ce_zero"] - mean["ce_spliced"]) / (mean["ce_zero"] - mean["ce_clean"]),
+        ce_score_mean=(mean["ce_mean"] - mean["ce_spliced"]) / (mean["ce_mean"] - mean["ce_clean"]),
+        ce_increase=increase,
+        explained_variance=1 - mean["mse"] / baseline.variance,
+        dead_latents=1 - torch.as_tensor(splice.fired).double().mean().item(),
+        rows=rows,
     )

@@ -15,35 +15,59 @@ from saelib.language.reference import bridge_loss, bridge_residual
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 
 
+class PlainRow(NamedTuple):
+    """Metrics of one SAE on one held-out row, as `evaluation.RowScores` defines them."""
+
+    ce_clean: float
+    ce_spliced: float
+    ce_zero: float
+    ce_mean: float
+    mse: float
+    l0: float
+    l1: float
+
+
 class PlainScores(NamedTuple):
     """Metrics of one SAE over a few rows, as `evaluation.Scores` defines them."""
 
     ce_clean: float
     ce_spliced: float
     ce_score: float
+    ce_score_mean: float
     mse: float
     l0: float
 
 
-@torch.no_grad()
 def plain_scores(
     model: LanguageModel, sae: SparseAutoencoder, layer: int, rows: Int[np.ndarray, "rows context"]
 ) -> PlainScores:
+    """Score an SAE by the means of `plain_rows`."""
+    found = plain_rows(model, sae, layer, rows)
+    clean, spliced, zero, mean, mse, l0, _ = (sum(values) / len(found) for values in zip(*found, strict=True))
+    score, score_mean = ((worst - spliced) / (worst - clean) for worst in (zero, mean))
+    return PlainScores(clean, spliced, score, score_mean, mse, l0)
+
+
+@torch.no_grad()
+def plain_rows(
+    model: LanguageModel, sae: SparseAutoencoder, layer: int, rows: Int[np.ndarray, "rows context"]
+) -> list[PlainRow]:
     """Score an SAE row by row: whole passes through the bridge with a hook at the layer, and loops over tokens."""
-    losses = {"clean": 0.0, "spliced": 0.0, "zero": 0.0}
-    squared_error, active = 0.0, 0
-    for row in torch.from_numpy(rows).long().unsqueeze(1).to(model.device):
-        residual = bridge_residual(model, row, layer)
-        losses["clean"] += bridge_loss(model, row)
-        losses["spliced"] += bridge_loss(model, row, layer, sae(residual))
-        losses["zero"] += bridge_loss(model, row, layer, torch.zeros_like(residual))
+    tokens = torch.from_numpy(rows).long().unsqueeze(1).to(model.device)
+    residuals = [bridge_residual(model, row, layer) for row in tokens]
+    mean = torch.cat(residuals).mean((0, 1))
+    found = []
+    for row, residual in zip(tokens, residuals, strict=True):
+        splices = (sae(residual), torch.zeros_like(residual), mean.expand_as(residual))
+        spliced, zero, mean_loss = (bridge_loss(model, row, layer, splice) for splice in splices)
+        squared_error, features = 0.0, []
         for vector in residual[0]:
-            features = sae.encode(vector)
-            squared_error += float(torch.linalg.vector_norm(sae.decode(features) - vector)) ** 2
-            active += sum(feature > 0 for feature in features.tolist())
-    clean, spliced, zero = (total / len(rows) for total in losses.values())
-    score = (zero - spliced) / (zero - clean)
-    return PlainScores(clean, spliced, score, squared_error / rows.size, active / rows.size)
+            squared_error += float(torch.linalg.vector_norm(sae(vector) - vector)) ** 2
+            features += sae.encode(vector).tolist()
+        sums = squared_error, sum(feature > 0 for feature in features), sum(features)
+        mse, l0, l1 = (value / row.numel() for value in sums)
+        found.append(PlainRow(bridge_loss(model, row), spliced, zero, mean_loss, mse, l0, l1))
+    return found
 
 
 def counted_sae_flops(d_model: int, d_sae: int, tokens: int = 64) -> float:

@@ -4,12 +4,13 @@ In: a preset's name and a few overrides, as a notebook's parameters give them. O
 """
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from saelib.run.config import Device, Name, RunConfig, Seed, resolve
 from saelib.sae.config import TrainingConfig, TrainingPhase
+from saelib.sae.starts import Start
 
 
 def _rise(layers: tuple[int, ...]) -> tuple[int, ...]:
@@ -20,13 +21,24 @@ def _rise(layers: tuple[int, ...]) -> tuple[int, ...]:
     return layers
 
 
+Value = TypeVar("Value")
+
+
+def _once(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    if not values or len(set(values)) != len(values):
+        raise ValueError("name at least one, and each once")
+    return values
+
+
 class ExperimentConfig(TrainingConfig, RunConfig):
     """Everything that decides the numbers of a run. Defaults are the paper's where it names a value."""
 
     WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = RunConfig.WITHOUT_EFFECT
 
     seed: Seed
-    """Of the order of the data and of the first SAE; further SAE seeds count up from it."""
+    """Of the first random start; further ones count up from it."""
+    data_seed: Seed | None = None
+    """Of the first order of the data; further ones count up from it. None takes `seed`."""
     language_model: Name
     """ "embedded", a folder, or a Hugging Face name."""
     revision: str | None = None
@@ -36,13 +48,21 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     layers: Annotated[tuple[NonNegativeInt, ...], AfterValidator(_rise)] | None = None
     """Layers whose residual stream gets an SAE; None takes all. Transfer goes between neighbours in this list."""
     sae_seeds: PositiveInt
-    """SAEs for each layer and arm, from different random starts, trained on the same batches."""
+    """Replicates: SAEs for each layer and arm, each from a random start and with an order of the data of its own."""
+    starts: Annotated[tuple[Start, ...], AfterValidator(_once)] = ("copy",)
+    """How a transfer starts from its source: "copy", as in the paper, or carried over by a map, "affine" or
+    "procrustes"; an arm for each."""
+    distances: Annotated[tuple[PositiveInt, ...], AfterValidator(_once)] = (1,)
+    """Places in the list of layers between a transfer and its source; an arm for each."""
+    map_tokens: PositiveInt = 16384
+    """Training tokens from which a map between two layers is fitted."""
     scratch: TrainingPhase
     """Phase 1: every layer from a random start."""
     transfer: TrainingPhase
-    """Phase 2: forward and backward transfers, and their control from the random start."""
+    """Phase 2: forward and backward transfers; by the schedule "paper" their control from the random start too."""
     control_learning_rate: PositiveFloat
-    """Adam's for the control: what is right from a random start, not for a transfer."""
+    """Adam's for the control: what is right from a random start, not for a transfer. By the schedule "wsd" there is no
+    control: a scratch SAE at a checkpoint has seen as many tokens, and a decay of its own."""
     held_out_rows: PositiveInt
     """Rows on which every SAE is scored; never trained on."""
     evaluation_batch_rows: PositiveInt
@@ -53,12 +73,30 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     @model_validator(mode="after")
     def _checkpoints_end_chunks(self) -> Self:
         self.check_phases(scratch=self.scratch, transfer=self.transfer)
+        alone = sorted(set(self.transfer.checkpoints) - set(self.scratch.checkpoints))
+        if self.schedule == "wsd" and alone:
+            raise ValueError(
+                f"transfer.checkpoints: {alone} are none of scratch's; by the schedule wsd a scratch SAE of as many "
+                f"tokens is what a transfer is compared with: choose from {list(self.scratch.checkpoints)}, or give "
+                "both phases the same"
+            )
         return self
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The SAE seeds."""
+        """Of the random starts, one for each replicate."""
         return tuple(range(self.seed, self.seed + self.sae_seeds))
+
+    @property
+    def data_seeds(self) -> tuple[int, ...]:
+        """Of the orders of the data, one for each replicate."""
+        first = self.seed if self.data_seed is None else self.data_seed
+        return tuple(range(first, first + self.sae_seeds))
+
+    @property
+    def replicates(self) -> tuple[tuple[int, int], ...]:
+        """Seed of the start and seed of the data, the same pairs in all arms."""
+        return tuple(zip(self.seeds, self.data_seeds, strict=True))
 
 
 def checkpoint_grid(chunk_tokens: int, first: int, even: int, steps: int) -> tuple[int, ...]:
@@ -67,7 +105,14 @@ def checkpoint_grid(chunk_tokens: int, first: int, even: int, steps: int) -> tup
     return tuple(chunk_tokens * chunks for chunks in [0, *doubling, *(even * step for step in range(1, steps + 1))])
 
 
-TINY_CHUNK, SMOKE_CHUNK, PYTHIA_CHUNK = 64 * 256, 16 * 64, 104 * 1024
+def budget_grid(first: int, doublings: int) -> tuple[int, ...]:
+    """Token counts: 0, then `first` doubled so often, and half-way between two of them: no two 1.5 times apart."""
+    powers = [first * 2**power for power in range(doublings + 1)]
+    return (0, *sorted([*powers, *(power * 3 // 2 for power in powers[:-1])]))
+
+
+SMOKE_CHUNK, PYTHIA_CHUNK = 16 * 64, 104 * 1024
+TINY_BUDGETS, SMOKE_BUDGETS = budget_grid(16_384, 5), (0, 2048, 3072, 4096)
 
 PRESETS: dict[str, ExperimentConfig] = {
     # The default: minutes on two CPU cores. 11_scratch_saes says how its numbers were chosen.
@@ -78,12 +123,15 @@ PRESETS: dict[str, ExperimentConfig] = {
         language_model="embedded",
         corpus="docstrings",
         context_length=256,
-        sae_seeds=3,
+        sae_seeds=5,
+        starts=("copy", "affine"),
         batch_tokens=1024,
         chunk_rows=64,
         l1_coefficient=10.0,
-        scratch=TrainingPhase(checkpoints=checkpoint_grid(TINY_CHUNK, 1, 8, 4), learning_rate=3e-3),
-        transfer=TrainingPhase(checkpoints=checkpoint_grid(TINY_CHUNK, 1, 8, 2), learning_rate=3e-3),
+        l1_warm_up_share=0.02,  # over when the first budget's decay begins
+        schedule="wsd",
+        scratch=TrainingPhase(checkpoints=TINY_BUDGETS, learning_rate=3e-3),
+        transfer=TrainingPhase(checkpoints=TINY_BUDGETS, learning_rate=3e-3),
         control_learning_rate=3e-3,
         held_out_rows=32,
         evaluation_batch_rows=8,
@@ -98,10 +146,13 @@ PRESETS: dict[str, ExperimentConfig] = {
         context_length=64,
         expansion_factor=2,
         sae_seeds=2,
+        starts=("copy", "affine"),
+        map_tokens=2048,
         batch_tokens=256,
         chunk_rows=16,
-        scratch=TrainingPhase(checkpoints=checkpoint_grid(SMOKE_CHUNK, 1, 4, 2), learning_rate=2e-3),
-        transfer=TrainingPhase(checkpoints=checkpoint_grid(SMOKE_CHUNK, 1, 2, 2), learning_rate=2e-3),
+        schedule="wsd",
+        scratch=TrainingPhase(checkpoints=SMOKE_BUDGETS, learning_rate=2e-3),
+        transfer=TrainingPhase(checkpoints=SMOKE_BUDGETS, learning_rate=2e-3),
         control_learning_rate=2e-3,
         held_out_rows=8,
         evaluation_batch_rows=4,

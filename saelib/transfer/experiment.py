@@ -15,7 +15,7 @@ from saelib.sae.config import TrainingPhase
 from saelib.transfer.config import ExperimentConfig, resolve_config
 
 if TYPE_CHECKING:
-    from saelib.language.corpus.rows import Corpus
+    from saelib.language.corpus.rows import Corpus, TokenRows
     from saelib.language.model import LanguageModel
     from saelib.sae.autoencoder import SparseAutoencoder
     from saelib.sae.training.plan import PhaseFolders, SaePlan
@@ -38,7 +38,7 @@ class Experiment:
         layers = "all layers" if config.layers is None else f"layers {', '.join(map(str, config.layers))}"
         return (
             f"Experiment({config.run!r}, preset {config.preset}, language model {config.language_model}, "
-            f"corpus {config.corpus}, {layers}, {config.sae_seeds} SAE seeds)"
+            f"corpus {config.corpus}, {layers}, {config.sae_seeds} replicates)"
         )
 
     def check(self) -> None:
@@ -78,11 +78,16 @@ class Experiment:
 
     @cached_property
     def corpus(self) -> "Corpus":
-        """Training and held-out rows of the corpus that the config names."""
+        """Training rows, in the first replicate's order, and held-out rows of the corpus that the config names."""
+        return self._load_corpus(self.config.data_seeds[0])
+
+    def _load_corpus(self, data_seed: int) -> "Corpus":
         config = self.config
-        return load_corpus(
-            config.corpus, self.model.tokenizer, config.context_length, config.held_out_rows, config.seed
-        )
+        return load_corpus(config.corpus, self.model.tokenizer, config.context_length, config.held_out_rows, data_seed)
+
+    def training_rows(self, data_seed: int) -> "TokenRows":
+        """Training rows in the order of a replicate; a hub data set has one order, shuffled within chunks only."""
+        return self.corpus.train if data_seed == self.config.data_seeds[0] else self._load_corpus(data_seed).train
 
     @cached_property
     def layers(self) -> tuple[int, ...]:
@@ -109,7 +114,7 @@ class Experiment:
         """Where a phase keeps SAEs and resume points."""
         from saelib.sae.training.plan import PhaseFolders
 
-        return PhaseFolders(self.folder / "saes", self.folder / "resume_points" / name)
+        return PhaseFolders(self.folder / "saes", self.folder / "resume_points" / name, self.folder / "maps")
 
     def plans(self, name: str) -> "list[SaePlan]":
         """The SAEs of a phase."""
@@ -122,7 +127,7 @@ class Experiment:
         """A trained SAE of the run, for reading: `experiment.sae("forward", 3)`; its `lineage` says who it is.
 
         Args:
-            arm: "scratch", "forward", "backward" or "control".
+            arm: "scratch", "forward", "backward", "forward_affine", ... (`directions.Arm.name`), "control".
             layer: whose residual stream it learned.
             seed: the first one if not given.
             tokens: a checkpoint of its phase; the end of training if not given.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from saelib.run.files import read_json, write_json
 from saelib.sae.activations import default_rows_per_pass
+from saelib.sae.config import TrainingPhase
 from saelib.sae.training.memory_plan import (
     MemoryPlan,
     PhaseSizes,
@@ -21,6 +22,7 @@ from saelib.sae.training.memory_plan import (
     plan_memory,
 )
 from saelib.sae.training.plan import SaePlan
+from saelib.sae.training.schedule import most_branches
 from saelib.transfer.config import ExperimentConfig
 
 if TYPE_CHECKING:
@@ -35,25 +37,38 @@ class Passes(NamedTuple):
     """How a phase goes over its text."""
 
     groups: list[list[SaePlan]]
-    """One for each pass: the SAEs that train side by side."""
+    """One for each pass: SAEs with the same order of the data, which train side by side."""
     rows_per_pass: int
     """Rows that the language model reads at once; they decide how sums are rounded."""
 
 
-def planned_memory(config: ExperimentConfig, model: "LanguageModel", plans: Sequence[SaePlan]) -> MemoryPlan:
+def by_order(plans: Sequence[SaePlan]) -> list[list[SaePlan]]:
+    """The plans of each order of the data."""
+    orders: dict[int, list[SaePlan]] = {}
+    for plan in plans:
+        orders.setdefault(plan.data_seed, []).append(plan)
+    return list(orders.values())
+
+
+def planned_memory(
+    config: ExperimentConfig, model: "LanguageModel", plans: Sequence[SaePlan], phase: TrainingPhase
+) -> MemoryPlan:
     """The memory of a phase on the device of the model, as it is free now.
 
     Raises:
         MemoryError: not even one SAE fits.
     """
-    layers = len({plan.sae_layer for plan in plans})
-    sizes = PhaseSizes(model_sizes(model), config, len(plans), layers, config.evaluation_batch_rows, model.device)
+    saes, layers = max(map(len, by_order(plans))), len({plan.sae_layer for plan in plans})
+    sizes = PhaseSizes(model_sizes(model), config, saes, layers, config.evaluation_batch_rows, model.device,
+                       strands=1 + most_branches(phase, config))  # fmt: skip
     held = sizes.model.parameters * 4  # the model is there already, and the plan counts it
     return plan_memory(sizes, free_memory(model.device) + held, default_rows_per_pass(model.device, config))
 
 
-def plan_passes(config: ExperimentConfig, model: "LanguageModel", plans: Sequence[SaePlan], folder: Path) -> Passes:
-    """The plans in groups, each for one pass over the text; one group where memory holds all.
+def plan_passes(
+    config: ExperimentConfig, model: "LanguageModel", plans: Sequence[SaePlan], phase: TrainingPhase, folder: Path
+) -> Passes:
+    """The plans in groups, each for one pass over the text; one for each order of the data where memory holds all.
 
     What is planned is said on standard error where it takes much of the memory, or several passes.
 
@@ -66,11 +81,16 @@ def plan_passes(config: ExperimentConfig, model: "LanguageModel", plans: Sequenc
     """
     if (folder / PASSES).is_file():
         saes, rows = _noted(folder / PASSES)
-        return Passes(groups(plans, saes), rows)
-    planned = planned_memory(config, model, plans)
+        return divided(plans, saes, rows)
+    planned = planned_memory(config, model, plans, phase)
     if planned.passes > 1 or planned.most > WORTH_SAYING * planned.free:
         print(f"Memory of phase {folder.name}, at most {gigabytes(planned.most)}:\n{planned}", file=sys.stderr)
-    return Passes(groups(plans, planned.saes_per_pass), planned.rows_per_pass)
+    return divided(plans, planned.saes_per_pass, planned.rows_per_pass)
+
+
+def divided(plans: Sequence[SaePlan], saes: int, rows: int) -> Passes:
+    """The plans of a phase in passes of so many SAEs at most, each on one order of the data."""
+    return Passes([group for order in by_order(plans) for group in groups(order, saes)], rows)
 
 
 def note_passes(passes: Passes, folder: Path) -> None:

@@ -9,6 +9,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -24,12 +25,12 @@ from saelib.language.shapes import ModelShape, RandomRows, random_language_model
 from saelib.run.files import runs_folder
 from saelib.sae.evaluation import evaluate
 from saelib.sae.folder import load_sae
-from saelib.sae.training.memory_plan import MemoryPlan, groups
+from saelib.sae.training.memory_plan import MemoryPlan
 from saelib.sae.training.plan import PhaseFolders, SaePlan
 from saelib.sae.training.train import train
 from saelib.transfer import rehearsal_text
 from saelib.transfer.config import PRESETS, ExperimentConfig
-from saelib.transfer.passes import planned_memory
+from saelib.transfer.passes import divided, planned_memory
 from saelib.transfer.plans import scratch_plans, transfer_plans
 from saelib.transfer.rehearsal_text import RehearsedPhase
 
@@ -96,7 +97,7 @@ def rehearse(
     model = random_language_model(shape, str(device))
     phases = {}
     for name, plans in (("scratch", scratch_plans(layers, short)), ("transfer", transfer_plans(layers, short))):
-        plan = planned_memory(config, model, plans)
+        plan = planned_memory(config, model, plans, getattr(config, name))
         yield f"\nMemory of phase {name}, planned for the run itself:\n{plan}"
         phases[name] = _phase(name, plans, plan, model, RandomRows(shape, config.context_length), short, folder)
         yield rehearsal_text.measured(phases[name], device)
@@ -107,12 +108,13 @@ def rehearse(
 
 def _phase(name: str, plans: list[SaePlan], plan: MemoryPlan, model: LanguageModel, rows: RandomRows,
            config: ExperimentConfig, folder: Path) -> RehearsedPhase:  # fmt: skip
-    """Train one phase, in the groups that fit."""
+    """Train one phase, in the groups that fit; where an SAE starts costs nothing here, so that all are copies."""
     phase = config.scratch if name == "scratch" else config.transfer
     seconds = 0.0
-    for number, group in enumerate(groups(plans, plan.saes_per_pass)):
+    for number, group in enumerate(divided(plans, plan.saes_per_pass, plan.rows_per_pass).groups):
         timed, folders = TimedRows(rows), PhaseFolders(folder / "saes", folder / "resume" / f"{name}-{number}")
-        train(group, phase, model, timed, config, folders, rows_per_pass=min(plan.rows_per_pass, config.chunk_rows))
+        copies = [one if one.source_arm is None else replace(one, start="copy") for one in group]
+        train(copies, phase, model, timed, config, folders, rows_per_pass=min(plan.rows_per_pass, config.chunk_rows))
         seconds += timed.seconds()
     sae = size_on_disk(_sae_folder(plans[0], phase.tokens, folder))
     resume = plan.sae_weights + plan.adam_moments  # the one on disk by now is that of a finished phase, without them

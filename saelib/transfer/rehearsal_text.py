@@ -14,6 +14,7 @@ import torch
 from saelib.language.shapes import ModelShape
 from saelib.run.resume import KEPT
 from saelib.sae.training.memory_plan import gigabytes
+from saelib.sae.training.schedule import trained_tokens
 from saelib.transfer.config import ExperimentConfig
 
 TOKEN_BYTES = 4  # of a stored token id; files are smaller by what compression saves
@@ -77,9 +78,11 @@ def hours(
     """
     scorings = len(config.seeds) * len(layers) * (len(layers) - 1)  # untrained at every other layer
     scorings += phases["scratch"].saes * len(config.scratch.checkpoints)
-    # Checkpoint 0 of the second phase is known: a transfer is read there untrained, a control starts as scratch did.
-    scorings += phases["transfer"].saes * (len(config.transfer.checkpoints) - 1)
-    seconds = {name: getattr(config, name).tokens / phase.tokens_per_second for name, phase in phases.items()}
+    # Checkpoint 0 of the second phase is known: a copy is read there untrained, a control starts as scratch did.
+    mapped = sum(start != "copy" for start in config.starts) / len(config.starts)
+    scorings += round(phases["transfer"].saes * (len(config.transfer.checkpoints) - 1 + mapped))
+    tokens = {name: trained_tokens(getattr(config, name), config) for name in phases}  # of branches too
+    seconds = {name: tokens[name] / phase.tokens_per_second for name, phase in phases.items()}
     seconds["evaluation"] = scorings * config.held_out_rows * scoring_seconds
     lines = [f"{name:<12}{value / 3600:>12,.2f} hours" for name, value in seconds.items()]
     lines += [f"{'in all':<12}{sum(seconds.values()) / 3600:>12,.2f} hours"]

@@ -1,14 +1,15 @@
 """Score each SAE once: the same weights that read the same layer have the same scores.
 
-In: SAE folders, the layers that they shall read, and what was scored before. Out: scores in the order asked for. A
-control at its start is a scratch SAE at its start, and a transfer at its start is a finished SAE at another layer; that
-they are is seen by their files, not by their names, and one of them is scored again to see that scores agree.
+In: SAE folders, the layers that they shall read, and what was scored before. Out: scores in the order asked for, and
+the scores of rows as a table. A control at its start is a scratch SAE at its start, and a copy at its start is a
+finished SAE at another layer; that they are is seen by their files, not by their names, and one of them is scored again
+to see that scores agree.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ import pandas as pd
 from jaxtyping import Int32
 
 from saelib.run.files import read_json, sha256_of_file
-from saelib.sae.evaluation import Scores, evaluate
+from saelib.sae.evaluation import ROW_METRICS, RowScores, Scores, evaluate
 from saelib.sae.folder import CONFIG, WEIGHTS, load_sae
 
 if TYPE_CHECKING:
@@ -41,17 +42,47 @@ def sae_sha256(folder: Path) -> str:
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def scored_before(parts: Path, origin: dict[str, Any]) -> dict[Reading, Scores]:
-    """Scores in the parquet files of a folder whose columns `origin` (model, rows, code) have these values."""
-    metrics = [field.name for field in fields(Scores)]
+def row_table(scores: Mapping[Reading, Scores]) -> pd.DataFrame:
+    """One line for each reading and held-out row, its metrics in float32: they carry no more digits."""
+    keys = [(*reading, row) for reading, score in scores.items() for row in range(len(score.rows.mse))]
+    metrics = {name: np.concatenate([getattr(score.rows, name) for score in scores.values()]) for name in ROW_METRICS}
+    return (
+        pd.DataFrame(keys, columns=[*Reading._fields, "row"])
+        .assign(**metrics)
+        .astype(dict.fromkeys(metrics, "float32"))
+    )
+
+
+def scored_before(folder: Path, rows_folder: Path, origin: dict[str, Any]) -> dict[Reading, Scores]:
+    """Scores in the parquet files of a folder whose columns `origin` (model, rows, code) have these values.
+
+    Args:
+        folder: of the tables of scores.
+        rows_folder: of the tables of their rows, which have the same names; what has none is not known.
+        origin: values by column.
+    """
+    metrics = [field.name for field in fields(Scores) if field.name != "rows"]
     known: dict[Reading, Scores] = {}
-    for path in sorted(parts.glob("*.parquet")):
+    for path in sorted(folder.glob("*.parquet")):
         table = pd.read_parquet(path).reindex(columns=[*Reading._fields, *metrics, *origin])
         alike = table[(table[list(origin)] == pd.Series(origin)).all(axis="columns")]
+        rows = _rows_by_reading(rows_folder / path.name)
         for row in alike.to_dict("records"):
             reading = Reading(row["sae_sha256"], int(row["act_layer"]))
-            known[reading] = Scores(**{name: row[name] for name in metrics})
+            if reading in rows:
+                known[reading] = Scores(**{name: row[name] for name in metrics}, rows=rows[reading])
     return known
+
+
+def _rows_by_reading(path: Path) -> dict[Reading, RowScores]:
+    """What `row_table` has kept in a file."""
+    if not path.is_file():
+        return {}
+    groups = pd.read_parquet(path).groupby(list(Reading._fields), sort=False)
+    return {
+        Reading(sha256, int(layer)): RowScores(**{name: rows[name].to_numpy(np.float64) for name in ROW_METRICS})
+        for (sha256, layer), rows in groups
+    }
 
 
 def score_once(
@@ -79,7 +110,7 @@ def score_once(
 
 
 def _check_same(now: Scores, before: Scores, folder: Path) -> None:
-    for (name, value), known in zip(asdict(now).items(), asdict(before).values(), strict=True):
+    for (name, value), known in zip(now.metrics().items(), before.metrics().values(), strict=True):
         if not np.isclose(value, known, rtol=SAME_SCORE, atol=SAME_SCORE, equal_nan=True):
             raise ValueError(
                 f"{folder} has {name} {value:.6g}; the same weights at the same layer had {known:.6g} in another part; "

@@ -14,12 +14,16 @@ from saelib.language.corpus.rows import hash_tokens
 from saelib.results.provenance import provenance, write_table
 from saelib.run.lock import writing
 from saelib.run.progress import progress
+from saelib.sae.evaluation import Scores
 from saelib.sae.training.plan import check_sources
 from saelib.sae.training.train import train
+from saelib.transfer.directions import parse_arm
 from saelib.transfer.experiment import Experiment
+from saelib.transfer.maps import check_maps, fit_maps
+from saelib.transfer.parts import EvaluationParts
 from saelib.transfer.passes import Passes, note_passes, plan_passes
-from saelib.transfer.scoring import Reading, sae_sha256, score_once, scored_before
-from saelib.transfer.tables import check_paired, concatenate, table_of
+from saelib.transfer.scoring import Reading, row_table, sae_sha256, score_once, scored_before
+from saelib.transfer.tables import Results, concatenate, table_of
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,13 @@ class ScoredSae:
     """One SAE at one token count, and the layer whose activations it reads: the keys of an evaluation row."""
 
     arm: str
+    direction: str | None
+    start: str
     source_layer: int | None
     sae_layer: int
     act_layer: int
     seed: int
+    data_seed: int
     tokens: int
     source_tokens: int
     folder: Path
@@ -65,11 +72,18 @@ def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
     experiment.check()
     if not path.is_file():
         plans, folders = experiment.plans(name), experiment.phase_folders(name)
+        if not plans:
+            raise ValueError(
+                f"layers={list(experiment.layers)}: nothing to train in phase {name}; a transfer needs two "
+                f"layers that are {' or '.join(map(str, experiment.config.distances))} apart in the list"
+            )
         _ = experiment.corpus  # all errors come before the folder is claimed
         check_sources(plans, folders)
-        passes = plan_passes(experiment.config, experiment.model, plans, folders.resume)
+        check_maps(experiment, plans)
+        passes = plan_passes(experiment.config, experiment.model, plans, experiment.phase(name), folders.resume)
         with writing(experiment):
             note_passes(passes, folders.resume)
+            fit_maps(experiment, plans)
             write_table(_train(experiment, name, passes), path)
             write_table(concatenate(path.parent), experiment.folder / "training.parquet")
     return pd.read_parquet(path)
@@ -81,13 +95,16 @@ def _train(experiment: Experiment, name: str, passes: Passes) -> pd.DataFrame:
     phase, rows = experiment.phase(name), []
     for number, plans in enumerate(passes.groups, start=1):
         resume = folders.resume if len(passes.groups) == 1 else folders.resume.with_name(f"{name}-{number}")
-        mine, text = folders._replace(resume=resume), experiment.corpus.train
+        mine, text = folders._replace(resume=resume), experiment.training_rows(plans[0].data_seed)
         rows += train(plans, phase, experiment.model, text, config, mine, origin, rows_per_pass=passes.rows_per_pass)
     return table_of(rows).assign(phase=name, **provenance(config))
 
 
 def evaluate_phase(experiment: Experiment, name: str) -> pd.DataFrame:
-    """Score every SAE of a phase at every checkpoint; returns the phase's rows of `evaluation.parquet`."""
+    """Score every SAE of a phase at every checkpoint; returns the phase's rows of `evaluation.parquet`.
+
+    The metrics of each held-out row are `evaluation_rows.parquet`, a line for each reading and row.
+    """
     folders = experiment.phase_folders(name)
     return _evaluate_in_parts(
         experiment,
@@ -95,10 +112,13 @@ def evaluate_phase(experiment: Experiment, name: str) -> pd.DataFrame:
             f"{name}-{tokens:012d}": [
                 ScoredSae(
                     arm=plan.arm,
+                    direction=arm.direction if (arm := parse_arm(plan.arm)) else None,
+                    start=plan.start,
                     source_layer=plan.source_layer,
                     sae_layer=plan.sae_layer,
                     act_layer=plan.sae_layer,
                     seed=plan.seed,
+                    data_seed=plan.data_seed,
                     tokens=tokens,
                     source_tokens=plan.source_tokens,
                     folder=folders.sae(plan.arm, plan.sae_layer, plan.seed, tokens),
@@ -116,10 +136,13 @@ def evaluate_zero_shot(experiment: Experiment) -> pd.DataFrame:
     asked = [
         ScoredSae(
             arm="zero_shot",
+            direction=None,
+            start="copy",
             source_layer=plan.sae_layer,
             sae_layer=plan.sae_layer,
             act_layer=layer,
             seed=plan.seed,
+            data_seed=plan.data_seed,
             tokens=0,
             source_tokens=tokens,
             folder=folders.sae("scratch", plan.sae_layer, plan.seed, tokens),
@@ -128,31 +151,40 @@ def evaluate_zero_shot(experiment: Experiment) -> pd.DataFrame:
         for layer in experiment.layers
         if layer != plan.sae_layer
     ]
-    return _evaluate_in_parts(experiment, {"zero_shot": asked} if asked else {})
+    return _evaluate_in_parts(experiment, {"zero_shot": asked})
 
 
-def _evaluate_in_parts(experiment: Experiment, parts: dict[str, list[ScoredSae]]) -> pd.DataFrame:
-    """Evaluate part by part, so that an interrupted evaluation loses one part; refresh `evaluation.parquet`."""
-    folder = experiment.folder / "evaluation"
-    paths = {part: folder / f"{part}.parquet" for part in parts}
+def _evaluate_in_parts(experiment: Experiment, asked: dict[str, list[ScoredSae]]) -> pd.DataFrame:
+    """Evaluate part by part, so that an interrupted evaluation loses one part; refresh the joined tables."""
+    asked, parts = {part: ones for part, ones in asked.items() if ones}, EvaluationParts(experiment.folder)
     experiment.check()
-    missing = [part for part, path in paths.items() if not path.is_file()]
+    missing = {part: ones for part, ones in asked.items() if not parts.has(part)}
     if missing:
         _ = experiment.corpus  # all errors come before the folder is claimed
-        _check_trained(one for part in missing for one in parts[part])
-        for part in parts.keys() - missing:
-            _check_unchanged(parts[part], paths[part])
-        with (
-            writing(experiment),
-            progress("evaluation", sum(len(parts[part]) for part in missing), unit="SAE") as advance,
-        ):
-            for part in missing:
-                rows = _evaluation_rows(experiment, parts[part], folder)
-                check_paired(pd.concat([*map(pd.read_parquet, folder.glob("*.parquet")), rows]))
-                write_table(rows, paths[part])  # what is refused leaves no part behind, which the next call would take
-                advance(len(parts[part]))
-            write_table(concatenate(folder), experiment.folder / "evaluation.parquet")
-    return pd.concat([pd.read_parquet(path) for path in paths.values()], ignore_index=True)
+        _check_trained(one for ones in missing.values() for one in ones)
+        for part in asked.keys() - missing:
+            _check_unchanged(asked[part], parts.scores / f"{part}.parquet")
+    if asked and (missing or not parts.is_joined()):
+        with writing(experiment):
+            if missing:
+                _evaluate(experiment, missing, parts)
+            parts.join()
+    return parts.read(asked) if asked else pd.DataFrame()
+
+
+def _evaluate(experiment: Experiment, missing: dict[str, list[ScoredSae]], parts: EvaluationParts) -> None:
+    origin = {
+        "eval_sha256": hash_tokens({"held_out": experiment.corpus.held_out}),
+        "eval_tokens": experiment.corpus.held_out.size,
+        "corpus_sha256": experiment.corpus.sha256,
+        **provenance(experiment.config),
+    }
+    known = scored_before(parts.scores, parts.rows, origin)
+    with progress("evaluation", sum(map(len, missing.values())), unit="SAE") as advance:
+        for part, asked in missing.items():
+            results = _score(experiment, asked, known)
+            parts.write(part, results._replace(evaluation=results.evaluation.assign(**origin)))
+            advance(len(asked))
 
 
 def _check_trained(asked: Iterable[ScoredSae]) -> None:
@@ -172,26 +204,24 @@ def _check_unchanged(asked: list[ScoredSae], path: Path) -> None:
             )
 
 
-def _evaluation_rows(experiment: Experiment, asked: list[ScoredSae], folder: Path) -> pd.DataFrame:
-    config, held_out = experiment.config, experiment.corpus.held_out
-    origin = {
-        "eval_sha256": hash_tokens({"held_out": held_out}),
-        "eval_tokens": held_out.size,
-        "corpus_sha256": experiment.corpus.sha256,
-        **provenance(config),
-    }
+def _score(experiment: Experiment, asked: list[ScoredSae], known: dict[Reading, Scores]) -> Results:
+    """Scores of a part, without where they come from; `known` grows by what is new."""
+    config = experiment.config
     readings = [Reading(sae_sha256(one.folder), one.act_layer) for one in asked]
     scores = score_once(
         [(one.folder, reading) for one, reading in zip(asked, readings, strict=True)],
         experiment.model,
-        held_out,
+        experiment.corpus.held_out,
         config.evaluation_batch_rows,
         config.precision,
-        scored_before(folder, origin),
+        known,
     )
-    rows = []
-    for one, reading, score in zip(asked, readings, scores, strict=True):
+    by_reading = dict(zip(readings, scores, strict=True))
+    known |= by_reading
+    lines = []
+    for one, reading in zip(asked, readings, strict=True):
         keys = {key: value for key, value in asdict(one).items() if key != "folder"}
-        loss = score.mse + config.l1_coefficient * score.l1
-        rows.append(keys | reading._asdict() | asdict(score) | {"loss": loss})
-    return table_of(rows).assign(**origin)
+        metrics = by_reading[reading].metrics()
+        loss = metrics["mse"] + config.l1_coefficient * metrics["l1"]
+        lines.append(keys | reading._asdict() | metrics | {"loss": loss})
+    return Results(table_of(lines), row_table(by_reading))

@@ -4,36 +4,79 @@ In: rows of results, and the parquet files of a run. Out: tidy tables in which a
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from saelib.results.text import thousands
 from saelib.results.values import missing, places
+from saelib.transfer.directions import transfer_arms
 
 if TYPE_CHECKING:
     from saelib.transfer.experiment import Experiment
 
 CLEAN_LOSS_TOLERANCE = 1e-9  # nats; the clean pass is the same computation in every part of an evaluation
-NEEDED_ARMS = {"training": {"scratch", "control"}, "evaluation": {"scratch", "control", "zero_shot"}}
+SAME_MEAN = 1e-5  # relative and absolute: rows are kept in float32
+READING = ["sae_sha256", "act_layer"]  # the columns that say what was scored
 
 
-def read_results(experiment: "Experiment", name: str = "evaluation") -> pd.DataFrame:
-    """The run's `evaluation.parquet` or `training.parquet`, whole: with both phases in it.
+class Results(NamedTuple):
+    """How the SAEs of a run were scored."""
+
+    evaluation: pd.DataFrame
+    """One row for each SAE, budget and layer that it reads."""
+    rows: pd.DataFrame | None
+    """The same metrics for every held-out row of each reading; None where they were not kept."""
+
+
+def read_results(experiment: "Experiment") -> Results:
+    """The run's `evaluation.parquet`, whole, and the `evaluation_rows.parquet` beside it.
 
     A run of the `tiny` preset that is not there, or not finished, is read from `results/tiny` if that was made with
     the same config.
 
     Raises:
         FileNotFoundError: neither place has it; the message says how to make it.
+        ValueError: the rows are not those of the evaluation.
     """
-    for path in places(experiment, f"{name}.parquet"):
+    path = _finished(experiment, "evaluation.parquet", {"scratch", "zero_shot"})
+    results = Results(pd.read_parquet(path), None)
+    beside = path.with_name("evaluation_rows.parquet")
+    if beside.is_file():
+        results = results._replace(rows=pd.read_parquet(beside))
+        check_rows(results)
+    return results
+
+
+def read_training(experiment: "Experiment") -> pd.DataFrame:
+    """The run's `training.parquet`, from the places where `read_results` looks.
+
+    Raises:
+        FileNotFoundError: neither place has it; the message says how to make it.
+    """
+    return pd.read_parquet(_finished(experiment, "training.parquet", {"scratch"}))
+
+
+def read_maps(experiment: "Experiment") -> pd.DataFrame:
+    """The run's `maps.parquet`, from the places where `read_results` looks; empty where no transfer starts by a map."""
+    for path in places(experiment, "maps.parquet"):
         if path.is_file():
             table = pd.read_parquet(path)
-            same_config = set(table["config_sha256"]) == {experiment.config.sha256()}
-            if same_config and set(table["arm"]) >= NEEDED_ARMS[name]:
+            if set(table["config_sha256"]) == {experiment.config.sha256()}:
                 return table
-    raise missing(experiment, f"{name}.parquet with both phases")
+    return pd.DataFrame(columns=["start", "source_layer", "act_layer", "data_seed", "tokens", "r2", "r2_back", "flops"])
+
+
+def _finished(experiment: "Experiment", name: str, needed: set[str]) -> Path:
+    """Where a table is that was made with this config and has the needed arms and both phases in it."""
+    for path in places(experiment, name):
+        if path.is_file():
+            table = pd.read_parquet(path, columns=["arm", "config_sha256"])
+            arms, same_config = set(table["arm"]), set(table["config_sha256"]) == {experiment.config.sha256()}
+            # The second phase leaves transfers; where there is one layer only it leaves a control, or nothing.
+            if same_config and arms >= needed and ("control" in arms or transfer_arms(table)):
+                return path
+    raise missing(experiment, f"{name} with both phases")
 
 
 def table_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -57,25 +100,28 @@ def check_paired(evaluation: pd.DataFrame) -> None:
         )
 
 
+def check_rows(results: Results) -> None:
+    """Refuse rows that are not those of an evaluation: as many for each reading, with its metrics as their means.
+
+    Raises:
+        ValueError: the message names a metric.
+    """
+    evaluation, rows = results
+    assert rows is not None
+    metrics = [name for name in rows.columns if name not in (*READING, "row")]
+    lengths = rows.groupby(READING).size().unique()
+    means = rows.astype(dict.fromkeys(metrics, "float64")).groupby(READING)[metrics].mean()
+    found = means.reindex(pd.MultiIndex.from_frame(evaluation[READING]))
+    same = np.isclose(found, evaluation[metrics], rtol=SAME_MEAN, atol=SAME_MEAN).all(axis=0)
+    if len(lengths) != 1 or not same.all():
+        wrong = [name for name, alike in zip(metrics, same, strict=True) if not alike]
+        raise ValueError(
+            f"evaluation_rows.parquet, with {', '.join(map(str, lengths))} rows for a reading, is not of this "
+            f"evaluation.parquet: {', '.join(wrong) or 'no metric'} differs; delete the run's evaluation/ folder and "
+            "evaluate again"
+        )
+
+
 def concatenate(folder: Path) -> pd.DataFrame:
     """All parquet files of a folder as one table, in the order of their names."""
     return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
-
-
-def tokens_table(needed: pd.DataFrame) -> pd.DataFrame:
-    """Tokens to target, one row for each layer: means over seeds, or how many seeds arrive where not all do.
-
-    Args:
-        needed: what `convergence.tokens_to_target` gives.
-    """
-    lines = []
-    for (direction, layer), group in needed.groupby(["direction", "act_layer"], observed=True):
-        line: dict[str, Any] = {"direction": direction, "layer": layer}
-        for arm, seeds in group.groupby("arm"):
-            arrived = int(seeds["reached"].sum())
-            everybody = arrived == len(seeds)
-            text = thousands(seeds["tokens_needed"].mean()) if everybody else f"{arrived} of {len(seeds)} arrive"
-            line["transfer" if arm == direction else str(arm)] = text
-        lines.append(line)
-    columns = ["direction", "layer", "transfer", "control", "scratch"]
-    return pd.DataFrame(lines)[columns].sort_values(["direction", "layer"], ascending=[False, True])

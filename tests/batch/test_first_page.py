@@ -1,51 +1,115 @@
 """The two tables that README quotes say what the run's numbers say."""
 
+import math
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
 import pytest
 
 from saelib.batch.first_page import SHOWN_CONTROLS, htest_table, transfer_table
-from tests.helpers.transfer_tables import two_layer_run
+from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.scoring.main_table import HEADINGS, NO_MARGIN
+from saelib.results.values import RESULTS
+from saelib.transfer.tables import Results
+from tests.helpers.made_runs import made_results
+from tests.helpers.pages import tables
+from tests.helpers.plain_savings import plain_changes, plain_median, plain_savings
 
-SHOTS = [{"k": 4}, {"k": 50}, {"k": 0}]
+PUBLISHED_ROWS = RESULTS / "tiny" / "evaluation_rows.parquet"
+needs_rows = pytest.mark.skipif(not PUBLISHED_ROWS.is_file(), reason=f"{PUBLISHED_ROWS} was not made yet")
+TARGETS = {"held-out objective": "loss", "CE-loss score at equal L0": "joint", "CE-loss score alone": "ce_score"}
+CHANGES = {"CE-loss score": "ce_score", "CE-loss increase (nats)": "ce_increase"}
+ARMS = {"forward: copy": "forward", "forward: affine map": "forward_affine", "backward: copy": "backward",
+        "backward: affine map": "backward_affine"}  # fmt: skip
 
 
-def test_the_table_of_transfer_by_hand() -> None:
-    evaluation = two_layer_run().assign(l0=lambda table: 10.0 + table["tokens"])
-    table = transfer_table(evaluation).set_index("")
-    assert list(table) == ["forward", "backward"]
-    assert table["forward"].tolist() == [
-        "80% (80% to 80%)",
-        "80% (80% to 80%)",
-        "80% and 80%",
-        "2 of 2",
-        "0.9500 (0.9500 to 0.9500)",
-        "0.6000 (0.6000 to 0.6000)",
-        "0.9000 (0.9000 to 0.9000)",
-        "50 against 110",
-    ]
-    assert table["backward"].tolist()[:4] == ["0% (0% to 0%)", "0% (0% to 0%)", "0% and 0%", "0 of 2"]
-    assert "CE-loss score" in table.index[0] and "training loss" in table.index[1]
-    assert table.index[-1].startswith("L0 at the end")
+def percent(share: float) -> str:
+    """As the page has it; first without what powers and logarithms round differently."""
+    return f"{round(round(share, 9), 2) + 0.0:.0%}"
+
+
+def check_against_loops(table: pd.DataFrame, results: Results) -> None:
+    """Every cell says what plain loops over the scores by held-out row say."""
+    assert results.rows is not None
+    shown, saved = table.set_index(""), plain_savings(results.evaluation, results.rows)
+    changes = plain_changes(results.evaluation, results.rows)
+    for label, arm in ARMS.items():
+        column = shown[label]
+        for name, target in TARGETS.items():
+            lines = saved[arm, target]
+            shares = [saving for saving, *_ in lines]
+            l0 = [ratio for _, arrived, ratio in lines if arrived]
+            assert column[f"new tokens saved until level, {name}"].startswith(f"{percent(fmean(shares))} (")
+            median = plain_median(lines)
+            median_text = "fewer than half arrive" if math.isnan(median) else percent(median)
+            spread = f"{median_text} ({percent(min(shares))} to {percent(max(shares))})"
+            assert column[f"median over SAEs, lowest to highest ({name})"] == spread
+            arrived = f"{len(l0)} of {len(lines)}" + (f", at {fmean(l0):.2f} times scratch's L0" if l0 else "")
+            assert column[f"SAEs that get level ({name})"] == arrived
+        for name, metric in CHANGES.items():
+            text = column[f"at the end: {name}, minus that of finished scratch"]
+            assert text.startswith(f"{round(changes[arm, metric], 4) + 0.0:+.4f} (")
+        transfer, scratch = map(float, column["at the end: L0, against that of finished scratch"].split(" against "))
+        assert transfer - scratch == pytest.approx(changes[arm, "l0"], abs=1.01)  # both are rounded
+
+
+def test_the_table_of_transfer_is_that_of_plain_loops_over_rows() -> None:
+    results = made_results(layers=3, replicates=2, budgets=(0, 8, 12, 16, 24), rows=4)
+    table = transfer_table(results, resamples=30)
+    assert list(table) == ["", *ARMS]
+    assert len(table) == 3 * len(TARGETS) + len(CHANGES) + 1
+    check_against_loops(table, results)
+
+
+@needs_rows
+def test_the_published_table_of_transfer_is_that_of_plain_loops_over_rows() -> None:
+    results = Results(pd.read_parquet(PUBLISHED_ROWS.with_name("evaluation.parquet")), pd.read_parquet(PUBLISHED_ROWS))
+    (lines,) = tables(PUBLISHED_ROWS.with_name("transfer.md").read_text(encoding="utf-8"))
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines()]
+    check_against_loops(pd.DataFrame(cells[2:], columns=cells[0]), results)
+
+
+def test_other_distances_are_not_on_the_first_page() -> None:
+    results = made_results(["backward", "backward_2"], layers=3, replicates=1, budgets=(0, 8, 16), rows=2)
+    assert list(transfer_table(results, resamples=30)) == ["", "backward: copy"]
+
+
+def line(model: str, accuracy: float, auroc: float | None = None, **others: Any) -> dict[str, Any]:
+    """What 31_htest_accuracy or 34_htest_fine_tuning recorded of one who was asked."""
+    values = {"accuracy": accuracy, "share_a": 0.9, "auroc": auroc, "bias_free_accuracy": auroc}
+    estimates = {name: None if mean is None else {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}
+                 for name, mean in values.items()}  # fmt: skip
+    asked = {"form": "completion", "k": 50, "item_set": OFFICIAL_SET, "readers": ["paper", "likelier"], "items": 2000}
+    return {"model": model, "share_none": 0.0, **asked, **estimates, **others}
 
 
 def test_the_table_of_htest_has_a_row_for_each_who_was_asked() -> None:
-    names = ["embedded", "other", *SHOWN_CONTROLS]
-    means = [{"model": name, "mean": 0.5 + place / 100, "low": 0.4, "high": 0.6} for place, name in enumerate(names)]
-    tuned = [{"prompt": "bare", "items": "fresh-1-seen-words", "tuned": "0.900"},
-             {"prompt": "with shots", "items": "fresh-1-fresh-words", "tuned": "0.600"},
-             {"prompt": "with shots", "items": "official-4787987", "tuned": "0.700"}]  # fmt: skip
-    table = htest_table({"models": ["embedded", "other"], "mean_accuracy": means, "accuracy": SHOTS}, tuned)
-    assert table.iloc[:, 1].tolist() == [
-        "0.500 (0.400 to 0.600)", "0.510 (0.400 to 0.600)", "0.520 (0.400 to 0.600)", "0.530 (0.400 to 0.600)",
-        "0.900", "0.600", "0.700",
-    ]  # fmt: skip
-    who = table["who answers"].tolist()
-    assert who[:2] == ["embedded, 50 shots", "other, 50 shots"]
-    assert who[2:4] == list(SHOWN_CONTROLS.values())
-    assert who[4].endswith("bare: other texts of the words it was tuned on")
-    assert who[5].endswith("with shots: texts of words it was not tuned on")
-    assert who[6].endswith("with shots: released items")
+    controls = [line(name, 0.7) for name in (*SHOWN_CONTROLS, "control:coin")]
+    models = [
+        line("embedded", 0.51, 0.44),
+        line("other", 0.5, readers=["paper"]),
+        line("other", 0.6, readers=["strict"]),
+    ]
+    tuned = [line("tuned:embedded", 0.83, 0.85, form="bare", k=0, item_set="fresh-1-seen-words"),
+             line("tuned:embedded", 0.5, 0.56)]  # fmt: skip
+    table = htest_table({"models": ["embedded", "other"], "main": [*controls, *models]}, tuned)
+    assert list(table)[1:] == list(HEADINGS.values())
+    assert table["who answers (2,000 items)"].tolist() == [
+        "embedded, 50 shots, released items",
+        "other, 50 shots, released items, released parser",
+        "other, 50 shots, released items, strict parser",
+        "best cut on one number, such as the count of words",
+        "an independent rule for each task",
+        "one tuned model for each task, bare text, fresh items, seen words",
+        "one tuned model for each task, 50 shots, released items",
+    ]
+    assert table[HEADINGS["accuracy"]].tolist()[:3] == [
+        "0.51 (0.41 to 0.61)", "0.50 (0.40 to 0.60)", "0.60 (0.50 to 0.70)"]  # fmt: skip
+    assert table[HEADINGS["auroc"]].tolist() == [
+        "0.44 (0.34 to 0.54)", *[NO_MARGIN] * 4, "0.85 (0.75 to 0.95)", "0.56 (0.46 to 0.66)"]  # fmt: skip
 
 
 def test_a_run_without_its_controls_is_no_result() -> None:
     with pytest.raises(KeyError, match="control:shortcut"):
-        htest_table({"models": [], "mean_accuracy": [], "accuracy": SHOTS}, [])
+        htest_table({"models": [], "main": []}, [])

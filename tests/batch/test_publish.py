@@ -8,19 +8,22 @@ import pytest
 
 from saelib.batch.first_page import SHOWN_CONTROLS
 from saelib.batch.notebooks import NOTEBOOKS
-from saelib.batch.publish import publish
+from saelib.batch.publish import KEPT, publish
 from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.scoring.main_table import HEADINGS
 from saelib.htest.study import open_study
 from saelib.results.provenance import write_table
 from saelib.results.values import record_values
 from saelib.transfer.experiment import Experiment, open_experiment
-from tests.helpers.transfer_tables import two_layer_run
+from tests.helpers.made_runs import made_results
 
-MEANS = [{"model": name, "mean": 0.5, "low": 0.4, "high": 0.6} for name in ("embedded", *SHOWN_CONTROLS)]
+ESTIMATES = {value: {"mean": 0.5, "low": 0.4, "high": 0.6} for value in HEADINGS}
+LINES = [{"model": name, "form": "completion", "k": 50, "item_set": OFFICIAL_SET, "readers": ["paper", "likelier"],
+          "items": 2000, **ESTIMATES} for name in ("embedded", *SHOWN_CONTROLS)]  # fmt: skip
 VALUES: dict[str, dict[str, Any]] = {
     "30_htest_items": {"items_sha256": {OFFICIAL_SET: "0" * 64}},
-    "31_htest_accuracy": {"models": ["embedded"], "mean_accuracy": MEANS, "accuracy": [{"k": 4}]},
-    "34_htest_fine_tuning": {"tuned": [{"prompt": "bare", "items": OFFICIAL_SET, "tuned": "0.9"}]},
+    "31_htest_accuracy": {"models": ["embedded"], "main": LINES},
+    "34_htest_fine_tuning": {"tuned": [LINES[0] | {"model": "tuned:embedded"}]},
 }
 
 
@@ -29,9 +32,12 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     """A run of the preset "smoke" with everything that is published; its numbers are made up."""
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
     experiment, study = open_experiment(preset="smoke"), open_study(preset="smoke")
-    evaluation = two_layer_run().assign(l0=1.0, config_sha256=experiment.config.sha256())
-    for name in ("evaluation", "training", "htest"):
+    made = made_results(["forward", "backward"], layers=2, replicates=2, rows=4)
+    evaluation = made.evaluation.assign(config_sha256=experiment.config.sha256())
+    assert made.rows is not None
+    for name in ("evaluation", "training", "htest", "maps"):
         write_table(evaluation, experiment.folder / f"{name}.parquet")
+    write_table(made.rows, experiment.folder / "evaluation_rows.parquet")
     for notebook in NOTEBOOKS:
         values = VALUES.get(notebook.name, {})
         record_values(experiment if notebook.configs[0] == "transfer" else study, notebook.name, values)
@@ -48,20 +54,28 @@ def test_small_files_are_kept_and_large_ones_are_not(finished: Experiment, tmp_p
     publish(finished, results)
     kept = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     assert kept == {
-        "config.json", "evaluation.parquet", "training.parquet", "htest.parquet", "savings.csv", "transfer.md",
-        "htest.md", "tables/a.md", "figures/a.png", *(f"values/{notebook.name}.json" for notebook in NOTEBOOKS),
+        *KEPT, "savings.csv", "transfer.md", "htest.md", "experiments.md", "tables/a.md", "figures/a.png",
+        *(f"values/{notebook.name}.json" for notebook in NOTEBOOKS),
     }  # fmt: skip
     pd.testing.assert_frame_equal(
         pd.read_parquet(results / "evaluation.parquet"), pd.read_parquet(finished.folder / "evaluation.parquet")
     )
-    assert "80% (80% to 80%)" in (results / "transfer.md").read_text(encoding="utf-8")
-    assert "0.500 (0.400 to 0.600)" in (results / "htest.md").read_text(encoding="utf-8")
+    assert "forward: copy" in (results / "transfer.md").read_text(encoding="utf-8")
+    assert "0.50 (0.40 to 0.60)" in (results / "htest.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["10_language_model", "35_htest_letter_geometry", "90_report"])
 def test_a_run_whose_notebook_is_missing_is_not_published(finished: Experiment, tmp_path: Path, name: str) -> None:
     (finished.folder / "values" / f"{name}.json").unlink()
     with pytest.raises(FileNotFoundError, match=f"values/{name}"):
+        publish(finished, tmp_path / "results" / "tiny")
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_run_that_lacks_a_table_is_not_published(finished: Experiment, tmp_path: Path, name: str) -> None:
+    (finished.folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name.partition(".")[0]):
         publish(finished, tmp_path / "results" / "tiny")
     assert not (tmp_path / "results").exists()
 

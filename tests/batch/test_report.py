@@ -1,4 +1,4 @@
-"""report.html: the report notebook without its code, and every figure of the other notebooks with its caption."""
+"""report.html: provenance, the report notebook, every figure and check of the run, in a file that needs no other."""
 
 import base64
 import re
@@ -8,14 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from saelib.batch import report
+from saelib.batch.notebooks import NOTEBOOKS
 from saelib.batch.report import write_report
+from saelib.htest.config import resolve_htest_config
+from saelib.htest.items.official import OFFICIAL_SET
 from saelib.results.figures import figure, new_figure, save_figure
+from saelib.run.files import write_json
+from saelib.transfer.config import resolve_config
 from tests.helpers.small_run import SmallRun
+
+TIMES = {"start_time": "2026-01-02T03:04:05.1", "end_time": "2026-01-02T03:10:05.1", "duration": 90.0}
+NASTY = '<script>alert(1)</script> "|" $x$ 模型'
 
 
 def drawn(name: str, caption: str, height: float = 1.0) -> Any:
@@ -28,9 +37,14 @@ def drawn(name: str, caption: str, height: float = 1.0) -> Any:
     return draw()
 
 
+class RunOfNoPaper(SmallRun):
+    def claim(self) -> None:
+        """Without a config.json: the report reads those of the two papers."""
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> SmallRun:
-    return SmallRun(tmp_path / "runs" / "mine")
+    return RunOfNoPaper(tmp_path / "runs" / "mine")
 
 
 def shown(run: SmallRun, name: str, caption: str, height: float = 1.0) -> Any:
@@ -39,25 +53,43 @@ def shown(run: SmallRun, name: str, caption: str, height: float = 1.0) -> Any:
     return new_output("display_data", data, metadata=metadata)
 
 
+def said(text: str, role: str | None = None) -> Any:
+    about = {"saelib": {"role": role}} if role else {}
+    return new_output("display_data", {"text/markdown": text}, metadata=about)
+
+
 def execute(run: SmallRun, name: str, *outputs: Any, text: str = "# A title") -> None:
     """Put an executed notebook where a batch run leaves it."""
     cells = [new_markdown_cell(text), *(new_code_cell("secret_call()", outputs=[output]) for output in outputs)]
     (run.folder / "notebooks").mkdir(parents=True, exist_ok=True)
-    nbformat.write(new_notebook(cells=cells), run.folder / "notebooks" / f"{name}.ipynb")
+    notebook = new_notebook(cells=cells, metadata={"papermill": TIMES})
+    nbformat.write(notebook, run.folder / "notebooks" / f"{name}.ipynb")
 
 
-def images(page: str) -> list[tuple[str, bytes]]:
-    """Description and content of each image, in order."""
-    found: list[tuple[str, bytes]] = []
+def page_of(run: SmallRun) -> str:
+    return write_report(run.folder).read_text(encoding="utf-8")
 
-    class Images(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            if tag == "img" and (alt := dict(attrs).get("alt")):
-                content = (dict(attrs)["src"] or "").removeprefix("data:image/png;base64,")
-                found.append((alt, base64.b64decode(content)))
 
-    Images().feed(page)
-    return found
+class Page(HTMLParser):
+    """Tags, images, anchors and links of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.images: list[tuple[str, bytes]] = []
+        self.anchors: list[str] = []
+        self.links: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.anchors += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if tag == "a" else []
+        if tag == "img":
+            kind, _, content = found["src"].partition(";base64,")
+            assert kind in ("data:image/svg+xml", "data:image/png")
+            self.images.append((found["alt"], base64.b64decode(content)))
 
 
 def test_a_run_without_its_report_notebook_is_told_how_to_make_it(run: SmallRun) -> None:
@@ -67,39 +99,132 @@ def test_a_run_without_its_report_notebook_is_told_how_to_make_it(run: SmallRun)
     assert not (run.folder / "report.html").exists()
 
 
-def test_the_report_holds_the_notebook_without_code_and_every_figure(run: SmallRun) -> None:
+def test_the_report_holds_the_notebook_without_code_and_every_figure_once(run: SmallRun) -> None:
     tides, norms, inner = 'Tides & "waves" <1 m', "Norms by layer", "Agreement with the paper"
     plain = new_output("display_data", {"image/png": base64.b64encode(b"not a figure of ours").decode()})
-    execute(run, "13_convergence", shown(run, "tides", tides), plain, shown(run, "late", "A late one", 5))
-    execute(run, "10_language_model", shown(run, "norms", norms, 2), new_output("stream", text="said"))
+    again = shown(run, "agreement", inner, 4)
+    execute(run, "13_convergence", shown(run, "tides", tides), plain, again, shown(run, "late", "A late one", 5))
+    execute(run, "10_language_model", shown(run, "norms", norms, 2), new_output("stream", text="printed"))
     execute(run, "99_foreign", shown(run, "foreign", "Of no notebook of ours", 3))
-    execute(run, "90_report", shown(run, "agreement", inner, 4), text="# Findings")
+    execute(run, "90_report", again, text="# The title\n\n# Findings\n\nSeen.")
     path = write_report(run.folder)
     assert path == run.folder / "report.html"
     page = path.read_text(encoding="utf-8")
-    assert "Findings" in page and "secret_call" not in page
+    assert "Findings" in page and "secret_call" not in page and "printed" not in page
     assert "H-Test: run mine</title>" in page
     kept = {
-        name: (run.folder / "figures" / f"{name}.png").read_bytes() for name in ("agreement", "norms", "tides", "late")
+        name: (run.folder / "figures" / f"{name}.svg").read_bytes() for name in ("agreement", "norms", "tides", "late")
     }
-    assert images(page) == [
+    assert Page(page).images == [
         (inner, kept["agreement"]), (norms, kept["norms"]), (tides, kept["tides"]), ("A late one", kept["late"]),
     ]  # fmt: skip
-    assert page.index("All figures of this run") > page.index(inner)
-    assert "figures/norms.png" in page and "said" not in page
 
 
-def test_the_page_needs_no_network(run: SmallRun) -> None:
-    execute(run, "90_report", shown(run, "norms", "Norms"), text="The share $x^2$")
-    page = write_report(run.folder).read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href)=["']https?:""", page)
-    assert not re.search(r"""import\s*\(\s*["']https?:""", page)
+def test_what_comes_first(run: SmallRun) -> None:
+    """Title, provenance, warning, contents, and the boxes with the answers before all else."""
+    execute(run, "90_report", said("Yes.", "answer"), said("More."), text="# The title\n\nTwo papers.\n\n# The answers")
+    order = [
+        "<h1",
+        "Two papers.",
+        "where the numbers come from",
+        "warning",
+        "<nav",
+        "box answer",
+        "More.",
+        "Appendix</h2>",
+    ]
+    page = page_of(run)
+    places = [page.index(words, page.index("<body")) for words in order]
+    assert places == sorted(places)
 
 
-def test_a_run_without_figures_has_no_gallery(run: SmallRun) -> None:
-    execute(run, "10_language_model", new_output("stream", text="said"))
-    execute(run, "90_report", text="# Findings")
-    assert "All figures of this run" not in write_report(run.folder).read_text(encoding="utf-8")
+def test_the_contents_lead_to_every_chapter(run: SmallRun) -> None:
+    execute(
+        run,
+        "90_report",
+        said("Seen."),
+        text="# Title\n\n# Paper 1\n\ntext\n\n## Savings & <costs>\n\ntext\n\n# Paper 2",
+    )
+    page = page_of(run)
+    entries = dict(re.findall('<a href="#(.*?)">(.*?)</a>', page))
+    assert [*entries.values()] == [
+        "Paper 1", "Savings &amp; &lt;costs&gt;", "Paper 2", "Appendix", "Glossary", "Checks", "Files",
+    ]  # fmt: skip
+    anchors = Page(page).anchors
+    assert len(set(anchors)) == len(anchors)
+    assert set(entries) <= set(anchors)
+
+
+def test_the_page_runs_nothing_and_needs_no_network(run: SmallRun) -> None:
+    outputs = [said(f"Asked: {NASTY}, ![x](https://example.org/x.png)."), said(NASTY, "warning")]
+    execute(run, "90_report", *outputs, shown(run, "norms", NASTY), text=f"# T\n\n# {NASTY}\n\nThe share $x^2$")
+    page = page_of(run)
+    assert not set(Page(page).tags) & {"script", "iframe", "object", "link", "svg", "style src"}
+    assert not re.search(r"""src=["'](?!data:)""", page)
+    assert not re.search(r"<[^>]+\son\w+=", page)
+    assert "default-src 'none'" in page
+    assert page.count("alert(1)") == page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 4
+
+
+def test_links_lead_to_what_lies_beside_the_report(run: SmallRun) -> None:
+    execute(run, "13_convergence")
+    execute(run, "90_report", said("See `13_convergence`."))
+    (run.folder / "tables").mkdir()
+    (run.folder / "tables" / "htest_accuracy.csv").touch()
+    links = {link for link in Page(page_of(run)).links if not link.startswith("#")}
+    assert links == {"notebooks/13_convergence.ipynb", "notebooks/90_report.ipynb", "tables/htest_accuracy.csv"}
+    assert all((run.folder / link).is_file() for link in links)
+
+
+def test_every_check_of_every_notebook_is_counted(run: SmallRun) -> None:
+    execute(run, "10_language_model", said("✓ one", "check"), said("✓ no check"))
+    execute(run, "13_convergence", said("✓ two", "check"), said("✓ three", "check"))
+    execute(run, "90_report", said("✓ four", "check"))
+    page = page_of(run)
+    assert f"<strong>4 of 4 checks passed</strong> in 3 of {len(NOTEBOOKS)} notebooks" in page
+    assert "Not run: 11_scratch_saes, 12_layer_transfer, " in page
+    assert all(f"✓ {number}" in page for number in ("one", "two", "three", "four"))
+
+
+def real_run(run: SmallRun, item_set: str, **htest: Any) -> None:
+    """Configs, a table and recorded values, as a finished run has them."""
+    write_json(run.folder / "config.json", resolve_config(run="mine", language_model="org/a|b").as_dict())
+    write_json(run.folder / "htest" / "config.json", resolve_htest_config(run="mine", **htest).as_dict())
+    write_json(run.folder / "values" / "13_convergence.json", {"config_sha256": "abc", "values": {}})
+    write_json(run.folder / "values" / "31_htest_accuracy.json", {"config_sha256": "def", "values": {}})
+    items = {"config_sha256": "def", "values": {"items_sha256": {item_set: "123"}}}
+    write_json(run.folder / "values" / "30_htest_items.json", items)
+    rows = pd.DataFrame({"commit": ["c0ffee"], "versions": ['{"torch": "2.0"}']})
+    rows.to_parquet(run.folder / "evaluation.parquet")
+
+
+def test_the_head_says_where_the_numbers_come_from(run: SmallRun) -> None:
+    real_run(run, OFFICIAL_SET, models=["org/small"])
+    execute(run, "13_convergence")
+    execute(run, "90_report")
+    page = page_of(run)
+    for words in ("<td>mine</td>", "2026-01-02 03:04 to 2026-01-02 03:10 UTC", "3.0 minutes in 2 notebooks", "c0ffee",
+                  "SHA-256 abc", "SHA-256 def", "SHA-256 123", "torch 2.0", "saelib ", "cores", "org/a|b", "org/small",
+                  "<td>l1_coefficient</td>", "<td>scratch: checkpoints</td>"):  # fmt: skip
+        assert words in page, words
+    assert "box warning" not in page
+
+
+@pytest.mark.parametrize(
+    ("official", "why"), [("auto", "neither a copy of them nor"), ("none", "the settings leave them out")]
+)
+def test_a_box_warns_where_the_released_items_are_missing(run: SmallRun, official: str, why: str) -> None:
+    real_run(run, "fresh-1", models=["org/small"], official=official)
+    execute(run, "90_report")
+    (warning,) = re.findall(r'<aside class="box warning">.*?</aside>', page_of(run), re.DOTALL)
+    assert "Without the released H-Test items" in warning and why in warning
+
+
+def test_a_box_warns_of_the_embedded_model(run: SmallRun) -> None:
+    real_run(run, OFFICIAL_SET, models=["embedded"])
+    execute(run, "90_report")
+    (warning,) = re.findall(r'<aside class="box warning">.*?</aside>', page_of(run), re.DOTALL)
+    assert "Not the papers' weights" in warning
 
 
 def test_the_command_line_takes_the_name_of_a_run(

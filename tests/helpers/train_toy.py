@@ -9,7 +9,7 @@ import torch
 
 from saelib.sae.training.train import train
 from saelib.transfer.plans import scratch_plans
-from tests.helpers.small_world import ToyModel, toy_config, toy_folders, toy_rows
+from tests.helpers.small_world import ToyModel, one_order, toy_config, toy_folders, toy_rows
 
 
 class SlowModel(ToyModel):
@@ -24,4 +24,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     config, folders = toy_config(), toy_folders(Path(sys.argv[1]))
     print("ready", flush=True)
-    train(scratch_plans([0, 1, 2], config), config.scratch, SlowModel(), toy_rows(), config, folders, resume_seconds=0)
+    plans = one_order(scratch_plans([0, 1, 2], config))
+    train(plans, config.scratch, SlowModel(), toy_rows(), config, folders, resume_seconds=0)

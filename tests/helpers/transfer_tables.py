@@ -1,41 +1,9 @@
-"""Evaluation tables of runs that never ran: a small one to work out by hand, and one that looks as a real one does."""
+"""Tables of a run that never ran, which look as those of a real one do."""
 
 import itertools
 
 import numpy as np
 import pandas as pd
-
-
-def row(arm, act_layer, tokens, ce_score, *, seed=0, source=None, sae_layer=None, loss=None):
-    return {"arm": arm, "source_layer": source, "sae_layer": act_layer if sae_layer is None else sae_layer,
-            "act_layer": act_layer, "seed": seed, "tokens": tokens, "ce_score": ce_score,
-            "loss": 1 - ce_score if loss is None else loss}  # fmt: skip
-
-
-def two_layer_run(seeds=(0, 1)) -> pd.DataFrame:
-    """Two layers: scratch reaches 0.9 after 100 tokens, transfers start at 0.7 and are at 0.9 after 20."""
-    rows = []
-    for seed in seeds:
-        for layer in (0, 1):
-            rows += [
-                row("scratch", layer, tokens, score, seed=seed) for tokens, score in [(0, 0.0), (50, 0.8), (100, 0.9)]
-            ]
-            rows += [
-                row("control", layer, tokens, score, seed=seed) for tokens, score in [(0, 0.0), (20, 0.4), (40, 0.6)]
-            ]
-        rows += [
-            row("forward", 1, tokens, score, seed=seed, source=0) for tokens, score in [(0, 0.7), (20, 0.9), (40, 0.95)]
-        ]
-        rows += [
-            row("backward", 0, tokens, score, seed=seed, source=1)
-            for tokens, score in [(0, 0.7), (20, 0.75), (40, 0.8)]
-        ]
-        rows += [
-            row("zero_shot", 1, 0, 0.7, seed=seed, source=0, sae_layer=0),
-            row("zero_shot", 0, 0, 0.7, seed=seed, source=1, sae_layer=1),
-        ]
-    return pd.DataFrame(rows)
-
 
 LAYERS, SEEDS = range(6), range(3)
 GRIDS = {"scratch": (0, 16, 32, 64, 128, 256, 384, 512, 640, 768), "transfer": (0, 16, 32, 64, 128, 256, 384)}

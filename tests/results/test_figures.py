@@ -7,10 +7,20 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
-from saelib.results.figures import PALETTE, NamedFigure, figure, figure_legend, heat_maps, new_figure, save_figure
+from saelib.results.figures import (
+    PALETTE,
+    NamedFigure,
+    figure,
+    figure_legend,
+    heat_maps,
+    new_figure,
+    relative_luminance,
+    save_figure,
+)
 from saelib.run.lock import RunInUseError
 from tests.helpers.hold_run import held_by_another
 from tests.helpers.small_run import SmallRun
@@ -51,7 +61,8 @@ def test_a_figure_is_kept_as_png_and_svg_and_shown_with_its_caption(run: SmallRu
     files = kept(run)
     assert list(files) == ["waves.png", "waves.svg"]
     assert files["waves.png"].startswith(b"\x89PNG") and b"<svg" in files["waves.svg"]
-    assert image.data == files["waves.png"]
+    sizes = [Pillow.open(io.BytesIO(png)).size for png in (files["waves.png"], image.data)]
+    assert sizes == [(800, 400), (400, 200)]  # 200 dots an inch are kept, half as many are in the notebook
     data, shown = image._repr_mimebundle_()
     assert list(data) == ["image/png"]
     assert shown["image/png"] == {"name": "waves", "alt": CAPTION}
@@ -99,7 +110,7 @@ def test_fewer_colours_are_not_seen(run: SmallRun) -> None:
     save_figure(run, waves())
     stream = io.BytesIO(waves()._repr_png_())
     whole, small = Pillow.open(stream), Pillow.open(run.folder / "figures" / "waves.png")
-    assert whole.size == small.size == (400, 200)
+    assert whole.size == small.size == (800, 400)
     difference = np.abs(np.asarray(whole.convert("RGB"), int) - np.asarray(small.convert("RGB"), int))
     assert difference.max() <= 24
     assert len(kept(run)["waves.png"]) < len(stream.getvalue())
@@ -128,3 +139,21 @@ def test_heat_maps_show_every_number_on_one_scale() -> None:
     assert [text.get_text() for text in first.texts] == ["0.00", "0.25", "0.50", "1.00"]
     assert [label.get_text() for label in second.get_xticklabels()] == ["4", "7"]
     assert first.collections[0].get_clim() == second.collections[0].get_clim() == (0.0, 2.0)
+
+
+@pytest.mark.parametrize("layers", [3, 12])
+def test_digits_in_heat_maps_stand_out_and_are_large_enough(layers: int) -> None:
+    matrix = np.linspace(-0.5, 1, layers**2).reshape(layers, layers)
+    axis = heat_maps({"a": matrix}, {"a": range(layers)}, ("row", "column"), "score", lowest=0.0).axes[0]
+    for text, colour in zip(axis.texts, axis.collections[0].get_facecolor(), strict=True):
+        ink, ground = (relative_luminance(np.array(to_rgb(one))) for one in (text.get_color(), colour[:3]))
+        contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
+        assert contrast >= 4.5
+        assert text.get_fontsize() >= 8
+
+
+@pytest.mark.parametrize(("colour", "luminance"), [
+    ("white", 1.0), ("black", 0.0), ("#777777", 0.1845), ("red", 0.2126),  # of the guidelines' own examples
+])  # fmt: skip
+def test_luminance_is_that_of_the_guidelines(colour: str, luminance: float) -> None:
+    assert relative_luminance(np.array(to_rgb(colour))) == pytest.approx(luminance, abs=1e-4)

@@ -1,22 +1,17 @@
-"""Intervals, rankings and paired tests beside other implementations, and how often they hold the truth."""
+"""Intervals and paired tests beside other implementations, and how often they hold the truth."""
 
-import itertools
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 from scipy.stats import binomtest, norm
 
 from saelib.results.intervals import (
-    auroc_with_interval,
-    bias_free_correct,
     exact_mcnemar,
     mean_with_bounds,
     mean_with_interval,
     paired_interval,
-    summarise,
     wilson,
 )
 
@@ -30,52 +25,11 @@ def test_interval_is_students() -> None:
     assert math.isnan(alone.low) and math.isnan(alone.high)
 
 
-def test_layers_are_averaged_within_a_seed_before_seeds_are_compared() -> None:
-    table = pd.DataFrame({"arm": "a", "seed": [0, 0, 1, 1], "value": [0.0, 10.0, 1.0, 11.0]})
-    summary = summarise(table, ["arm"], "value").iloc[0]
-    assert (summary["mean"], summary["count"]) == (5.5, 2)
-    low, high = stats.t.interval(0.95, 1, loc=5.5, scale=stats.sem([5.0, 6.0]))
-    assert (summary["low"], summary["high"]) == pytest.approx((low, high))
-
-
 @pytest.mark.parametrize("total", [1, 7, 200])
 def test_wilson_equals_that_of_scipy(total: int) -> None:
     for correct in {0, 1, total // 2, total}:
         theirs = binomtest(correct, total).proportion_ci(method="wilson")
         assert wilson(correct, total) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-
-
-@pytest.mark.parametrize("values", [3, 1000])
-def test_auroc_equals_the_count_over_all_pairs(values: int) -> None:
-    random = np.random.default_rng(values)
-    above, below = random.integers(0, values, 31).astype(float), random.integers(0, values, 17).astype(float)
-    naive = np.mean([(a > b) + 0.5 * (a == b) for a, b in itertools.product(above, below)])
-    auroc, low, high = auroc_with_interval(above, below)
-    assert auroc == pytest.approx(naive, abs=1e-12)
-    assert 0 < low < auroc < high < 1
-
-
-def test_the_interval_of_auroc_holds_the_truth_in_95_of_100_draws() -> None:
-    random = np.random.default_rng(0)
-    bounds = [auroc_with_interval(random.normal(1, 1, 50), random.normal(0, 1, 50))[1:] for _ in range(400)]
-    truth = 0.760250  # of the normal distribution at 1 / sqrt(2)
-    assert 0.92 < np.mean([low <= truth <= high for low, high in bounds]) < 0.98
-
-
-def test_the_ends_of_auroc_have_an_interval() -> None:
-    low, high = np.arange(10.0), np.arange(10.0) + 20
-    assert auroc_with_interval(high, low)[0] == auroc_with_interval(high, low)[2] == 1
-    assert 0.5 < auroc_with_interval(high, low)[1] < 1
-    mirrored = [1 - value for value in auroc_with_interval(low, high)]
-    assert sorted(mirrored) == pytest.approx(sorted(auroc_with_interval(high, low)), abs=1e-9)
-
-
-def test_ties_across_the_median_are_shared_as_a_draw_would_on_average() -> None:
-    margins = np.array([3.0, 1, 1, 1, 1, 0])
-    is_a = np.array([True, True, False, True, False, False])
-    tied = [1, 2, 3, 4]
-    draws = [sum(is_a[i] == (i == 0 or i in said_a) for i in range(6)) for said_a in itertools.combinations(tied, 2)]
-    assert bias_free_correct(margins, is_a) == pytest.approx(np.mean(draws))
 
 
 def test_the_mean_over_tasks_by_hand() -> None:

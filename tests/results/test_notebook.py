@@ -9,14 +9,14 @@ import pytest
 
 from saelib.results import notebook
 from saelib.results.figures import NamedFigure, figure, new_figure
-from saelib.results.notebook import check_at_most, check_equal, show_figure, show_table, start_notebook
+from saelib.results.notebook import check_at_most, check_equal, show_figure, show_table, start_notebook, verdict
 from tests.helpers.small_run import SmallRun
 
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
-    monkeypatch.setattr(notebook, "say", texts.append)
+    monkeypatch.setattr(notebook, "say", lambda text, role=None: texts.append(text))
     return texts
 
 
@@ -31,9 +31,24 @@ def test_a_sentence_is_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
     import IPython.display
 
     shown: list[Any] = []
-    monkeypatch.setattr(IPython.display, "display", shown.append)
+    monkeypatch.setattr(IPython.display, "display", lambda one, metadata=None: shown.append((one, metadata)))
     notebook.say("**7** features")
-    assert [(type(one).__name__, one.data) for one in shown] == [("Markdown", "**7** features")]
+    notebook.say("Yes.", "answer")
+    check_equal("rows", 2, 2, "counting")
+    assert [(type(one).__name__, one.data) for one, _ in shown[:2]] == [
+        ("Markdown", "**7** features"), ("Markdown", "Yes."),
+    ]  # fmt: skip
+    assert [metadata for _, metadata in shown] == [
+        None, {"saelib": {"role": "answer"}}, {"saelib": {"role": "check"}},
+    ]  # fmt: skip
+
+
+def test_a_verdict_has_a_sign_of_its_own() -> None:
+    assert verdict("yes") == "✓ yes"
+    assert verdict("not tested: too small") == "– not tested: too small"
+    assert len(set(notebook.VERDICT_SIGNS.values())) == len(notebook.VERDICT_SIGNS)
+    with pytest.raises(KeyError):
+        verdict("perhaps")
 
 
 def test_a_table_is_markdown_with_every_sign_kept(said: list[str]) -> None:

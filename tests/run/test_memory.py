@@ -27,3 +27,14 @@ def test_other_errors_are_not_caught() -> None:
 
     with pytest.raises(ValueError, match="^8$"):
         halving(8, fail)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_that_is_really_full_is_asked_for_less() -> None:
+    part = torch.cuda.mem_get_info()[1] // 60  # 64 of them are more than there is, 32 about half
+
+    def fill(rows: int) -> int:
+        return torch.empty(rows, part, dtype=torch.uint8, device="cuda").shape[0]
+
+    assert halving(64, fill) == (32, 32)
+    torch.cuda.empty_cache()

@@ -7,7 +7,7 @@ import pytest
 from saelib.run.config import checked
 from saelib.sae.config import TrainingConfig, TrainingPhase
 
-NEEDED: dict[str, Any] = {"seed": 0, "context_length": 64, "chunk_rows": 64}
+NEEDED: dict[str, Any] = {"context_length": 64, "chunk_rows": 64}
 
 
 def test_defaults_are_the_papers() -> None:
@@ -15,7 +15,7 @@ def test_defaults_are_the_papers() -> None:
     assert (config.batch_tokens, config.expansion_factor, config.l1_coefficient) == (4096, 8, 1.0)
     assert (config.adam_betas, config.gradient_clip) == ((0.0, 0.999), 1.0)
     assert (config.l1_warm_up_share, config.learning_rate_decay_share) == (0.05, 0.2)
-    assert config.precision == "float32"
+    assert (config.precision, config.schedule) == ("float32", "paper")
     assert config.chunk_tokens == 4096
 
 
@@ -74,4 +74,21 @@ def test_checkpoints_inside_a_chunk_are_refused_phase_by_phase() -> None:
     assert str(refused.value).splitlines() == [
         "first.checkpoints: [100] are no multiples of a chunk's 4096 tokens; the nearest: [4096]",
         "third.checkpoints: [4097] are no multiples of a chunk's 4096 tokens; the nearest: [4096]",
+    ]
+
+
+def test_branches_may_end_inside_a_chunk_but_not_before_lambda_is_warm() -> None:
+    config = TrainingConfig(**NEEDED, batch_tokens=512, schedule="wsd")
+    config.check_phases(first=TrainingPhase(checkpoints=(0, 512, 4608, 8192), learning_rate=1e-3))
+    with pytest.raises(ValueError) as refused:
+        config.check_phases(first=TrainingPhase(checkpoints=(0, 500, 8192), learning_rate=1e-3),
+                            second=TrainingPhase(checkpoints=(0, 512, 12288), learning_rate=1e-3),
+                            third=TrainingPhase(checkpoints=(0, 4096, 4608), learning_rate=1e-3))  # fmt: skip
+    assert str(refused.value).splitlines() == [
+        "first.checkpoints: [500] are no multiples of a batch's 512 tokens; the nearest: [512]",
+        "first.checkpoints: the first, 500, begins its decay before lambda has grown to its full size, at 409 tokens; "
+        "leave it out, or set l1_warm_up_share below 0.05",
+        "second.checkpoints: the first, 512, begins its decay before lambda has grown to its full size, at 614 tokens; "
+        "leave it out, or set l1_warm_up_share below 0.05",
+        "third.checkpoints: [4608] are no multiples of a chunk's 4096 tokens; the nearest: [4096]",
     ]

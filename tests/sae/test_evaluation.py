@@ -1,5 +1,7 @@
 """Metrics against oracles, naive loops and hand-worked cases."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 from saelib.sae.clean_pass import clean_batch
-from saelib.sae.evaluation import Scores, evaluate
+from saelib.sae.evaluation import ROW_METRICS, Scores, evaluate
 from tests.helpers.small_models import save_small_model
 
 LAYERS = [0, 1, 2]
@@ -38,7 +40,9 @@ def some_saes(model: LanguageModel) -> list[tuple[SparseAutoencoder, int]]:
 
 def assert_equal_scores(found: list[Scores], expected: list[Scores], rel: float = 1e-5, abs: float = 1e-6) -> None:
     for one, other in zip(found, expected, strict=True):
-        assert vars(one) == pytest.approx(vars(other), rel=rel, abs=abs)
+        assert one.metrics() == pytest.approx(other.metrics(), rel=rel, abs=abs)
+        for name in ROW_METRICS:
+            assert getattr(one.rows, name) == pytest.approx(getattr(other.rows, name), rel=rel, abs=abs), name
 
 
 def identity_sae(d_model: int) -> SparseAutoencoder:
@@ -62,6 +66,8 @@ def test_identity_scores_one(model, held_out):
     scores = evaluate([(identity_sae(model.d_model), layer) for layer in LAYERS], model, held_out, 4)
     for score in scores:
         assert score.ce_score == pytest.approx(1, abs=1e-4)
+        assert score.ce_score_mean == pytest.approx(1, abs=1e-3)
+        assert score.ce_increase == pytest.approx(0, abs=1e-5)
         assert score.ce_spliced == pytest.approx(score.ce_clean, abs=1e-5)
         assert score.kl == pytest.approx(0, abs=1e-6)
         assert score.mse == pytest.approx(0, abs=1e-8)
@@ -82,6 +88,29 @@ def test_predicting_the_mean_explains_nothing(model, held_out):
     assert score.explained_variance == pytest.approx(0, abs=1e-5)
     assert score.mse == pytest.approx(stream.var(0, unbiased=False).sum().item(), rel=1e-5)
     assert score.ce_spliced == pytest.approx(score.ce_mean, abs=1e-6)
+    assert score.ce_score_mean == pytest.approx(0, abs=1e-4)
+
+
+def test_scores_compare_the_spliced_loss_with_both_ablations(model, held_out):
+    for score in evaluate(some_saes(model), model, held_out, 4):
+        spliced, clean = score.ce_spliced, score.ce_clean
+        assert score.ce_score == pytest.approx((score.ce_zero - spliced) / (score.ce_zero - clean))
+        assert score.ce_score_mean == pytest.approx((score.ce_mean - spliced) / (score.ce_mean - clean))
+        assert score.ce_increase == pytest.approx(spliced - clean)
+        assert list(score.metrics()) == [field.name for field in dataclasses.fields(Scores) if field.name != "rows"]
+
+
+def test_rows_average_to_the_metrics_and_are_those_of_each_row_alone(model, held_out):
+    (together,) = evaluate(some_saes(model)[1:2], model, held_out, 4)
+    for name in ROW_METRICS:
+        values = getattr(together.rows, name)
+        assert values.shape == (len(held_out),) and values.dtype == np.float64
+        assert values.mean() == getattr(together, name)
+        assert values.std() > 0 or name == "ce_zero", f"{name} says nothing of rows"  # zeros end in a uniform guess
+    for number, row in enumerate(held_out):
+        (alone,) = evaluate(some_saes(model)[1:2], model, row[None], 4)
+        for name in set(ROW_METRICS) - {"ce_mean"}:  # the mean is over all rows
+            assert getattr(together.rows, name)[number] == pytest.approx(getattr(alone, name), rel=1e-5), name
 
 
 def test_explained_variance_is_about_the_mean(model, held_out):
@@ -139,7 +168,7 @@ def test_one_row_and_two_tokens_are_enough(model, bridged, held_out, rows, conte
     few = held_out[:rows, :context]
     for either in (model, bridged):
         for score in evaluate(some_saes(either), either, few, 4):
-            assert np.isfinite(list(vars(score).values())).all()
+            assert np.isfinite(list(score.metrics().values())).all()
         logits = either.logits(torch.from_numpy(few).long())[:, :-1].flatten(0, 1)
         expected = nn.functional.cross_entropy(logits, torch.from_numpy(few[:, 1:]).long().flatten()).item()
         assert score.ce_clean == pytest.approx(expected, abs=1e-5)
@@ -167,16 +196,19 @@ def test_spliced_losses_equal_hooks_on_the_bridge(which, held_out, request):
         mean = logits(lambda x: x.mean((0, 1)).expand_as(x))
     targets = tokens[:, 1:].flatten()
     for name, found in {"clean": clean, "spliced": spliced, "zero": zero, "mean": mean}.items():
-        loss = nn.functional.cross_entropy(found, targets).item()
-        assert getattr(score, f"ce_{name}") == pytest.approx(loss, abs=1e-5), name
+        losses = nn.functional.cross_entropy(found, targets, reduction="none").view(len(held_out), -1)
+        assert getattr(score, f"ce_{name}") == pytest.approx(losses.mean().item(), abs=1e-5), name
+        assert getattr(score.rows, f"ce_{name}") == pytest.approx(losses.mean(1).numpy(), abs=1e-5), name
     divergence = nn.functional.kl_div(spliced.log_softmax(-1), clean.softmax(-1), reduction="batchmean")
     assert score.kl == pytest.approx(divergence.item(), abs=1e-5)
+    by_token = nn.functional.kl_div(spliced.log_softmax(-1), clean.softmax(-1), reduction="none").sum(-1)
+    assert score.rows.kl == pytest.approx(by_token.view(len(held_out), -1).mean(1).numpy(), abs=1e-5)
 
 
 def test_coarser_products_give_nearly_the_same_scores(model, held_out):
     exact = evaluate(some_saes(model), model, held_out, 4)
     for one, other in zip(exact, evaluate(some_saes(model), model, held_out, 4, "bfloat16"), strict=True):
-        assert vars(other) != vars(one)
+        assert other != one
         for name in ("ce_clean", "ce_spliced", "mse", "l0"):
             assert getattr(other, name) == pytest.approx(getattr(one, name), rel=0.02), name
     assert evaluate(some_saes(model), model, held_out, 4) == exact  # nothing stays switched
@@ -191,6 +223,8 @@ def test_sparsity_metrics_equal_a_naive_count(model, held_out):
         features = sae.encode(model.residual_streams(torch.from_numpy(held_out).long(), [0])[0]).flatten(0, 1)
     assert score.l0 == pytest.approx(sum((token > 0).sum().item() for token in features) / len(features))
     assert score.l1 == pytest.approx(features.sum().item() / len(features), rel=1e-5)
+    assert score.rows.l0 == pytest.approx((features > 0).sum(-1).view(held_out.shape).double().mean(1).numpy())
+    assert score.rows.l1 == pytest.approx(features.sum(-1).view(held_out.shape).mean(1).numpy(), rel=1e-5)
     assert score.dead_latents == pytest.approx(1 - (features > 0).any(0).float().mean().item())
     assert score.dead_latents >= 10 / 64
 
@@ -214,3 +248,12 @@ def test_fewer_rows_at_a_time_where_memory_runs_out(model, held_out, monkeypatch
     monkeypatch.setattr("saelib.sae.evaluation.clean_batch", short_of_memory)
     assert evaluate(some_saes(model), model, held_out, 5) == expected
     assert tried == [5, 2, 2, 2]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("precision", "rel"), [("float32", 1e-4), ("tf32", 2e-2), ("bfloat16", 5e-2)])
+def test_on_cuda_scores_are_those_of_the_cpu(model, random_model_folder, held_out, precision, rel):
+    expected = evaluate(some_saes(model), model, held_out, 4)
+    on_cuda = load_language_model(str(random_model_folder), device="cuda")
+    saes = [(sae.to("cuda"), layer) for sae, layer in some_saes(model)]
+    assert_equal_scores(evaluate(saes, on_cuda, held_out, 4, precision), expected, rel=rel, abs=rel / 100)

@@ -10,7 +10,7 @@ from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
 from saelib.sae.autoencoder import random_sae
 from saelib.sae.evaluation import evaluate
-from saelib.sae.reference import counted_sae_flops, plain_scores
+from saelib.sae.reference import counted_sae_flops, plain_rows, plain_scores
 
 ROWS = np.random.default_rng(0).integers(1, 320, (3, 24), dtype=np.int32)
 
@@ -25,6 +25,13 @@ def test_plain_scores_are_the_evaluations(model: LanguageModel) -> None:
     fast, plain = evaluate([(sae, 1)], model, ROWS, batch_rows=2)[0], plain_scores(model, sae, 1, ROWS)
     for name, value in plain._asdict().items():
         assert getattr(fast, name) == pytest.approx(value, rel=1e-3), name
+
+
+def test_every_plain_row_is_the_evaluations(model: LanguageModel) -> None:
+    sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(0))
+    fast, plain = evaluate([(sae, 1)], model, ROWS, batch_rows=2)[0].rows, plain_rows(model, sae, 1, ROWS)
+    for name in plain[0]._fields:
+        assert getattr(fast, name) == pytest.approx([getattr(row, name) for row in plain], rel=1e-5), name
 
 
 def test_the_counted_flops_of_an_sae_are_its_five_products() -> None:

@@ -17,7 +17,7 @@ OpenSmall = Callable[..., Experiment]
 
 @pytest.fixture(scope="session")
 def open_small(random_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenSmall:
-    """Opens an experiment of three layers and two seeds on the random model; any parameter may be another."""
+    """Opens an experiment of three layers and two replicates on the random model; any parameter may be another."""
     text = tmp_path_factory.mktemp("text") / "prose.txt"
     text.write_text(TEXT)
 
@@ -29,7 +29,7 @@ def open_small(random_model_folder: Path, tmp_path_factory: pytest.TempPathFacto
             "corpus": str(text),
             "layers": [0, 1, 2],
             "scratch": {"checkpoints": [0, 1024, 2048]},
-            "transfer": {"checkpoints": [0, 1024]},
+            "transfer": {"checkpoints": [0, 1024, 2048]},
         }
         return open_experiment(**parameters | changes)
 
@@ -38,7 +38,7 @@ def open_small(random_model_folder: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def run(open_small: OpenSmall) -> Experiment:
-    """A finished run of three layers and two seeds."""
+    """A finished run of three layers and two replicates."""
     experiment = open_small(run="finished")
     for phase in ("scratch", "transfer"):
         train_phase(experiment, phase)

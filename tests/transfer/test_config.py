@@ -2,6 +2,7 @@
 
 import pydoc
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from saelib.results.values import RESULTS
 from saelib.run.files import read_json
 from saelib.sae.config import TrainingConfig, TrainingPhase
-from saelib.transfer.config import PRESETS, ExperimentConfig, checkpoint_grid, resolve_config
+from saelib.transfer.config import PRESETS, ExperimentConfig, budget_grid, checkpoint_grid, resolve_config
 
 TINY = "eaa8a7388b1ec789830060ee4f9f987c3b75eff9bdc23d75597f058ebb7fef6c"
 
@@ -32,6 +33,7 @@ def test_pythia_preset_has_the_papers_numbers() -> None:
     assert (config.scratch.learning_rate, config.transfer.learning_rate) == (3e-5, 1e-5)
     assert (config.batch_tokens, config.context_length, config.expansion_factor) == (4096, 1024, 8)
     assert config.adam_betas == (0.0, 0.999)
+    assert (config.schedule, config.starts, config.distances) == ("paper", ("copy",), (1,))
     assert config.held_out_rows * config.context_length == 1_048_576
     hundred_millions = [24_414 * 4096 * step for step in range(1, 11)]
     assert set(hundred_millions) <= set(config.scratch.checkpoints)
@@ -40,6 +42,14 @@ def test_pythia_preset_has_the_papers_numbers() -> None:
 
 def test_grid_doubles_then_goes_evenly() -> None:
     assert checkpoint_grid(10, first=1, even=8, steps=3) == (0, 10, 20, 40, 80, 160, 240)
+
+
+def test_no_crossing_is_interpolated_over_more_than_a_factor_of_one_and_a_half() -> None:
+    assert budget_grid(10, 2) == (0, 10, 15, 20, 30, 40)
+    for name in ("scratch", "transfer"):
+        budgets = getattr(PRESETS["tiny"], name).checkpoints[1:]
+        assert max(second / first for first, second in pairwise(budgets)) == 1.5
+        assert budgets[-1] == PRESETS["tiny"].scratch.tokens, "nothing is censored by a smaller budget"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +97,17 @@ def test_grid_doubles_then_goes_evenly() -> None:
          "transfer.checkpoints: [50] are no multiples of a chunk's 16384 tokens; the nearest: [16384]"),
         ({"scratch": {"checkpoints": [16384]}},
          "scratch.checkpoints=[16384]: must start at 0 and rise, with the end of training as the last"),
+        ({"transfer": {"checkpoints": [0, 81920, 524288]}},
+         "transfer.checkpoints: [81920] are none of scratch's; by the schedule wsd a scratch SAE of as many tokens is "
+         f"what a transfer is compared with: choose from {list(PRESETS['tiny'].scratch.checkpoints)}, or give both "
+         "phases the same"),
+        ({"schedule": "cosine"}, "schedule='cosine': should be 'paper' or 'wsd'"),
+        ({"starts": []}, "starts=[]: name at least one, and each once"),
+        ({"starts": ["copy", "copy"]}, "starts=['copy', 'copy']: name at least one, and each once"),
+        ({"starts": ["linear"]}, "starts=['linear']: entry 1 should be 'copy', 'affine' or 'procrustes'"),
+        ({"starts": "copy"}, "starts='copy': should be a list"),
+        ({"distances": [0]}, "distances=[0]: entry 1 should be above 0"),
+        ({"map_tokens": 0}, "map_tokens=0: should be above 0"),
         ({"scratch": {"learning_rate": -1.0}}, "scratch.learning_rate=-1.0: should be above 0"),
         ({"transfer": {"learning_rate": "fast"}}, "transfer.learning_rate='fast': should be a number"),
         ({"scratch": {"tokens": 5}},

@@ -15,7 +15,7 @@ from tests.transfer.conftest import OpenSmall
 def test_opening_writes_nothing(empty_runs: Path, open_small: OpenSmall) -> None:
     experiment = open_small(run="x")
     assert experiment.layers == (0, 1, 2)
-    assert len(experiment.plans("transfer")) == 14
+    assert len(experiment.plans("transfer")) == 16
     assert repr(experiment)
     with pytest.raises(ValueError, match="l1_coefficent"):
         open_small(run="x", l1_coefficent=1.0)
@@ -36,9 +36,9 @@ def test_all_layers_are_those_of_the_model(empty_runs: Path, open_small: OpenSma
     [
         ("scratch", 2, {}, "scratch/L2/seed0/2048"),
         ("scratch", 0, {"tokens": 0}, "scratch/L0/seed0/0"),
-        ("forward", 1, {"seed": 1}, "forward/L1/seed1/1024"),
+        ("forward", 1, {"seed": 1}, "forward/L1/seed1/2048"),
         ("backward", 0, {"seed": 0, "tokens": 0}, "backward/L0/seed0/0"),
-        ("control", 2, {"seed": 1, "tokens": 1024}, "control/L2/seed1/1024"),
+        ("forward_affine", 2, {"seed": 1, "tokens": 2048}, "forward_affine/L2/seed1/2048"),
     ],
 )
 def test_a_trained_sae_is_had_by_name(run: Experiment, arm: str, layer: int, asked: dict[str, Any], found: str) -> None:
@@ -57,7 +57,7 @@ def test_a_trained_sae_is_had_by_name(run: Experiment, arm: str, layer: int, ask
 def test_an_sae_says_where_it_comes_from(run: Experiment) -> None:
     assert repr(run.sae("forward", 1, seed=1)) == (
         "SparseAutoencoder(d_model=32, d_sae=64, architecture=standard, arm=forward, source_layer=0, sae_layer=1, "
-        "seed=1, tokens=1024)"
+        "seed=1, tokens=2048)"
     )
 
 
@@ -65,15 +65,15 @@ def test_an_sae_says_where_it_comes_from(run: Experiment) -> None:
     ("asked", "message"),
     [
         ({"arm": "zero_shot", "layer": 1},
-         "arm='zero_shot': this run has arm scratch, forward, backward, control"),
+         "arm='zero_shot': this run has arm scratch, forward, forward_affine, backward, backward_affine"),
         ({"arm": "forward", "layer": 0}, "layer=0: the SAEs of the arm forward have layer 1, 2"),
         ({"arm": "backward", "layer": 2}, "layer=2: the SAEs of the arm backward have layer 0, 1"),
         ({"arm": "scratch", "layer": 3}, "layer=3: the SAEs of the arm scratch have layer 0, 1, 2"),
         ({"arm": "scratch", "layer": 1, "seed": 2}, "seed=2: the SAEs of the arm scratch have seed 0, 1"),
         ({"arm": "scratch", "layer": 1, "tokens": 5},
          "tokens=5: the SAEs of the arm scratch have tokens 0, 1024, 2048"),
-        ({"arm": "forward", "layer": 1, "tokens": 2048},
-         "tokens=2048: the SAEs of the arm forward have tokens 0, 1024"),
+        ({"arm": "forward", "layer": 1, "tokens": 512},
+         "tokens=512: the SAEs of the arm forward have tokens 0, 1024, 2048"),
     ],
 )  # fmt: skip
 def test_an_sae_that_is_not_planned_is_refused_with_what_there_is(
@@ -84,7 +84,9 @@ def test_an_sae_that_is_not_planned_is_refused_with_what_there_is(
     assert str(refused.value) == message
 
 
-@pytest.mark.parametrize(("arm", "phase"), [("scratch", "scratch"), ("forward", "transfer"), ("control", "transfer")])
+@pytest.mark.parametrize(
+    ("arm", "phase"), [("scratch", "scratch"), ("forward", "transfer"), ("forward_affine", "transfer")]
+)
 def test_an_sae_that_is_not_trained_yet_is_told_how_to_be(
     empty_runs: Path, open_small: OpenSmall, arm: str, phase: str
 ) -> None:
@@ -108,5 +110,5 @@ def test_an_experiment_says_what_it_is(empty_runs: Path, open_small: OpenSmall) 
     experiment = open_small(run="x", layers=[0, 2])
     shown = repr(experiment)
     assert shown.startswith("Experiment('x', preset smoke, language model ")
-    assert shown.endswith(f"corpus {experiment.config.corpus}, layers 0, 2, 2 SAE seeds)")
+    assert shown.endswith(f"corpus {experiment.config.corpus}, layers 0, 2, 2 replicates)")
     assert "layers" in repr(open_experiment()) and "all layers" in repr(open_experiment())

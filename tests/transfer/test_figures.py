@@ -1,46 +1,79 @@
-"""Figures of paper 1 need the tables alone, say what the tables say, and come out the same twice."""
+"""Figures of paper 1 need the tidy tables alone, say what the tables say, and come out the same twice."""
 
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
 from saelib.results.figures import NamedFigure, save_figure
 from saelib.transfer import figures
 from saelib.transfer.config import resolve_config
-from saelib.transfer.convergence import average_curves, first_crossing, zero_shot_matrix
-from saelib.transfer.figures.style import COLOURS, LABELS
-from saelib.transfer.published import published_evaluation
+from saelib.transfer.figures.style import look
+from saelib.transfer.wording import START_NAMES, arm_label, interval_text
+from tests.helpers import tidy_tables
 from tests.helpers.small_run import SmallRun
-from tests.helpers.transfer_tables import synthetic_evaluation, synthetic_training, synthetic_trials
+from tests.helpers.transfer_tables import synthetic_training, synthetic_trials
+
+WHOLE = {"distances": (1, 2, 3), "starts": ("copy", "affine")}
 
 
-def both() -> dict[str, pd.DataFrame]:
-    return {"paper": published_evaluation(), "this run": synthetic_evaluation()}
+def normalised() -> pd.DataFrame:
+    rows = [
+        {"arm": arm, "act_layer": layer, "seed": seed, "tokens": tokens, "normalised": 0.9 + 0.05 * seed - 0.01 * layer}
+        for arm in ("forward", "backward") for layer in range(1, 4) for seed in range(2) for tokens in (10, 20)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
-def matrices() -> dict[str, pd.DataFrame]:
-    return {title: zero_shot_matrix(evaluation) for title, evaluation in both().items()}
+def matrix(layers: int) -> pd.DataFrame:
+    return pd.DataFrame(np.linspace(-0.3, 1, layers**2).reshape(layers, layers))
+
+
+def main_figure(**options: Any) -> NamedFigure:
+    of_savings = {name: value for name, value in options.items() if name != "control"}
+    tables = tidy_tables.needed(**of_savings), tidy_tables.savings(**of_savings)
+    return figures.convergence(tidy_tables.curves(**options), *tables)
+
+
+def both_schedules() -> dict[str, pd.DataFrame]:
+    paper = tidy_tables.curves(starts=("copy",), control=True, replicates=1)
+    return {"every budget decayed": tidy_tables.curves(), "one decay": paper}
 
 
 DRAWINGS: dict[str, tuple[str, Callable[[], NamedFigure]]] = {
     "choice_of_lambda": ("choice_of_lambda",
                          lambda: figures.choice_of_lambda(synthetic_trials(), resolve_config(preset="smoke"))),
     "training": ("training_curves", lambda: figures.training(synthetic_training())),
-    "convergence": ("convergence", lambda: figures.convergence(synthetic_evaluation())),
-    "averages": ("average_curves", lambda: figures.averages(synthetic_evaluation())),
-    "layers": ("layer_curves", lambda: figures.layers(synthetic_evaluation())),
-    "finals": ("final_by_layer", lambda: figures.finals(synthetic_evaluation())),
-    "gains": ("equal_token_gains", lambda: figures.gains(synthetic_evaluation())),
-    "savings": ("savings", lambda: figures.savings(synthetic_evaluation())),
-    "zero_shot_matrix": ("zero_shot_matrix", lambda: figures.zero_shot_matrix(matrices())),
-    "paper_averages": ("report_averages", lambda: figures.paper_averages(both())),
-    "paper_normalised": ("report_normalised", lambda: figures.paper_normalised(both())),
+    "convergence": ("convergence", main_figure),
+    "averages": ("average_curves", lambda: figures.averages(tidy_tables.curves())),
+    "layers": ("layer_curves", lambda: figures.layers(tidy_tables.layer_curves(**WHOLE))),
+    "finals": ("final_by_layer", lambda: figures.finals(tidy_tables.layer_curves(**WHOLE))),
+    "gains": ("equal_token_gains", lambda: figures.gains(tidy_tables.gains())),
+    "frontier": ("frontier", lambda: figures.frontier(tidy_tables.curves())),
+    "savings": ("savings", lambda: figures.savings(tidy_tables.needed(), tidy_tables.savings())),
+    "savings_by_layer": ("savings_by_layer", lambda: figures.savings_by_layer(tidy_tables.needed(),
+                                                                             tidy_tables.savings_by_layer())),
+    "map_fit": ("map_fit", lambda: figures.map_fit(tidy_tables.maps(), tidy_tables.layer_curves())),
+    "distances": ("distances", lambda: figures.distances(tidy_tables.savings(**WHOLE))),
+    "schedules": ("schedules", lambda: figures.schedules(both_schedules())),
+    "zero_shot_matrix": ("zero_shot_matrix",
+                         lambda: figures.zero_shot_matrix({"paper": matrix(12), "this run": matrix(6)})),
+    "paper_averages": ("report_averages", lambda: figures.paper_averages(both_schedules())),
+    "paper_normalised": ("report_normalised",
+                         lambda: figures.paper_normalised({"paper": normalised(), "this run": normalised()})),
 }  # fmt: skip
+
+
+def line_of(axis: Axes, label: str) -> Any:
+    (line,) = [line for line in axis.lines if line.get_label() == label]
+    return line
 
 
 def test_every_figure_of_the_room_is_drawn_here() -> None:
@@ -58,72 +91,154 @@ def test_a_figure_is_kept_under_its_name_and_is_small(name: str, tmp_path: Path)
         f"{kept_as}.png",
         f"{kept_as}.svg",
     ]
-    assert len(image.data) < 170_000  # all figures of a notebook stay below 700 kB
+    assert len(image.data) < 70_000  # a notebook stays below 700 kB
     assert image.alt == drawn.caption
     assert dict(mpl.rcParams) == before
 
 
-@pytest.mark.parametrize("name", ["convergence", "layers"])
-def test_a_figure_drawn_again_is_the_same_byte_for_byte(name: str, tmp_path: Path) -> None:
+def test_a_figure_drawn_again_is_the_same_byte_for_byte(tmp_path: Path) -> None:
     contents = []
     for _ in range(2):
-        save_figure(SmallRun(tmp_path / "mine"), DRAWINGS[name][1]())
+        save_figure(SmallRun(tmp_path / "mine"), main_figure())
         contents.append([path.read_bytes() for path in sorted((tmp_path / "mine" / "figures").iterdir())])
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("draw", [
-    figures.convergence, figures.averages, figures.layers, figures.finals, figures.gains, figures.savings,
+@pytest.mark.parametrize("options", [
+    {"replicates": 1, "starts": ("copy",)},
+    {"starts": ("copy", "affine", "procrustes"), "distances": (2, 3)},
 ])  # fmt: skip
-def test_one_seed_and_one_pair_of_layers_are_enough(draw: Callable[[pd.DataFrame], NamedFigure]) -> None:
-    draw(synthetic_evaluation(range(2), range(1))).figure.savefig(io.BytesIO(), dpi=20)
+def test_any_number_of_replicates_starts_and_distances_is_drawn(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tidy_tables.STARTS, "procrustes", (1.3, 0.97, 1.2))
+    curves, by_layer = tidy_tables.curves(**options), tidy_tables.layer_curves(**options)
+    needed, saved = tidy_tables.needed(**options), tidy_tables.savings(**options)
+    drawn = [figures.convergence(curves, needed, saved), figures.averages(curves), figures.layers(by_layer),
+             figures.finals(by_layer), figures.gains(tidy_tables.gains(**options)), figures.frontier(curves),
+             figures.savings(needed, saved), figures.distances(saved),
+             figures.savings_by_layer(needed, tidy_tables.savings_by_layer(**options))]  # fmt: skip
+    for one in drawn:
+        one.figure.savefig(io.BytesIO(), dpi=20)
 
 
-def test_the_main_figure_names_the_crossing_that_the_curves_have() -> None:
-    evaluation = synthetic_evaluation()
-    curves = average_curves(evaluation, ["ce_score"])
-    for axis, direction in zip(figures.convergence(evaluation).figure.axes, ("forward", "backward"), strict=True):
-        chosen = curves[curves["direction"] == direction]
-        transfer = chosen[chosen["arm"] == direction].sort_values("tokens")
-        scratch = chosen[chosen["arm"] == "scratch"].sort_values("tokens")["mean"].iloc[-1]
-        crossing = first_crossing(transfer["tokens"].to_list(), transfer["mean"].to_list(), scratch, "rises")
-        notes = " ".join(text.get_text() for text in axis.texts)
-        assert "finished scratch: 768 thousand tokens" in notes
-        assert np.isfinite(crossing)
-        assert f"after\n{crossing / 1000:.3g} thousand new tokens" in notes
+@pytest.mark.parametrize("layers", [2, 12])
+def test_two_and_twelve_layers_are_drawn(layers: int) -> None:
+    needed = tidy_tables.needed(layers=layers)
+    drawn = [figures.layers(tidy_tables.layer_curves(layers=layers)),
+             figures.finals(tidy_tables.layer_curves(layers=layers)),
+             figures.savings_by_layer(needed, tidy_tables.savings_by_layer(layers=layers)),
+             figures.map_fit(tidy_tables.maps(layers=layers), tidy_tables.layer_curves(layers=layers))]  # fmt: skip
+    for one in drawn:
+        one.figure.savefig(io.BytesIO(), dpi=20)
 
 
-def test_the_main_figure_draws_the_mean_curves_in_the_colours_of_their_arms() -> None:
-    evaluation = synthetic_evaluation()
-    curves = average_curves(evaluation, ["ce_score"]).query("direction == 'forward'")
-    axis = figures.convergence(evaluation).figure.axes[0]
-    for arm in ("forward", "control"):
-        (line,) = [line for line in axis.lines if line.get_label() == LABELS[arm]]
-        wanted = curves[curves["arm"] == arm].sort_values("tokens")
-        assert np.allclose(line.get_xydata(), wanted[["tokens", "mean"]].to_numpy(float))
-        assert line.get_color() == COLOURS[arm]
+def test_the_main_figures_axis_is_linear_and_ends_at_the_tokens_of_scratch() -> None:
+    for axis in main_figure(starts=("copy",), control=True).figure.axes:
+        assert axis.get_xscale() == "linear"
+        assert axis.get_xlim() == (0, max(tidy_tables.BUDGETS))
 
 
-def test_arms_come_first_in_the_legend() -> None:
-    (legend,) = figures.convergence(synthetic_evaluation()).figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == list(LABELS.values())
+def test_the_main_figure_draws_every_arms_means_in_its_colour() -> None:
+    curves = tidy_tables.curves()
+    axis = main_figure().figure.axes[0]
+    for arm in ("scratch", "forward", "forward_affine"):
+        chosen = (curves["direction"] == "forward") & (curves["arm"] == arm) & (curves["metric"] == "loss_ratio")
+        line = line_of(axis, arm_label(arm))
+        assert np.allclose(line.get_xydata(), curves[chosen].sort_values("tokens")[["tokens", "mean"]].to_numpy(float))
+        assert line.get_color() == look(arm)["color"]
 
 
-def test_bars_are_drawn_from_zero_and_have_the_tables_heights() -> None:
-    evaluation = synthetic_evaluation()
-    axis = figures.finals(evaluation).figure.axes[0]
-    end = evaluation[(evaluation["arm"] == "scratch") & (evaluation["tokens"] == 768_000)]
-    wanted = 1 - end.groupby("act_layer")["ce_score"].mean()
-    heights = [bar.get_height() for bar in axis.containers[1]]
-    assert np.allclose(heights, wanted)
+def test_the_arrows_have_the_numbers_of_the_table_and_the_mean_of_the_dots() -> None:
+    saved = tidy_tables.savings().query("target == 'loss'")
+    last = max(tidy_tables.BUDGETS)
+    for axis, direction in zip(main_figure().figure.axes[:2], ("forward", "backward"), strict=True):
+        rows = saved[saved["direction"] == direction].to_dict("records")
+        words = [text.get_text() for text in axis.texts]
+        arrows = [text for text in axis.texts if getattr(text, "arrow_patch", None) is not None]
+        for row, arrow in zip(rows, arrows, strict=True):
+            assert f"{START_NAMES[row['start']]}: {interval_text(row, percent=True)} fewer new tokens" in words
+            assert arrow.xy[0] == pytest.approx(last * (1 - row["mean"]))
+            dots = [line.get_xdata() for line in axis.lines
+                    if line.get_linestyle() == "None" and to_hex(line.get_color()) == to_hex(look(row["arm"])["color"])
+                    and line.get_alpha()]  # fmt: skip
+            assert np.concatenate(dots).mean() == pytest.approx(arrow.xy[0])
+
+
+def test_an_sae_that_never_arrives_is_hollow() -> None:
+    axis = main_figure(starts=("copy",)).figure.axes[0]
+    dots = [line for line in axis.lines if line.get_alpha()]
+    hollow = [line for line in dots if line.get_markerfacecolor() == "white"]
+    assert [len(line.get_xdata()) for line in hollow] == [5]  # five replicates of the last layer
+    assert sum(len(line.get_xdata()) for line in dots) == 25
+
+
+def test_figures_say_how_many_replicates_and_what_a_band_is() -> None:
+    for replicates, words in ((1, "1 replicate, no intervals"), (5, "5 replicates; bands: 95% intervals (bootstrap")):
+        curves = tidy_tables.curves(replicates=replicates)
+        for drawn in (figures.averages(curves), figures.gains(tidy_tables.gains(replicates=replicates))):
+            assert words in drawn.figure.get_suptitle()
+
+
+def test_savings_stay_within_what_is_possible_and_negative_ones_show() -> None:
+    needed, saved = tidy_tables.needed(), tidy_tables.savings()
+    for drawn in (figures.savings(needed, saved), figures.savings_by_layer(needed, tidy_tables.savings_by_layer())):
+        for axis in drawn.figure.axes:
+            low, high = axis.get_xlim()
+            assert high == 1.0 and low == pytest.approx(-0.1)
+
+
+def test_savings_show_one_point_for_each_sae() -> None:
+    needed, saved = tidy_tables.needed(), tidy_tables.savings()
+    axis = figures.savings(needed, saved).figure.axes[0]
+    points = np.concatenate([line.get_xdata() for line in axis.lines if line.get_alpha()])
+    wanted = needed.loc[needed["target"] == "loss", "saving"]
+    assert np.allclose(np.sort(points), np.sort(wanted))
+    assert f"{interval_text(saved.iloc[0], percent=True)}; 20 of 25 arrive" in [text.get_text() for text in axis.texts]
+
+
+def test_the_better_side_of_no_difference_is_named() -> None:
+    drawn = figures.gains(tidy_tables.gains(), ("loss", "ce_score")).figure
+    for axis, above in zip(drawn.axes, (False, True, False, True), strict=True):
+        (words,) = axis.texts
+        assert words.get_text() == "transfer is better"
+        assert (words.get_position()[1] > 0.5) == above
+        low, high = axis.get_ylim()
+        assert low < 0 < high
+
+
+def test_points_stand_at_the_tables_heights() -> None:
+    curves = tidy_tables.layer_curves()
+    axis = figures.finals(curves).figure.axes[0]
+    end = curves.query("arm == 'scratch' and metric == 'ce_score' and tokens == tokens.max()")
+    assert np.allclose(axis.containers[0].lines[0].get_ydata(), 1 - end["mean"])
     assert axis.get_ylim()[0] == 0
 
 
+def test_a_map_is_drawn_at_its_target_layer() -> None:
+    maps = tidy_tables.maps(starts=("affine",))
+    axis = figures.map_fit(maps, tidy_tables.layer_curves()).figure.axes[0]
+    line = line_of(axis, arm_label("forward_affine"))
+    wanted = maps[maps["source_layer"] < maps["act_layer"]].groupby("act_layer")["r2"].mean()
+    assert list(line.get_xdata()) == list(wanted.index) and np.allclose(line.get_ydata(), wanted)
+
+
+def test_the_papers_axis_counts_in_tokens_of_the_source() -> None:
+    drawn = figures.paper_averages(both_schedules()).figure
+    whole, half = (line_of(axis, arm_label("forward")).get_xdata() for axis in drawn.axes[:2])
+    assert whole.max() == 1.0 and half.max() == 0.5
+
+
+def test_arms_come_first_in_the_legend() -> None:
+    (legend,) = main_figure().figure.legends
+    arms = ["scratch", "forward", "backward", "forward_affine", "backward_affine"]
+    assert [text.get_text() for text in legend.get_texts()][: len(arms)] == [arm_label(arm) for arm in arms]
+
+
 def test_the_matrix_shows_each_score_where_it_belongs() -> None:
-    drawn = figures.zero_shot_matrix(matrices())
-    for axis, matrix in zip(drawn.figure.axes, matrices().values(), strict=False):
-        shown = [text.get_text() for text in axis.texts]
-        assert shown == [f"{value:.2f}" for value in matrix.to_numpy().ravel()]
+    matrices = {"paper": matrix(12), "this run": matrix(6)}
+    for axis, shown in zip(figures.zero_shot_matrix(matrices).figure.axes, matrices.values(), strict=False):
+        assert [text.get_text() for text in axis.texts] == [f"{value:.2f}" for value in shown.to_numpy().ravel()]
 
 
 def test_the_chosen_lambda_is_marked() -> None:

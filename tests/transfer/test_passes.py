@@ -19,7 +19,7 @@ Opens = Callable[[str], Experiment]
 
 @pytest.fixture
 def small_experiment(open_small: Callable[..., Experiment]) -> Opens:
-    """Opens an experiment with four SAEs of one chunk each."""
+    """Opens an experiment with four SAEs of one chunk each, two on each of two orders of the data."""
     phase = {"checkpoints": [0, 1024]}
     return lambda run: open_small(run=run, layers=[0, 1], scratch=phase, transfer=phase)
 
@@ -35,7 +35,7 @@ def test_several_passes_end_in_the_saes_of_one(
 ) -> None:
     whole, split = small_experiment("whole"), small_experiment("split")
     expected = train_phase(whole, "scratch")
-    monkeypatch.setattr(passes, "planned_memory", lambda *_: planned(3, 2))
+    monkeypatch.setattr(passes, "planned_memory", lambda *_: planned(1, 2))
     log = train_phase(split, "scratch")
     assert "Memory of phase scratch" in capsys.readouterr().err
     keys = ["arm", "sae_layer", "seed", "tokens", "metric", "value"]
@@ -53,11 +53,12 @@ def test_the_groups_of_a_phase_that_has_begun_stay(
 ) -> None:
     experiment = small_experiment("begun")
     plans = experiment.plans("scratch")
-    begun = Passes([plans[:3], plans[3:]], rows_per_pass=2)
+    assert [plan.data_seed for plan in plans] == [0, 1, 0, 1]
+    begun = Passes([[plans[0]], [plans[2]], [plans[1]], [plans[3]]], rows_per_pass=2)
     note_passes(begun, tmp_path)
-    assert read_json(tmp_path / PASSES) == {"saes_per_pass": 3, "rows_per_pass": 2}
+    assert read_json(tmp_path / PASSES) == {"saes_per_pass": 1, "rows_per_pass": 2}
     monkeypatch.setattr(passes, "planned_memory", lambda *_: pytest.fail("it was planned before"))
-    assert plan_passes(experiment.config, experiment.model, plans, tmp_path) == begun
+    assert plan_passes(experiment.config, experiment.model, plans, experiment.config.scratch, tmp_path) == begun
 
 
 def test_the_rows_of_a_pass_are_those_planned_when_the_phase_began(
@@ -82,7 +83,9 @@ def test_damaged_notes_are_named_with_the_remedy(small_experiment: Opens, tmp_pa
     experiment = small_experiment("damaged")
     (tmp_path / PASSES).write_text(text)
     with pytest.raises(ValueError, match=rf"{PASSES} is .*delete it"):
-        plan_passes(experiment.config, experiment.model, experiment.plans("scratch"), tmp_path)
+        plan_passes(
+            experiment.config, experiment.model, experiment.plans("scratch"), experiment.config.scratch, tmp_path
+        )
 
 
 def test_too_little_memory_is_said_before_the_folder_is_claimed(
@@ -97,5 +100,6 @@ def test_too_little_memory_is_said_before_the_folder_is_claimed(
 
 def test_what_takes_little_is_not_said(small_experiment: Opens, capsys: Any) -> None:
     experiment = small_experiment("quiet")
-    assert plan_passes(experiment.config, experiment.model, experiment.plans("scratch"), experiment.folder)
+    plans, phase = experiment.plans("scratch"), experiment.config.scratch
+    assert plan_passes(experiment.config, experiment.model, plans, phase, experiment.folder)
     assert not capsys.readouterr().err

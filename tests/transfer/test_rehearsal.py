@@ -30,7 +30,7 @@ def test_it_says_what_it_does(report: str) -> None:
 
 def test_both_phases_are_planned_and_measured(report: str) -> None:
     assert re.findall(r"Memory of phase (\w+), planned", report) == ["scratch", "transfer"]
-    assert re.findall(r"tokens/s for each of (\d+) SAEs", report) == ["2", "4"]  # the second: both ways, two controls
+    assert re.findall(r"tokens/s for each of (\d+) SAEs", report) == ["2", "4"]  # both ways, two starts
     assert report.count("1 pass(es) over the text") == 2
 
 
@@ -50,12 +50,12 @@ def test_disk_counts_every_checkpoint(report: str) -> None:
 def test_disk_counts_resume_points_with_weights_and_moments(report: str) -> None:
     config, shape = PRESETS["smoke"], shape_of("embedded")
     numbers = 2 * shape.d_model**2 * config.expansion_factor + shape.d_model * (config.expansion_factor + 1)
-    size = 2 * 4 * 2 * 4 * numbers  # two points, four SAEs, weights and second moments, bytes
+    size = 2 * 4 * 2 * 2 * 4 * numbers  # two points, four SAEs with a branch each, weights and second moments, bytes
     assert f"while a phase trains also 2 resume points, at most {size / 1e9:.3f} GB." in report
 
 
 def test_what_is_scored_once_is_counted_once() -> None:
-    config = PRESETS["smoke"].replace(sae_seeds=1)
+    config = PRESETS["smoke"].replace(sae_seeds=1, starts=("copy",))
     phases = {
         name: rehearsal_text.RehearsedPhase(name, saes, 1e-9, 1, 0, 0)
         for name, saes in (("scratch", 2), ("transfer", 4))

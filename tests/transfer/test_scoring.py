@@ -10,12 +10,13 @@ import torch
 
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
+from saelib.results.provenance import write_table
 from saelib.run.files import read_json, write_json
-from saelib.sae.evaluation import Scores, evaluate
+from saelib.sae.evaluation import ROW_METRICS, RowScores, Scores, evaluate
 from saelib.sae.folder import CONFIG, load_sae, save_sae
 from saelib.transfer import scoring
 from saelib.transfer.experiment import Experiment
-from saelib.transfer.scoring import Reading, sae_sha256, score_once, scored_before
+from saelib.transfer.scoring import Reading, row_table, sae_sha256, score_once, scored_before
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot
 from tests.helpers.small_saes import small_sae
 
@@ -88,7 +89,7 @@ def test_what_was_scored_before_is_copied_and_one_of_it_scored_again(
     assert scored == [3, 2, 1]
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Scores)])
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Scores) if field.name != "rows"])
 def test_scores_that_do_not_repeat_are_refused(tmp_path: Path, model: LanguageModel, name: str) -> None:
     wanted = asked((saved(tmp_path / "sae", model), 1))
     (before,) = score_once(wanted, model, ROWS, 2, "float32", {})
@@ -97,24 +98,45 @@ def test_scores_that_do_not_repeat_are_refused(tmp_path: Path, model: LanguageMo
         score_once(wanted, model, ROWS, 2, "float32", {wanted[0][1]: off})
 
 
+def made_up(first: float = 0.0) -> Scores:
+    """Every number another one; rows that float32 holds exactly."""
+    rows = [np.array([first + number, first + number + 0.5]) for number in range(len(ROW_METRICS))]
+    names = [field.name for field in dataclasses.fields(Scores) if field.name != "rows"]
+    return Scores(rows=RowScores(*rows), **{name: first + number for number, name in enumerate(names)})
+
+
 def test_only_scores_of_the_same_origin_are_taken_over(tmp_path: Path) -> None:
-    score = Scores(*map(float, range(11)))
+    score, folder, rows_folder = made_up(), tmp_path / "evaluation", tmp_path / "evaluation_rows"
     row = {"sae_sha256": "s", "act_layer": 2, "eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
-    pd.DataFrame([row | dataclasses.asdict(score)]).to_parquet(tmp_path / "part.parquet")
-    pd.DataFrame([{"act_layer": 2, "eval_sha256": "e", "commit": "c"}]).to_parquet(tmp_path / "without_hash.parquet")
+    write_table(pd.DataFrame([row | score.metrics()]), folder / "part.parquet")
+    write_table(pd.DataFrame([{"act_layer": 2, "eval_sha256": "e", "commit": "c"}]), folder / "without_hash.parquet")
     same = {"eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
-    assert scored_before(tmp_path, same) == {Reading("s", 2): score}
+    assert scored_before(folder, rows_folder, same) == {}, "the rows are not known"
+    write_table(row_table({Reading("s", 2): score}), rows_folder / "part.parquet")
+    assert scored_before(folder, rows_folder, same) == {Reading("s", 2): score}
     for name, value in {"eval_sha256": "f", "eval_tokens": 71, "commit": "d"}.items():
-        assert scored_before(tmp_path, same | {name: value}) == {}
+        assert scored_before(folder, rows_folder, same | {name: value}) == {}
+
+
+def test_the_table_of_rows_has_a_line_for_each_reading_and_row() -> None:
+    table = row_table({Reading("s", 2): made_up(), Reading("t", 0): made_up(10.0)})
+    assert table.columns.tolist() == ["sae_sha256", "act_layer", "row", *ROW_METRICS]
+    assert table[["sae_sha256", "act_layer", "row"]].to_numpy().tolist() == [
+        ["s", 2, 0], ["s", 2, 1], ["t", 0, 0], ["t", 0, 1],
+    ]  # fmt: skip
+    assert table["ce_clean"].tolist() == [0, 0.5, 10, 10.5]
+    assert table["ce_spliced"].tolist() == [1, 1.5, 11, 11.5]
+    assert set(table[list(ROW_METRICS)].dtypes) == {np.dtype("float32")}
 
 
 def test_a_run_scores_starts_once(run: Experiment, scored: list[int]) -> None:
-    """Controls start as the scratch SAEs did; transfers start where zero-shot readings of the neighbours stand."""
+    """Copies start where zero-shot readings of the neighbours stand."""
+    tables = [run.folder / f"{name}.parquet" for name in ("evaluation", "evaluation_rows")]
+    whole = [path.read_bytes() for path in tables]
     for part in ("transfer-000000000000", "zero_shot"):
         (run.folder / "evaluation" / f"{part}.parquet").unlink()
-    whole = (run.folder / "evaluation.parquet").read_bytes()
     evaluate_phase(run, "transfer")
     evaluate_zero_shot(run)
-    # 8 transfers and one of 6 controls for a check; then the 4 readings of no neighbour and one of 8 for a check
-    assert scored == [9, 5]
-    assert (run.folder / "evaluation.parquet").read_bytes() == whole
+    # 8 copies and 8 mapped starts; then the 4 readings of no neighbour and one of 8 copies for a check
+    assert scored == [16, 5]
+    assert [path.read_bytes() for path in tables] == whole

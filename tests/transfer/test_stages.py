@@ -12,10 +12,9 @@ from saelib.run.files import read_json
 from saelib.run.lock import RunInUseError
 from saelib.sae.folder import WEIGHTS
 from saelib.transfer import stages
-from saelib.transfer.convergence import savings
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, phase_state, train_phase
-from saelib.transfer.tables import check_paired, table_of
+from saelib.transfer.tables import Results, check_paired, table_of
 from tests.helpers.hold_run import held_by_another
 from tests.helpers.small_world import files_below
 from tests.transfer.conftest import OpenSmall
@@ -23,13 +22,50 @@ from tests.transfer.conftest import OpenSmall
 SHORT = {"layers": [1], "scratch": {"checkpoints": [0, 1024]}, "transfer": {"checkpoints": [0, 1024]}, "sae_seeds": 1}
 
 
+TRANSFERS = ("forward", "forward_affine", "backward", "backward_affine")
+
+
 def test_every_arm_layer_and_seed_is_scored(run: Experiment) -> None:
     table = pd.read_parquet(run.folder / "evaluation.parquet")
     final = table.groupby("arm")["tokens"].max().to_dict()
-    assert final == {"scratch": 2048, "forward": 1024, "backward": 1024, "control": 1024, "zero_shot": 0}
+    assert final == {"scratch": 2048, "zero_shot": 0} | dict.fromkeys(TRANSFERS, 2048)
     counts = table.groupby("arm").size().to_dict()
-    assert counts == {"scratch": 18, "forward": 8, "backward": 8, "control": 12, "zero_shot": 12}
-    assert table.drop(columns="source_layer").notna().all(axis=None)
+    assert counts == {"scratch": 18, "zero_shot": 12} | dict.fromkeys(TRANSFERS, 12)
+    assert table.drop(columns=["source_layer", "direction"]).notna().all(axis=None)
+
+
+def test_a_row_says_which_way_and_how_its_sae_started(run: Experiment) -> None:
+    table = pd.read_parquet(run.folder / "evaluation.parquet")
+    starts = table[["arm", "direction", "start"]].astype(object).where(table.notna(), None).drop_duplicates()
+    assert set(starts.itertuples(index=False, name=None)) == {
+        ("scratch", None, "random"), ("zero_shot", None, "copy"),
+        ("forward", "forward", "copy"), ("forward_affine", "forward", "affine"),
+        ("backward", "backward", "copy"), ("backward_affine", "backward", "affine"),
+    }  # fmt: skip
+    assert set(table[["seed", "data_seed"]].itertuples(index=False, name=None)) == set(run.config.replicates)
+
+
+def test_a_paper_s_run_has_a_control(empty_runs: Path, open_small: OpenSmall) -> None:
+    experiment = open_small(run="paper", schedule="paper", starts=["copy"], transfer={"checkpoints": [0, 1024]})
+    for phase in ("scratch", "transfer"):
+        train_phase(experiment, phase)
+        evaluate_phase(experiment, phase)
+    table = evaluate_phase(experiment, "transfer")
+    assert table.groupby("arm").size().to_dict() == {"backward": 8, "control": 12, "forward": 8}
+    assert set(table.query("arm == 'control'")["start"]) == {"random"}
+
+
+def test_the_rows_of_each_reading_average_to_its_scores(run: Experiment) -> None:
+    """By a plain sum over each reading's lines."""
+    scores, rows = (pd.read_parquet(run.folder / f"{name}.parquet") for name in ("evaluation", "evaluation_rows"))
+    readings = scores.drop_duplicates(["sae_sha256", "act_layer"])
+    assert len(readings) < len(scores)
+    assert len(rows) == len(readings) * len(run.corpus.held_out)
+    for score in readings.itertuples():
+        own = rows[(rows["sae_sha256"] == score.sae_sha256) & (rows["act_layer"] == score.act_layer)]
+        assert own["row"].tolist() == list(range(len(run.corpus.held_out)))
+        for name in ("ce_clean", "ce_spliced", "ce_zero", "ce_mean", "kl", "mse", "l0", "l1"):
+            assert sum(own[name].tolist()) / len(own) == pytest.approx(getattr(score, name), rel=1e-6), name
 
 
 def test_every_row_carries_its_provenance(run: Experiment) -> None:
@@ -72,7 +108,7 @@ def test_an_sae_says_which_model_and_text_it_is_of(run: Experiment) -> None:
 def test_the_logs_of_both_phases_are_one_table(run: Experiment) -> None:
     table = pd.read_parquet(run.folder / "training.parquet")
     assert table.groupby("phase")["arm"].unique().map(sorted).to_dict() == {
-        "scratch": ["scratch"], "transfer": ["backward", "control", "forward"],
+        "scratch": ["scratch"], "transfer": sorted(TRANSFERS),
     }  # fmt: skip
     assert len(table) == len(train_phase(run, "scratch")) + len(train_phase(run, "transfer"))
 
@@ -86,15 +122,52 @@ def test_finished_stages_are_read_back(run: Experiment) -> None:
     assert files_below(run.folder) == before
 
 
-def test_an_interrupted_evaluation_goes_on(run: Experiment) -> None:
-    whole = (run.folder / "evaluation.parquet").read_bytes()
-    part = run.folder / "evaluation" / "transfer-000000001024.parquet"
-    kept = pd.read_parquet(part)
-    part.unlink()
-    again = evaluate_phase(run, "transfer")
-    pd.testing.assert_frame_equal(pd.read_parquet(part), kept)
-    assert len(again) == 28
-    assert (run.folder / "evaluation.parquet").read_bytes() == whole
+@pytest.mark.parametrize("lost", [("evaluation",), ("evaluation_rows",), ("evaluation", "evaluation_rows")])
+def test_an_interrupted_evaluation_goes_on(run: Experiment, lost: tuple[str, ...]) -> None:
+    before = files_below(run.folder)
+    for folder in lost:
+        (run.folder / folder / "transfer-000000001024.parquet").unlink()
+    assert len(evaluate_phase(run, "transfer")) == 48
+    assert files_below(run.folder) == before
+
+
+class Killed(BaseException):
+    """What no part of the library catches."""
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_an_evaluation_that_is_killed_before_any_of_its_files_goes_on(
+    run: Experiment, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """The files of a part and the joined tables, of which none is there that would lack the part."""
+    before, paths = files_below(run.folder), list[Path]()
+    for folder in ("evaluation", "evaluation_rows"):
+        (run.folder / folder / "transfer-000000001024.parquet").unlink()
+
+    def write(table: pd.DataFrame, path: Path) -> None:
+        if len(paths) == written:
+            raise Killed
+        paths.append(path)
+        write_table(table, path)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("saelib.transfer.parts.write_table", write)
+        evaluate_phase(run, "transfer")
+    joined = [run.folder / f"{name}.parquet" for name in ("evaluation_rows", "evaluation")]
+    assert [path for path in joined if path.is_file()] == [path for path in paths if path in joined]
+    evaluate_phase(run, "transfer" if written < 2 else "scratch")  # any phase finds what is not joined
+    assert files_below(run.folder) == before
+
+
+def test_joined_tables_that_are_lost_are_made_again_without_scoring(
+    run: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files_below(run.folder)
+    monkeypatch.setattr("saelib.transfer.stages.score_once", None)
+    for name in ("evaluation", "evaluation_rows"):
+        (run.folder / f"{name}.parquet").unlink()
+        evaluate_phase(run, "scratch")
+        assert files_below(run.folder) == before
 
 
 def test_a_part_that_does_not_fit_the_others_is_refused_and_not_kept(
@@ -106,8 +179,9 @@ def test_a_part_that_does_not_fit_the_others_is_refused_and_not_kept(
     part.unlink()
     off = pd.read_parquet(run.folder / "evaluation" / "zero_shot.parquet")
     off["ce_clean"] += 1e-6
+    rows = pd.read_parquet(run.folder / "evaluation_rows" / "zero_shot.parquet")
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "_evaluation_rows", lambda *_: off)
+        patch.setattr(stages, "_score", lambda *_: Results(off, rows))
         for _ in range(2):
             with pytest.raises(ValueError, match="clean losses differ by 1e-06 nats; delete the run's evaluation/"):
                 evaluate_phase(run, "transfer")
@@ -142,13 +216,6 @@ def test_another_config_in_the_same_folder_is_refused_when_it_is_opened(run: Exp
     parameters["l1_coefficient"] = 0.5
     with pytest.raises(FileExistsError, match=r"l1_coefficient was 1\.0, is 0\.5"):
         open_experiment(**parameters)
-
-
-def test_savings_come_out_for_both_directions_and_targets(run: Experiment) -> None:
-    table = savings(pd.read_parquet(run.folder / "evaluation.parquet"))
-    assert set(table["target"]) == {"ce_score", "loss"}
-    assert set(table["direction"]) == {"forward", "backward"}
-    assert table["mean"].between(-10, 1).all()
 
 
 def test_a_layer_that_is_not_there_leaves_the_name_free(empty_runs: Path, open_small: OpenSmall) -> None:
@@ -218,7 +285,7 @@ def test_the_state_of_a_phase(empty_runs: Path, open_small: OpenSmall) -> None:
     assert not (empty_runs / "x").exists()
     write_table(table_of([{"arm": "scratch"}]), experiment.folder / "training" / "scratch.parquet")
     assert phase_state(experiment, "scratch") == "Phase scratch: found 6 SAEs of 2,048 tokens each, finished."
-    assert phase_state(experiment, "transfer").endswith("14 SAEs of 1,024 tokens each are trained now.")
+    assert phase_state(experiment, "transfer").endswith("16 SAEs of 2,048 tokens each are trained now.")
 
 
 def test_rows_longer_than_the_model_reads_leave_the_name_free(empty_runs: Path, open_small: OpenSmall) -> None:

@@ -1,16 +1,24 @@
 """Results are found where they are, made for the same config, whole; else the message says how to make them."""
 
-import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from saelib.results import values
 from saelib.results.provenance import write_table
 from saelib.transfer.experiment import Experiment, open_experiment
-from saelib.transfer.tables import check_paired, concatenate, read_results, table_of, tokens_table
+from saelib.transfer.tables import (
+    Results,
+    check_paired,
+    check_rows,
+    concatenate,
+    read_results,
+    read_training,
+    table_of,
+)
 
 EVERY_ARM = ("scratch", "forward", "backward", "control", "zero_shot")
 
@@ -30,14 +38,14 @@ def test_the_runs_own_table_comes_first(stored: Path) -> None:
     experiment = open_experiment()
     write_table(table(experiment, *EVERY_ARM, "scratch"), experiment.folder / "evaluation.parquet")
     write_table(table(experiment, *EVERY_ARM), stored / "evaluation.parquet")
-    assert len(read_results(experiment)) == 6
+    assert len(read_results(experiment).evaluation) == 6
 
 
 def test_an_unfinished_default_run_is_read_from_the_stored_tables(stored: Path) -> None:
     experiment = open_experiment()
     write_table(table(experiment, "scratch"), experiment.folder / "evaluation.parquet")
     write_table(table(experiment, *EVERY_ARM), stored / "evaluation.parquet")
-    assert len(read_results(experiment)) == 5
+    assert len(read_results(experiment).evaluation) == 5
 
 
 @pytest.mark.parametrize("changes", [{"l1_coefficient": 0.123}, {"seed": 7}, {"preset": "smoke"}])
@@ -52,9 +60,57 @@ def test_a_training_table_needs_both_phases(stored: Path) -> None:
     path = experiment.folder / "training.parquet"
     write_table(table(experiment, "scratch"), path)
     with pytest.raises(FileNotFoundError, match=r"smoke has no training\.parquet with both phases"):
-        read_results(experiment, "training")
-    write_table(table(experiment, "scratch", "control"), path)
-    assert len(read_results(experiment, "training")) == 2
+        read_training(experiment)
+    for second in (["control"], ["backward_affine"]):
+        write_table(table(experiment, "scratch", *second), path)
+        assert len(read_training(experiment)) == 2
+
+
+@pytest.mark.parametrize("lacking", [{"scratch"}, {"zero_shot"}, {"forward", "backward", "control"}])
+def test_an_evaluation_needs_all_that_a_run_scores(stored: Path, lacking: set[str]) -> None:
+    experiment = open_experiment(preset="smoke")
+    path = experiment.folder / "evaluation.parquet"
+    write_table(table(experiment, *(arm for arm in EVERY_ARM if arm not in lacking)), path)
+    with pytest.raises(FileNotFoundError, match=r"smoke has no evaluation\.parquet with both phases"):
+        read_results(experiment)
+    write_table(table(experiment, "scratch", "forward_2", "zero_shot"), path)
+    assert len(read_results(experiment).evaluation) == 3
+
+
+SCORED = {"sae_sha256": ["s"] * 5, "act_layer": [0, 1, 2, 0, 0], "mse": [2.0, 4.0, 1 / 3, 2.0, 2.0]}
+ROWS = pd.DataFrame({"sae_sha256": "s", "act_layer": [0, 0, 1, 1, 2, 2], "row": [0, 1] * 3,
+                     "mse": np.array([1, 3, 8, 0, 1 / 3, 1 / 3], np.float32)})  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["run", "stored"])
+def test_rows_are_read_from_beside_the_evaluation_and_never_from_elsewhere(stored: Path, where: str) -> None:
+    experiment = open_experiment()
+    places = {"run": experiment.folder, "stored": stored}
+    write_table(table(experiment, *EVERY_ARM).assign(**SCORED), places[where] / "evaluation.parquet")
+    beside, elsewhere = places.pop(where), *places.values()
+    write_table(ROWS, elsewhere / "evaluation_rows.parquet")
+    assert read_results(experiment).rows is None
+    write_table(ROWS, beside / "evaluation_rows.parquet")
+    rows = read_results(experiment).rows
+    assert rows is not None
+    pd.testing.assert_frame_equal(rows, ROWS)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ROWS.assign(mse=ROWS["mse"] * np.float32(1.0001)),
+        ROWS[ROWS["act_layer"] < 2],
+        ROWS[1:],
+        ROWS.assign(act_layer=0),
+    ],
+    ids=["others", "a reading lacks", "a row lacks", "layers mixed"],
+)
+def test_rows_of_another_evaluation_are_refused(rows: pd.DataFrame) -> None:
+    evaluation = pd.DataFrame(SCORED)
+    check_rows(Results(evaluation, ROWS))
+    with pytest.raises(ValueError, match=r"is not of this evaluation\.parquet.* mse .*delete the run's evaluation/"):
+        check_rows(Results(evaluation, rows))
 
 
 def test_layers_are_whole_numbers_even_where_there_is_no_source() -> None:
@@ -76,13 +132,3 @@ def test_parts_are_joined_in_the_order_of_their_names(tmp_path: Path) -> None:
     for name in ("transfer-2", "scratch-10", "scratch-02"):
         write_table(pd.DataFrame({"part": [name]}), tmp_path / f"{name}.parquet")
     assert concatenate(tmp_path)["part"].tolist() == ["scratch-02", "scratch-10", "transfer-2"]
-
-
-def test_tokens_to_target_name_those_that_do_not_arrive() -> None:
-    arms = ["forward"] * 2 + ["control"] * 2 + ["scratch"] * 2
-    tokens = [1000.0, 3000.0, 9000.0, math.inf, 8000.0, 8000.0]
-    needed = pd.DataFrame({"direction": "forward", "act_layer": 1, "seed": [0, 1] * 3, "arm": arms})
-    needed = needed.assign(tokens_needed=tokens, reached=[math.isfinite(needed) for needed in tokens])
-    row = tokens_table(needed).iloc[0]
-    assert (row["transfer"], row["control"], row["scratch"]) == ("2 thousand", "1 of 2 arrive", "8 thousand")
-    assert (row["direction"], row["layer"]) == ("forward", 1)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from saelib.htest.ablations.fine_tuning import fine_tune
 from saelib.htest.asking.prompts import choose_shots
 from saelib.htest.asking.replies import Reply
+from saelib.htest.config import TUNED
 from saelib.htest.items.generators import generate_items
 from saelib.htest.items.item import Item, select
 from saelib.htest.items.words import FRESH_SET, split_vocabulary
 from saelib.htest.respondents import Respondent, local_respondent
+from saelib.htest.scoring.names import shown_items
 from saelib.htest.stages import ask_items, condition_of
 from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
@@ -26,7 +28,6 @@ from saelib.run.progress import progress
 if TYPE_CHECKING:
     import pandas as pd
 
-TUNED = "tuned:"  # before the name of the model that was tuned; one name for its ten tuned copies
 SEEN_WORDS, FRESH_WORDS, TEST = "seen words", "fresh words", "test items"
 SHOTS = 50  # with which the paper tests a tuned model
 
@@ -129,7 +130,7 @@ def tuned_table(accuracies: "pd.DataFrame", model: str) -> "pd.DataFrame":
     tuned = as_chosen(pick(accuracies, model=TUNED + model, shuffle_seed=None, judge=""))
     rows = []
     for (form, k, item_set), group in tuned.groupby(["form", "k", "item_set"], sort=False):
-        line = {"prompt": "bare text" if form == "bare" else f"{k} shots", "items": item_set}
+        line = {"prompt": "bare text" if form == "bare" else f"{k} shots", "items": shown_items(item_set)}
         untuned = as_chosen(
             pick(accuracies, model=model, form=form, k=k, item_set=item_set, shuffle_seed=None, judge="")
         )

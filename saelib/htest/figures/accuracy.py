@@ -20,11 +20,11 @@ from saelib.htest.figures.style import (
     chance_line,
     chosen_rows,
     shown_model,
-    shown_task,
 )
 from saelib.htest.scoring.accuracy import in_order, mean_over_tasks
+from saelib.htest.scoring.names import shown_task
 from saelib.htest.scoring.tables import MEAN
-from saelib.results.figures import figure, figure_legend, new_figure
+from saelib.results.figures import figure, figure_legend, ink_by_luminance, new_figure
 
 
 @figure("htest_accuracy_heat_map", "H-Test accuracy by task and model, with controls and the mean of the tasks")
@@ -43,6 +43,7 @@ def accuracy_heat_map(table: pd.DataFrame, reader: str = "strict", columns: str 
     sns.heatmap(matrix, ax=axis, vmin=0, vmax=1, cmap="RdBu", annot=True, fmt=".2f", annot_kws={"size": 9.5},
                 linewidths=0.6, linecolor="white",
                 cbar_kws={"label": "accuracy", "shrink": 0.8, "format": as_percent})  # fmt: skip
+    ink_by_luminance(axis)
     axis.axhline(len(matrix) - 1, color=EDGE_COLOUR, linewidth=1.5)
     if 0 < (models := sum(not str(name).startswith(CONTROL) for name in names)) < len(names):
         axis.axvline(models, color=EDGE_COLOUR, linewidth=1.5)
@@ -142,9 +143,12 @@ def learning_curves(curve: pd.DataFrame) -> Figure:
         chance_line(axis)
         axis.set_title(shown_task(task))
         axis.set_xlim(left=0)
-    for axis in panels.ravel()[len(tasks) + 1 :]:
+    shown, hidden = panels.ravel()[: len(tasks) + 1], panels.ravel()[len(tasks) + 1 :]
+    for axis in hidden:
         axis.set_visible(False)
     _share_axis(panels, rows["accuracy"])
+    for axis in shown[-wide:]:  # the lowest of each column, which need not be in the last row
+        axis.tick_params(labelbottom=True)
     for axis in panels[-1]:
         axis.set_xlabel("training items seen")
     figure_legend(figure, panels)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from saelib.htest.figures.style import (
     CHANCE_COLOUR,
@@ -19,9 +20,9 @@ from saelib.htest.figures.style import (
     chance_line,
     chosen_rows,
     shown_model,
-    shown_task,
 )
 from saelib.htest.scoring.accuracy import BOUNDS, accuracy_table, check_distinct, in_order, mean_over_tasks
+from saelib.htest.scoring.names import GEOMETRY_CONTROLS, shown_items, shown_task
 from saelib.htest.scoring.tables import MEAN
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 from saelib.results.figures import PALETTE, figure, figure_legend, new_figure
@@ -32,6 +33,10 @@ VALUES = {  # of the figure that puts ranking beside accuracy: label, colour, ma
     "auroc": ("AUROC of the margin", PALETTE["orange"], "D"),
 }
 BINS = 24
+CUTS = (
+    "accuracy on test of the cut that is best on dev, the count of the model's tokens included\n"
+    "(the control of the accuracy table has no tokens, which differ by model)"
+)
 
 
 @figure("htest_letter_bias", "Log-probability of A minus that of B for items with label A and with label B, by task")
@@ -51,7 +56,9 @@ def letter_bias(readings: pd.DataFrame) -> Figure:
     tasks = in_order(rows["task"])
     wide = min(5, len(tasks))
     tall = -(-len(tasks) // wide)
-    figure, panels = new_figure(max(4.4, 1.95 * wide), 1.9 * tall + 0.6, nrows=tall, ncols=wide, sharex=True)
+    figure, panels = new_figure(
+        max(4.4, 1.95 * wide), 1.9 * tall + 0.6, nrows=tall, ncols=wide, sharex=True, sharey=True
+    )
     edges = np.linspace(*_reach(rows["margin"]), BINS + 1).tolist()
     for axis, task in zip(panels.ravel(), tasks, strict=False):
         _draw_margins(axis, rows[rows["task"] == task], edges)
@@ -61,7 +68,11 @@ def letter_bias(readings: pd.DataFrame) -> Figure:
                       textcoords="offset points", ha="center", fontsize=8.5)  # fmt: skip
     for axis in panels.ravel()[len(tasks) :]:
         axis.set_visible(False)
-    figure.suptitle("log p(A) - log p(B) in nats: left of the line the model says B, right of it A", fontsize=10.5)
+    for axis in panels[:, 0]:
+        axis.set_ylabel("items")
+    for axis in panels[-1]:
+        axis.set_xlabel("log p(A) - log p(B), nats", fontsize=9)
+    figure.suptitle("Margin log p(A) - log p(B): left of the line the model says B, right of it A", fontsize=10.5)
     figure_legend(figure, panels)
     return figure
 
@@ -79,9 +90,8 @@ def _draw_margins(axis: Axes, rows: pd.DataFrame, edges: list[float]) -> None:
         axis.hist(margins, edges, histtype="stepfilled", facecolor=colour, alpha=0.35)
         axis.hist(margins, edges, histtype="step", color=colour, linewidth=1.4, label=f"items with label {letter}")
     axis.axvline(0, color=EDGE_COLOUR, linewidth=1.2)
-    axis.set_yticks([])
+    axis.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     axis.set_xlim(edges[0], edges[-1])
-    axis.spines["left"].set_visible(False)
 
 
 @figure(
@@ -94,7 +104,8 @@ def accuracy_and_ranking(table: pd.DataFrame) -> Figure:
     """
     rows = chosen_rows(table, "likelier", ["task"]).set_index("task")
     rows = rows.loc[in_order(rows.index)]
-    for value, (low, high) in BOUNDS.items():
+    for value in VALUES:
+        low, high = BOUNDS[value]
         mean = mean_over_tasks(rows.reset_index(), [], value).iloc[0]
         rows.loc[MEAN, [value, low, high]] = mean[["mean", "low", "high"]].to_numpy(float)
     figure, panels = new_figure(8.2, 0.42 * len(rows) + 1.2)
@@ -105,6 +116,7 @@ def accuracy_and_ranking(table: pd.DataFrame) -> Figure:
         axis.errorbar(rows[value], np.arange(len(rows)) + shift, xerr=reach, color=colour, marker=marker, markersize=5,
                       linestyle="", elinewidth=1.4, label=label)  # fmt: skip
     chance_line(axis, across=False)
+    axis.set_xlabel("accuracy, or AUROC (bars: 95% intervals)")
     axis.axhline(len(rows) - 1.5, color=EDGE_COLOUR, linewidth=1)
     _task_axis(axis, list(rows.index))
     figure_legend(figure, panels)
@@ -133,14 +145,14 @@ def shortcuts(shortcuts: pd.DataFrame) -> Figure:
     shifts = np.linspace(-0.17, 0.17, len(item_sets)) if len(item_sets) > 1 else [0]
     for item_set, shift, colour in zip(item_sets, shifts, SET_COLOURS, strict=False):
         rows = best[best["item_set"] == item_set]
-        _draw_cuts(axis, rows, rows["task"].map(tasks.index) + shift, colour, f"{item_set.split('-')[0]} items")
+        _draw_cuts(axis, rows, rows["task"].map(tasks.index) + shift, colour, shown_items(item_set))
     chances = best.groupby("task")["chance"].first().astype(float)
     for task in tasks:
         place = tasks.index(task)
         axis.vlines(chances[task], place - 0.5, place + 0.5, color=CHANCE_COLOUR, linestyle="--", linewidth=1.2,
                     label="guessing")  # fmt: skip
     _task_axis(axis, tasks)
-    axis.set(xlim=(0, 1.13), xticks=np.linspace(0, 1, 5), xlabel="accuracy on test of the cut that is best on dev")
+    axis.set(xlim=(0, 1.13), xticks=np.linspace(0, 1, 5), xlabel=CUTS)
     axis.xaxis.set_major_formatter(as_percent)
     figure_legend(figure, panels)
     return figure
@@ -179,11 +191,11 @@ def letter_geometry(table: pd.DataFrame, options: int = 4) -> Figure:
         reading = "reply" if reader == "strict" else "likelier option"
         axis.errorbar(part["accuracy"], part["model"].map(models.index) + shift, xerr=reach, color=colour, marker="o",
                       markersize=5.5, markerfacecolor=colour if reader == "strict" else "white", linestyle="",
-                      label=f"{item_set.split('-')[0]} items, {reading}")  # fmt: skip
+                      label=f"{shown_items(item_set)}, {reading}")  # fmt: skip
     chance_line(axis, across=False, level=1 / options)
     _task_axis(axis, models)
-    axis.set_yticks(range(len(models)), [shown_model(model) for model in models])
-    axis.set(xlim=(-0.02, 1.02), xlabel="accuracy")
+    axis.set_yticks(range(len(models)), [shown_model(model, GEOMETRY_CONTROLS) for model in models])
+    axis.set(xlim=(-0.02, 1.02), xlabel="accuracy (bars: 95% intervals)")
     axis.xaxis.set_major_formatter(as_percent)
     figure_legend(figure, panels)
     return figure

@@ -3,12 +3,12 @@
 In: names and an `accuracy_table`. Out: texts, rows, and lines on an axis.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from saelib.htest.config import API, CONTROL
+from saelib.htest.scoring.names import short_model
 from saelib.htest.tasks import LETTERS, TASKS
 from saelib.results.figures import PALETTE
 
@@ -19,16 +19,13 @@ LETTER_COLOURS = dict(zip(LETTERS, (PALETTE["blue"], PALETTE["orange"]), strict=
 SET_COLOURS = (PALETTE["blue"], PALETTE["orange"], PALETTE["purple"], PALETTE["grey"])  # of sets of items
 
 
-def shown_task(task: str) -> str:
-    """A task's name with blanks."""
-    return task.replace("_", " ")
+def shown_model(model: str, names: Mapping[str, str] | None = None) -> str:
+    """A model's short name as matplotlib writes it to the letter: a pair of "$" would begin a formula.
 
-
-def shown_model(model: str) -> str:
-    """A model's name without its maker; a control's without its prefix: "constant A"."""
-    name = model.removeprefix(CONTROL).removeprefix(API).split("/")[-1]
-    words = name.replace("_", " ") if model.startswith(CONTROL) else name.replace(":", " ")
-    return words[:-1] + words[-1].upper() if words.endswith((" a", " b")) else words
+    Args:
+        names: that stand for some models, in place of their short ones.
+    """
+    return (names or {}).get(model, short_model(model)).replace("$", r"\$")
 
 
 def chosen_rows(table: pd.DataFrame, reader: str, keys: Sequence[str]) -> pd.DataFrame:

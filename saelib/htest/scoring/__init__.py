@@ -2,7 +2,8 @@
 
 In: replies. Out: one row for each reply (`readings.readings_of`), then accuracies with intervals
 (`accuracy.accuracies_of`), their means over tasks, paired comparisons (`comparison.compare`), and `htest.parquet`
-(`stored.score_study`). `select` picks rows, `tables` shows them, `findings` puts the paper's statements beside a run,
-`reference` checks numbers that are known beforehand. `python -m saelib.htest.scoring.score_logs FOLDER` scores
+(`stored.score_study`). `main_table` has what an accuracy may hide beside it; `select` picks rows, `tables` shows them,
+`names` has the words for it; `findings` puts the paper's statements beside a run, `reference` checks numbers that are
+known beforehand. `python -m saelib.htest.scoring.score_logs FOLDER` scores
 Inspect's logs.
 """

@@ -13,10 +13,12 @@ import pandas as pd
 
 from saelib.htest.scoring.readings import CONDITION_COLUMNS, ITEM_COLUMNS, KEYS, READERS, TASK_ORDER
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
-from saelib.results.intervals import auroc_with_interval, bias_free_correct, mean_with_bounds, wilson
+from saelib.results.intervals import mean_with_bounds, wilson
+from saelib.results.ranking import accuracy_at_median, auroc
 
 BOUNDS = {  # columns of the interval of each value
     "accuracy": ("low", "high"),
+    "share_a": ("share_a_low", "share_a_high"),
     "auroc": ("auroc_low", "auroc_high"),
     "bias_free_accuracy": ("bias_free_low", "bias_free_high"),
 }
@@ -35,9 +37,12 @@ def accuracy_table(
 
     Columns: those of `by`, `reader`, `items`, `answered`, `correct`; `accuracy` (none counted wrong) with its Wilson
     95% interval `low` and `high`; `accuracy_answered`; `share_none`; `share_a`, how many of all items are said to be
-    A; `auroc` of the margin for label A with `auroc_low` and `auroc_high`; `bias_free_accuracy`, at the group's median
-    margin, with `bias_free_low` and `bias_free_high`. The last six, the same for every reader, are NaN without
-    margins; for letter geometry `share_a` is NaN too.
+    A, with `share_a_low` and `share_a_high` (Wilson); `auroc` of the margin for label A with `auroc_low` and
+    `auroc_high`; `bias_free_accuracy`, at the group's median margin, with `bias_free_low` and `bias_free_high`. The
+    last six, the same for every reader, are NaN without margins; for letter geometry `share_a` is NaN too.
+
+    Half of a task's items are A by design, which Wilson's intervals do not count on: where a replier leans to a letter
+    they are wider than they need be (for a constant reply, which is right on exactly half, by all of their width).
 
     Args:
         by: columns that make the groups; together with the item they must tell any two rows apart.
@@ -81,6 +86,8 @@ def _counts(group: pd.DataFrame, reader: str) -> dict[str, float]:
     answered, correct = int(choice.notna().sum()), int((choice == group["label"]).sum())
     low, high = wilson(correct, items)
     letters = not (group["task"] == LETTER_GEOMETRY).any()
+    says_a = int((choice == "A").sum())
+    a_low, a_high = wilson(says_a, items)
     return {
         "items": items,
         "answered": answered,
@@ -90,7 +97,9 @@ def _counts(group: pd.DataFrame, reader: str) -> dict[str, float]:
         "high": high,
         "accuracy_answered": correct / answered if answered else np.nan,
         "share_none": 1 - answered / items,
-        "share_a": float((choice == "A").mean()) if letters else np.nan,
+        "share_a": says_a / items if letters else np.nan,
+        "share_a_low": a_low if letters else np.nan,
+        "share_a_high": a_high if letters else np.nan,
     }
 
 
@@ -99,9 +108,8 @@ def _ranking(group: pd.DataFrame) -> dict[str, float]:
     columns = [name for value in ("auroc", "bias_free_accuracy") for name in (value, *BOUNDS[value])]
     if np.isnan(margins).any() or is_a.all() or not is_a.any():
         return dict.fromkeys(columns, np.nan)
-    correct = bias_free_correct(margins, is_a)
-    values = (*auroc_with_interval(margins[is_a], margins[~is_a]), correct / len(group), *wilson(correct, len(group)))
-    return dict(zip(columns, values, strict=True))
+    kinds = margins[is_a], margins[~is_a]
+    return dict(zip(columns, (*auroc(*kinds)[:3], *accuracy_at_median(*kinds)[:3]), strict=True))
 
 
 def mean_over_tasks(table: pd.DataFrame, by: Sequence[str], value: str = "accuracy") -> pd.DataFrame:

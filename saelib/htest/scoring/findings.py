@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, TypeAlias
 import pandas as pd
 
 from saelib.htest.config import UNTRAINED
+from saelib.htest.scoring.main_table import who
 from saelib.results.text import with_interval
 
-NEAR = 0.05  # of accuracy
+NEAR = 0.05  # of accuracy, and of AUROC
 MOST = 0.5  # of replies
 
 Recorded: TypeAlias = Mapping[str, Any]
@@ -51,7 +52,7 @@ def findings(
     """The paper's findings with this run's numbers, from what the notebooks of these names recorded.
 
     Args:
-        accuracy: `models`, `mean_accuracy`.
+        accuracy: `models`, and `main`, the lines of `main_table.main_lines`.
         shots_and_size: `members`, and in `overall`, as in the next two, what `comparison.overall` gave: `shots`, and
             `size` where a family was asked.
         chain_of_thought: `no_answer`, and `chain_of_thought` in `overall`.
@@ -69,12 +70,22 @@ def findings(
 
 
 def _near_guessing(accuracy: Recorded) -> list[Finding]:
-    """For each model; controls are none."""
-    return [
-        Finding("accuracy stays near the 50% of guessing", f"mean of ten tasks, {line['model']}",
-                line, 0.5 - NEAR, 0.5 + NEAR)
-        for line in accuracy["mean_accuracy"] if line["model"] in accuracy["models"]
-    ]  # fmt: skip
+    """For each model by the paper's protocol, and where there is a margin by the AUROC, which no letter can hide.
+
+    Controls are no models; a model's second line is another reading of the same replies.
+    """
+    first: dict[str, Recorded] = {}
+    for line in accuracy["main"]:
+        first.setdefault(line["model"], line)
+    found = []
+    for line in (first[model] for model in accuracy["models"]):
+        found.append(Finding("accuracy stays near the 50% of guessing", f"mean of ten tasks, {who(line)}",
+                             line["accuracy"], 0.5 - NEAR, 0.5 + NEAR))  # fmt: skip
+        if line["auroc"]:
+            found.append(Finding("(not in the paper: the same of what it knows, whichever letter it prefers)",
+                                 f"AUROC of the margin, mean of ten tasks, {line['model']}",
+                                 line["auroc"], 0.5 - NEAR, 0.5 + NEAR))  # fmt: skip
+    return found
 
 
 def _shots(recorded: Recorded) -> Finding:

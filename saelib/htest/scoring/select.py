@@ -29,3 +29,8 @@ def main_rows(table: pd.DataFrame, item_set: str, k: int) -> pd.DataFrame:
     """The main table's rows: one set of items, controls, and models with k shots."""
     control = table["model"].str.startswith(CONTROL)
     return table[(table["item_set"] == item_set) & (control | (table["k"] == k))]
+
+
+def informative(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows but for the controls that always say one letter: they are right on half of every task."""
+    return table[~table["model"].isin([f"{CONTROL}constant_a", f"{CONTROL}constant_b"])]

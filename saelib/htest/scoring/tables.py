@@ -4,16 +4,26 @@ In: readings, an `accuracy_table`, or a `comparison.compare`. Out: tables of tex
 their mean beneath, and sentences written from the numbers themselves.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from saelib.htest.scoring.accuracy import BOUNDS, in_order, mean_over_tasks
 from saelib.htest.scoring.comparison import overall
+from saelib.htest.scoring.names import COLUMNS, GEOMETRY_CONTROLS, READERS, shown_items, shown_model, shown_task
 from saelib.htest.tasks import TASKS
 from saelib.results.text import with_interval
 
 MEAN = "mean of tasks"
+SHOWN: dict[str, Callable[[Any], str]] = {  # values as readers see them, by column
+    "task": shown_task,
+    "model": shown_model,
+    "item_set": shown_items,
+    "form": shown_task,
+    "k": lambda k: f"{k} shots",
+    "reader": lambda reader: READERS.get(reader, reader),
+}
 
 
 def wide_table(
@@ -49,8 +59,16 @@ def wide_table(
     wide = wide.loc[in_order(chosen[rows]), in_order(chosen[columns])].fillna("-")
     if rows == "task" and value in BOUNDS:
         wide.loc[MEAN] = _means(chosen, columns, value, digits)
-    wide.columns = wide.columns.map(str)
-    return wide.rename_axis(None, axis="columns").reset_index(names=rows)
+    wide.index, wide.columns = (
+        axis.map(SHOWN.get(name, str)) for axis, name in ((wide.index, rows), (wide.columns, columns))
+    )
+    return wide.rename_axis(None, axis="columns").reset_index(names=COLUMNS.get(rows, rows))
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Values and headings as readers see them; a number of shots has its heading and stays a number."""
+    values = {name: table[name].map(shown) for name, shown in SHOWN.items() if name in table and name != "k"}
+    return table.assign(**values).rename(columns=COLUMNS)
 
 
 def _text(line: dict[str, Any], value: str, digits: int) -> str:
@@ -72,11 +90,16 @@ def _means(chosen: pd.DataFrame, columns: str, value: str, digits: int) -> dict[
     }
 
 
-def comparison_table(comparison: pd.DataFrame) -> pd.DataFrame:
-    """A `comparison.compare` with the difference and its interval in one column."""
+def comparison_table(comparison: pd.DataFrame, conditions: Sequence[str] = ("first", "second")) -> pd.DataFrame:
+    """A `comparison.compare` with the difference and its interval in one column.
+
+    Args:
+        conditions: what the two conditions are called.
+    """
     middle = comparison.assign(mean=comparison["difference"])
     texts = [with_interval(line, 3) for line in middle.to_dict("records")]
-    kept = comparison[["task", "items", "first", "second"]].assign(**{"second - first (95%)": texts})
+    kept = _readable(comparison[["task", "items", "first", "second"]]).assign(**{"difference (95%)": texts})
+    kept = kept.rename(columns=dict(zip(("first", "second"), conditions, strict=True)))
     chances = {"p": comparison["p"], "p, ten tasks (Holm)": comparison["p_holm"]}
     return kept.assign(**{name: values.map("{:.2g}".format) for name, values in chances.items()})
 
@@ -85,7 +108,7 @@ def comparison_sentence(comparison: pd.DataFrame, what: str) -> str:
     """What a comparison says in all, and in which tasks it is sure."""
     whole = overall(comparison)
     difference = with_interval({"mean": whole["difference"], "low": whole["low"], "high": whole["high"]}, 3)
-    certain = list(comparison.loc[comparison["p_holm"] < 0.05, "task"])
+    certain = list(comparison.loc[comparison["p_holm"] < 0.05, "task"].map(shown_task))
     tasks = ", ".join(certain) if certain else "no task"
     return (
         f"**{what}**: the mean accuracy goes from {whole['first']:.3f} to {whole['second']:.3f}, a difference of "
@@ -99,7 +122,8 @@ def replies_table(readings: pd.DataFrame) -> pd.DataFrame:
     groups = readings.groupby(["model", "form", "k", "item_set"], sort=False)
     counts = groups[["replied", "scored"]].sum().assign(replies=groups.size())
     counts = counts.rename(columns={"replied": "with a text", "scored": "with log-probabilities"})
-    return counts.reset_index()[["model", "form", "k", "item_set", "replies", "with a text", "with log-probabilities"]]
+    columns = ["model", "form", "k", "item_set", "replies", "with a text", "with log-probabilities"]
+    return _readable(counts.reset_index()[columns])
 
 
 def readers_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -117,7 +141,18 @@ def readers_table(table: pd.DataFrame) -> pd.DataFrame:
         answered, none, says_a = other.loc[tuple(line[name] for name in (*by, "reader"))]
         rows.append({**{name: line[name] for name in (*by, "reader")}, "accuracy (95%)": with_interval(line, 3),
                      "of the answered": answered, "no answer": none, "says A": says_a})  # fmt: skip
-    return pd.DataFrame(rows)
+    return _readable(pd.DataFrame(rows))
+
+
+def geometry_table(lines: pd.DataFrame) -> pd.DataFrame:
+    """Accuracies on letter geometry: one row for each set of items, who answers, and reading.
+
+    Args:
+        lines: item_set, model, reader, items, and the accuracy as mean, low and high.
+    """
+    shown = _readable(lines.assign(model=lines["model"].replace(GEOMETRY_CONTROLS)))
+    texts = [with_interval(line, 3) for line in lines.to_dict("records")]
+    return shown.drop(columns=["mean", "low", "high"]).assign(**{"accuracy (95%)": texts})
 
 
 def item_sets_table(chosen: pd.DataFrame) -> pd.DataFrame:
@@ -129,4 +164,6 @@ def item_sets_table(chosen: pd.DataFrame) -> pd.DataFrame:
     means = mean_over_tasks(chosen, ["model", "k", "item_set"])
     texts = means.assign(text=[with_interval(line, 3) for line in means.to_dict("records")])
     wide = texts.pivot(index=["model", "k"], columns="item_set", values="text")
-    return wide[list(dict.fromkeys(means["item_set"]))].rename_axis(None, axis="columns").reset_index()
+    sets = list(dict.fromkeys(means["item_set"]))
+    wide = wide.loc[list(dict.fromkeys(zip(means["model"], means["k"], strict=True))), sets]
+    return _readable(wide.rename_axis(None, axis="columns").reset_index().rename(columns=SHOWN["item_set"]))

@@ -18,9 +18,9 @@ Without an experiment of paper 1, an SAE of layer 3 from random weights:
     >>> from saelib.sae.config import TrainingConfig, TrainingPhase
     >>> from saelib.sae.training.plan import PhaseFolders, SaePlan
     >>> model = load_language_model("embedded")
-    >>> config = TrainingConfig(seed=0, context_length=64, batch_tokens=256, chunk_rows=16)
+    >>> config = TrainingConfig(context_length=64, batch_tokens=256, chunk_rows=16)
     >>> rows = load_corpus("docstrings", model.tokenizer, config.context_length, held_out_rows=8, seed=0).train
     >>> phase = TrainingPhase(checkpoints=(0, 4096), learning_rate=2e-3)
     >>> folders = PhaseFolders(saes=Path("mine/saes"), resume=Path("mine/resume_points"))
-    >>> log = train([SaePlan("mine", 3, seed=0, learning_rate=2e-3)], phase, model, rows, config, folders)
+    >>> log = train([SaePlan("mine", 3, seed=0, data_seed=0, learning_rate=2e-3)], phase, model, rows, config, folders)
 """

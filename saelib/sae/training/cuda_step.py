@@ -8,20 +8,24 @@ scaling of the error, sums, clipping, Adam, unit rows), once it has been proved 
 import functools
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from saelib.language.precision import factor_type
+from saelib.language.precision import factor_type, matrix_products
 from saelib.sae.autoencoder import SparseAutoencoder, StepLosses
 from saelib.sae.config import TrainingConfig
 from saelib.sae.training.plan import SaePlan
 
 ADAM_EPSILON = 1e-8  # PyTorch's default
 CLIP_EPSILON = 1e-6  # as in `torch.nn.utils.clip_grad_norm_`
+CHOSEN: dict[
+    tuple[object, ...], "Step"
+] = {}  # by what decides it: proved once, however many SAEs and branches there are
 PROOF_TOLERANCE = 0.05  # of the largest change of a weight: more than rounding to bfloat16 makes, less than a fault
 
 
@@ -79,7 +83,7 @@ def dense_gradients(
     slope = error * (2 * share)
     narrow_slope = slope.to(factors)
     upstream = product(narrow_slope, decoder.T) + l1_coefficient * share
-    upstream = torch.where(features > 0, upstream, 0)
+    upstream = torch.where(narrow_features > 0, upstream, 0)  # half of the bytes to read, where they are narrow
     sums = features.sum(0)
     penalty = (sums * (l1_coefficient * share)).unsqueeze(1) * weights.W_dec  # d norm / d row of a unit row: the row
     gradients = Weights(
@@ -149,7 +153,9 @@ def choose_step(weights: Weights, batch_tokens: int, kind: StepKind) -> Step:
     if not weights.W_enc.is_cuda or importlib.util.find_spec("triton") is None:
         return dense_step
     try:
-        difference = difference_between(compiled_step(), dense_step, weights, batch_tokens, kind)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")  # whether they are used is for the config
+            difference = difference_between(compiled_step(), dense_step, weights, batch_tokens, kind)
     except Exception as error:  # noqa: BLE001 (whatever a compiler and a driver may raise)
         warnings.warn(f"the step runs without torch.compile, which failed ({error})", stacklevel=2)
         return dense_step
@@ -193,36 +199,39 @@ class CudaTrainee:
         if sae.architecture != SparseAutoencoder.architecture:
             raise ValueError(f"architecture {sae.architecture!r} has no step for {sae.W_enc.device}; train on the CPU")
         self.plan, self.sae = plan, sae
+        sae.W_enc.data = sae.W_enc.data.T.contiguous().T  # as its gradient comes out of the product
         self.weights = Weights(*(sae.get_parameter(name).detach() for name in Weights._fields))
         self.first_moments = self._zeros() if config.adam_betas[0] else None
         self.second_moments = self._zeros()
         self.steps = 0
         self.kind = StepKind(config.adam_betas, config.gradient_clip, factor_type(config.precision))
-        self._step = choose_step(self.weights, config.batch_tokens, self.kind)
+        self.precision = config.precision
+        case = self.kind, sae.W_enc.shape, config.batch_tokens, config.precision, sae.W_enc.device
+        if case not in CHOSEN:
+            with self._products():  # under other settings than a step's it would be compiled twice
+                CHOSEN[case] = choose_step(self.weights, config.batch_tokens, self.kind)
+        self._step = CHOSEN[case]
 
     def _zeros(self) -> Weights:
         return Weights(*(torch.zeros_like(weight) for weight in self.weights))
 
-    @torch.no_grad()
+    @contextmanager
+    def _products(self) -> Iterator[None]:
+        """How a step's products are computed: never by autocast, which would round what stays float32."""
+        with torch.no_grad(), matrix_products("tf32" if self.precision == "tf32" else "float32", self.sae.W_enc.device):
+            yield
+
     def step(
         self, x: Float[Tensor, "tokens d_model"], l1_coefficient: float, rate_factor: float, gradient_clip: float
     ) -> Float[Tensor, "5"]:
         """One step on a batch; returns `METRICS` and the gradient's norm before clipping, left on the device."""
         self.steps += 1
         first_beta, second_beta = self.kind.betas
-        rates = Rates(
-            *(
-                torch.full((), value, device=x.device)  # a launch with a number in it, and no copy to wait for
-                for value in (
-                    l1_coefficient,
-                    self.plan.learning_rate * rate_factor,
-                    1 - first_beta**self.steps,
-                    1 - second_beta**self.steps,
-                )
-            )
-        )
+        values = (l1_coefficient, self.plan.learning_rate * rate_factor,
+                  1 - first_beta**self.steps, 1 - second_beta**self.steps)  # fmt: skip
+        rates = Rates(*(torch.full((), value, device=x.device) for value in values))  # launches: no copy to wait for
         kind = self.kind._replace(gradient_clip=gradient_clip)
-        with torch.autocast(x.device.type, enabled=False):  # it would round what the step keeps in float32
+        with self._products():
             return self._step(self.weights, self.first_moments, self.second_moments, x, rates, kind)
 
     def state(self) -> dict[str, Tensor]:

@@ -102,6 +102,7 @@ def harvesting(
     rows: TokenRows,
     phase: TrainingPhase,
     config: TrainingConfig,
+    data_seed: int,
     layers: Sequence[int],
     pool: Executor,
     rows_per_pass: int | None = None,
@@ -109,6 +110,7 @@ def harvesting(
     """The harvester that suits the model's device.
 
     Args:
+        data_seed: of the order within chunks.
         pool: fills chunks where the device is the CPU.
         rows_per_pass: rows that the language model reads at once, fewer where a GPU runs out of memory.
     """
@@ -116,7 +118,7 @@ def harvesting(
     if model.device.type == "cpu":
 
         def plan(chunk: int) -> Chunk:
-            planned = plan_chunk(model, rows, chunk, config, layers, at_once)
+            planned = plan_chunk(model, rows, chunk, config, data_seed, layers, at_once)
             return planned if model.thread_safe else planned.in_one_piece()
 
         return PooledHarvester(plan, pool, chunks)
@@ -124,7 +126,7 @@ def harvesting(
     def fill(chunk: int) -> Activations:
         nonlocal at_once
         activations, at_once = halving(
-            at_once, lambda fewer: plan_chunk(model, rows, chunk, config, layers, fewer).filled()
+            at_once, lambda fewer: plan_chunk(model, rows, chunk, config, data_seed, layers, fewer).filled()
         )
         return activations
 

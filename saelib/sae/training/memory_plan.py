@@ -49,6 +49,8 @@ class PhaseSizes:
     """In one forward pass of the evaluation."""
     device: torch.device
     """On a CPU a step goes tile by tile, one SAE to a thread."""
+    strands: int = 1
+    """Of one SAE at once: its trunk, and the branches that have left it."""
 
     @property
     def on_cpu(self) -> bool:
@@ -183,9 +185,9 @@ def _parts(sizes: PhaseSizes, free: int, rows: int, passes: int) -> MemoryPlan:
     scored_tokens = sizes.evaluation_rows * config.context_length
     return MemoryPlan(
         language_model=model.parameters * width,
-        sae_weights=sizes.saes * sae,
+        sae_weights=sizes.saes * sizes.strands * sae,
         gradients=sizes.side_by_side * sae,
-        adam_moments=sizes.saes * moments * sae,
+        adam_moments=sizes.saes * sizes.strands * moments * sae,
         activations=2 * chunk,
         step=int(sizes.step_tokens * (sizes.step_widths * d_sae + 3 * model.d_model) * width)
         + (sae // 2 if narrow else 0),

@@ -6,7 +6,7 @@ In: a plan. Out: the SAE at token 0, and folders. Who starts from whom is for th
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ import torch
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 from saelib.sae.config import TrainingConfig
 from saelib.sae.folder import CONFIG, load_sae
+from saelib.sae.mapping import load_map, map_folder, map_sae
+from saelib.sae.starts import Start
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
@@ -29,9 +31,13 @@ class SaePlan:
     """Layer whose residual stream it learns."""
     seed: int
     """Of the random start; a transfer carries the seed of its source."""
+    data_seed: int
+    """Of the order of the data; a transfer carries that of its source too."""
     learning_rate: float
+    start: Start | Literal["random"] = "random"
+    """From random weights, or how its source is carried over."""
     source_arm: str | None = None
-    """Group of the finished SAE that it copies; None for a random start."""
+    """Group of the finished SAE that it starts from; None for a random start."""
     source_layer: int | None = None
     """Layer of that SAE."""
     source_tokens: int = 0
@@ -50,6 +56,8 @@ class PhaseFolders(NamedTuple):
     """Finished SAEs, sources too."""
     resume: Path
     """Resume points, and wall times."""
+    maps: Path | None = None
+    """Maps between the layers of sources and their transfers; needed where a plan starts by one."""
 
     def sae(self, arm: str, layer: int, seed: int, tokens: int) -> Path:
         """Folder of one SAE at one token count."""
@@ -73,17 +81,25 @@ def check_sources(plans: Iterable[SaePlan], folders: PhaseFolders) -> None:
 def start_sae(
     plan: SaePlan, model: "LanguageModel", config: TrainingConfig, folders: PhaseFolders
 ) -> SparseAutoencoder:
-    """The SAE at token 0: a copy of its source, or random weights that depend on the seed and the layer alone.
+    """The SAE at token 0: its source, copied or mapped, or random weights that depend on the seed and the layer alone.
 
     Raises:
-        FileNotFoundError: the source is not there.
+        FileNotFoundError: the source is not there, or the map.
     """
     if plan.source_arm is None:
         seed = int(np.random.SeedSequence([plan.seed, plan.sae_layer]).generate_state(1)[0])
         generator = torch.Generator().manual_seed(seed)
         return random_sae(model.d_model, config.expansion_factor * model.d_model, generator).to(model.device)
     check_sources([plan], folders)
-    return load_sae(_source(plan, folders), model.device).requires_grad_(True)
+    sae = load_sae(_source(plan, folders), model.device)
+    if plan.start != "copy":
+        sae = map_sae(sae, load_map(_map(plan, folders), model.device))
+    return sae.requires_grad_(True)
+
+
+def _map(plan: SaePlan, folders: PhaseFolders) -> Path:
+    assert folders.maps is not None and plan.source_layer is not None
+    return map_folder(folders.maps, plan.start, plan.source_layer, plan.sae_layer, plan.data_seed)
 
 
 def _source(plan: SaePlan, folders: PhaseFolders) -> Path:

@@ -1,11 +1,17 @@
-"""Figures of paper 1, by short names: `figures.convergence(evaluation)`.
+"""Figures of paper 1, by short names: `figures.convergence(curves, needed, saved)`.
 
-In: result tables. Out: named figures, which `saelib.results.notebook.show_figure` keeps and shows.
+In: tidy tables of a run's statistics, computed once by whoever draws. Out: named figures, which
+`saelib.results.notebook.show_figure` keeps and shows.
 """
 
-from saelib.transfer.figures.curves import averages, convergence, finals, gains, layers, savings, zero_shot_matrix
+from saelib.transfer.figures.curves import averages, finals, layers
+from saelib.transfer.figures.equal import frontier, gains
+from saelib.transfer.figures.headline import convergence
 from saelib.transfer.figures.paper import paper_averages, paper_normalised
-from saelib.transfer.figures.scratch import choice_of_lambda, training
+from saelib.transfer.figures.saved import savings, savings_by_layer
+from saelib.transfer.figures.scratch import choice_of_lambda, training, zero_shot_matrix
+from saelib.transfer.figures.starts import distances, map_fit, schedules
 
-__all__ = ["averages", "choice_of_lambda", "convergence", "finals", "gains", "layers", "paper_averages",
-           "paper_normalised", "savings", "training", "zero_shot_matrix"]  # fmt: skip
+__all__ = ["averages", "choice_of_lambda", "convergence", "distances", "finals", "frontier", "gains", "layers",
+           "map_fit", "paper_averages", "paper_normalised", "savings", "savings_by_layer", "schedules", "training",
+           "zero_shot_matrix"]  # fmt: skip

@@ -12,25 +12,47 @@ import pandas as pd
 from jaxtyping import Float
 
 from saelib.transfer.directions import DIRECTIONS
+from saelib.transfer.tables import Results
 
 MODEL = "pythia-160m-deduped"
 METRICS = ("ce_score", "mse", "l0", "explained_variance")
 SOURCE_TOKENS = 1_000_000_000  # that each no-transfer SAE was trained on
 SEED = 42  # the paper's only one
+KEYS = ("arm", "direction", "start", "source_layer", "sae_layer", "act_layer", "seed", "data_seed", "tokens",
+        "source_tokens")  # fmt: skip
+
+
+def published_results() -> Results:
+    """The published scores as a run's results: one replicate, means over rows only, hence without intervals."""
+    return Results(published_evaluation(), None)
 
 
 def published_evaluation() -> pd.DataFrame:
-    """Every published score as a row of an evaluation table: trained SAEs at their checkpoints, and zero shot."""
+    """Every published score as a row of an evaluation table: trained SAEs at their checkpoints, and zero shot.
+
+    The untrained neighbour is the start of a transfer: its scores stand at 0 new tokens too, as in a run of ours.
+    """
     trained = _read("reconstruction.csv")
-    offsets = trained["arm"].map(DIRECTIONS)
-    trained["source_layer"] = (trained["act_layer"] + offsets).astype("Int64")
+    trained["source_layer"] = (trained["act_layer"] + trained["arm"].map(DIRECTIONS)).astype("Int64")
     trained["sae_layer"] = trained["act_layer"]
-    trained["source_tokens"] = np.where(offsets.isna(), 0, SOURCE_TOKENS)
-    crossed = _read("cross_layer.csv").assign(arm="zero_shot", tokens=0, source_tokens=SOURCE_TOKENS)
+    crossed = _read("cross_layer.csv").assign(arm="zero_shot", tokens=0)
     crossed["source_layer"] = crossed["sae_layer"]
-    keys = ["arm", "source_layer", "sae_layer", "act_layer", "seed", "tokens", "source_tokens"]
-    table = pd.concat([trained, crossed], ignore_index=True).assign(seed=SEED)[[*keys, *METRICS]]
-    return table.astype(dict.fromkeys(("source_layer", "sae_layer", "act_layer"), "Int64"))
+    starts = [
+        crossed[crossed["source_layer"] - crossed["act_layer"] == offset].assign(
+            arm=arm, sae_layer=crossed["act_layer"]
+        )
+        for arm, offset in DIRECTIONS.items()
+    ]
+    table = pd.concat([trained, crossed, *starts], ignore_index=True)
+    moved = table["source_layer"].notna()
+    table = table.assign(
+        direction=table["arm"].where(table["arm"].isin([*DIRECTIONS])),
+        start=np.where(moved, "copy", "random"),
+        source_tokens=np.where(moved, SOURCE_TOKENS, 0),
+        seed=SEED,
+        data_seed=SEED,
+    )
+    return table[[*KEYS, *METRICS]].astype(dict.fromkeys(("source_layer", "sae_layer", "act_layer"), "Int64"))
 
 
 def published_angular_distance() -> Float[np.ndarray, "12 12"]:

@@ -14,7 +14,6 @@ from saelib.htest.ablations.tuned_models import (
     FRESH_WORDS,
     SEEN_WORDS,
     TEST,
-    TUNED,
     ask_tuned,
     probe_items,
     training_items,
@@ -22,12 +21,13 @@ from saelib.htest.ablations.tuned_models import (
     tune_task,
     tuned_table,
 )
-from saelib.htest.config import resolve_htest_config
+from saelib.htest.config import TUNED, resolve_htest_config
 from saelib.htest.items.generators import fresh_items
 from saelib.htest.items.item import Item
 from saelib.htest.items.words import Vocabulary, split_vocabulary
 from saelib.htest.respondents import Respondent, local_respondent
 from saelib.htest.scoring.accuracy import accuracies_of
+from saelib.htest.scoring.names import shown_items
 from saelib.htest.scoring.readings import readings_of
 from saelib.htest.stages import stored_count, stored_replies
 from saelib.htest.study import Study
@@ -205,15 +205,15 @@ def test_tuned_beside_untuned(tuned: tuple[Study, pd.DataFrame], untuned: Respon
     accuracies = accuracies_of(readings_of(ask_tuned(study, untuned)))
     table = tuned_table(accuracies, untuned.name)
     assert table[["prompt", "items"]].values.tolist() == [
-        ["bare text", "fresh-1-seen-words"],
-        ["bare text", "fresh-1-fresh-words"],
-        ["bare text", "fresh-1"],
-        ["4 shots", "fresh-1"],
+        ["bare text", "fresh items, seen words"],
+        ["bare text", "fresh items, fresh words"],
+        ["bare text", "fresh items"],
+        ["4 shots", "fresh items"],
     ]
     likelier = accuracies[accuracies["reader"] == "likelier"]
     for line in table.to_dict("records"):
         form = "bare" if line["prompt"] == "bare text" else "completion"
-        rows = likelier[(likelier["form"] == form) & (likelier["item_set"] == line["items"])]
+        rows = likelier[(likelier["form"] == form) & (likelier["item_set"].map(shown_items) == line["items"])]
         for column, name in (("untuned", untuned.name), ("tuned", TUNED + untuned.name)):
             mean = rows.loc[rows["model"] == name, "accuracy"].mean()
             assert line[column].startswith(f"{mean:.3f} (")

@@ -5,7 +5,7 @@ import numpy as np
 from saelib.htest import figures
 from saelib.htest.scoring.accuracy import accuracy_table
 from saelib.htest.tasks import TASKS
-from tests.helpers.htest_tables import CONTROLS, MODELS, by_model, of_models
+from tests.helpers.htest_tables import CONTROLS, MODELS, by_model, curve, of_models
 
 
 def test_the_heat_maps_cells_are_the_tables_accuracies() -> None:
@@ -17,7 +17,7 @@ def test_the_heat_maps_cells_are_the_tables_accuracies() -> None:
     wanted = [f"{strict[task, name]:.2f}" for task in TASKS for name in names]
     wanted += [f"{strict[:, name].mean():.2f}" for name in names]
     assert shown == wanted
-    assert [label.get_text() for label in axis.get_xticklabels()][3:5] == ["oracle", "constant A"]
+    assert [label.get_text() for label in axis.get_xticklabels()][3:5] == ["rule", "always A"]
 
 
 def test_the_thick_line_over_shots_is_the_mean_of_the_thin_ones() -> None:
@@ -27,3 +27,12 @@ def test_the_thick_line_over_shots_is_the_mean_of_the_thin_ones() -> None:
     (thick,) = (line for line in axis.lines if str(line.get_label()).startswith("mean"))
     assert thin.shape == (10, 5)
     assert np.allclose(thick.get_ydata(), thin.mean(axis=0))
+
+
+def test_every_column_of_learning_curves_has_ticks_at_its_foot() -> None:
+    """With eleven panels the last column ends a row above the others."""
+    figure = figures.learning_curves(curve()).figure
+    figure.draw_without_rendering()
+    panels = np.array(figure.axes).reshape(3, 4)
+    for column, lowest in enumerate((2, 2, 2, 1)):
+        assert any(label.get_visible() and label.get_text() for label in panels[lowest, column].get_xticklabels())

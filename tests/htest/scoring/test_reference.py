@@ -18,7 +18,7 @@ from tests.helpers.small_studies import OTHER, items_of_two_sets, small_study
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a notebook would show."""
     texts: list[str] = []
-    monkeypatch.setattr("saelib.results.notebook.say", texts.append)
+    monkeypatch.setattr("saelib.results.notebook.say", lambda text, role=None: texts.append(text))
     return texts
 
 

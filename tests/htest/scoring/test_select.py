@@ -4,7 +4,7 @@ import pandas as pd
 
 from saelib.htest.scoring.accuracy import accuracies_of
 from saelib.htest.scoring.readings import readings_of
-from saelib.htest.scoring.select import as_chosen, main_rows, pick
+from saelib.htest.scoring.select import as_chosen, informative, main_rows, pick
 from tests.helpers.answers import replies_of
 
 
@@ -45,3 +45,8 @@ def test_the_main_table_has_one_set_of_items_one_k_and_all_controls() -> None:
     )  # fmt: skip
     assert main_rows(table, "one", 50).index.tolist() == [0, 2]
     assert main_rows(table, "two", 4).index.tolist() == [4]
+
+
+def test_controls_that_always_say_one_letter_carry_nothing() -> None:
+    table = pd.DataFrame({"model": ["embedded", "control:constant_a", "control:coin", "control:constant_b"]})
+    assert informative(table)["model"].tolist() == ["embedded", "control:coin"]

@@ -8,12 +8,14 @@ import pytest
 from saelib.htest.asking.replies import Reply
 from saelib.htest.scoring.accuracy import accuracies_of, accuracy_table
 from saelib.htest.scoring.comparison import compare
+from saelib.htest.scoring.names import shown_task
 from saelib.htest.scoring.readings import readings_of
 from saelib.htest.scoring.select import as_chosen
 from saelib.htest.scoring.tables import (
     MEAN,
     comparison_sentence,
     comparison_table,
+    geometry_table,
     item_sets_table,
     readers_table,
     replies_table,
@@ -34,11 +36,11 @@ def results() -> pd.DataFrame:
 
 def test_tasks_stand_in_the_papers_order_with_their_mean_beneath() -> None:
     wide = wide_table(results(), reader="strict")
-    assert wide["task"].tolist() == [*TASKS, LETTER_GEOMETRY, MEAN]
-    assert list(wide.columns) == ["task", "control:oracle", "control:constant_a", "some|model"]
+    assert wide["task"].tolist() == [*map(shown_task, TASKS), "letter geometry", MEAN]
+    assert list(wide.columns) == ["task", "an independent rule for each task", "always A", "some|model"]
     cells = wide.set_index("task")
     assert cells.loc["rhyme"].tolist() == ["1.00 (0.98 to 1.00)", "0.50 (0.43 to 0.57)", "0.50 (0.43 to 0.57)"]
-    assert cells.loc["palindrome", "some|model"] == cells.loc[LETTER_GEOMETRY, "some|model"] == "-"
+    assert cells.loc["palindrome", "some|model"] == cells.loc["letter geometry", "some|model"] == "-"
     assert cells.loc[MEAN].tolist() == ["1.00 (0.99 to 1.00)", "0.50 (0.48 to 0.52)", "-"]
 
 
@@ -46,10 +48,11 @@ def test_any_two_columns_and_any_value() -> None:
     replies = [reply for k in (4, 50) for reply in noisy_replies(1.0, -1.0, tasks=["rhyme", "uppercase"], k=k)]
     table = accuracy_table(readings_of(replies), ["k", "task"])
     ranked = wide_table(table, columns="k", value="auroc", reader="likelier", digits=1)
-    assert list(ranked.columns) == ["task", "4", "50"] and len(ranked) == 3
+    assert list(ranked.columns) == ["task", "4 shots", "50 shots"] and len(ranked) == 3
     assert ranked.iloc[:, 1].str.fullmatch(r"[01]\.\d \([01]\.\d to [01]\.\d\)").all()
     shares = wide_table(table, rows="k", columns="task", value="share_none", reader="strict")
-    assert shares.to_dict("records") == [{"k": k, "uppercase": "0.00", "rhyme": "0.00"} for k in (4, 50)]
+    assert shares.to_dict("records") == [
+        {"shots": f"{k} shots", "uppercase": "0.00", "rhyme": "0.00"} for k in (4, 50)]  # fmt: skip
     assert wide_table(table, columns="k", value="items", reader="strict").iloc[0].tolist() == ["uppercase", "60", "60"]
 
 
@@ -73,13 +76,13 @@ def comparison() -> pd.DataFrame:
 
 
 def test_a_comparison_has_its_difference_and_interval_in_one_cell(comparison: pd.DataFrame) -> None:
-    table = comparison_table(comparison)
+    table = comparison_table(comparison, ["4 shots", "50 shots"])
     rows = table.set_index("task")
-    assert list(table) == ["task", "items", "first", "second", "second - first (95%)", "p", "p, ten tasks (Holm)"]
-    assert rows.loc["rhyme", ["items", "first", "second"]].tolist() == [40, 0.5, 1.0]
+    assert list(table) == ["task", "items", "4 shots", "50 shots", "difference (95%)", "p", "p, ten tasks (Holm)"]
+    assert rows.loc["rhyme", ["items", "4 shots", "50 shots"]].tolist() == [40, 0.5, 1.0]
     low, high = comparison.set_index("task").loc["rhyme", ["low", "high"]]
-    assert rows.loc["rhyme", "second - first (95%)"] == f"0.500 ({low:.3f} to {high:.3f})"
-    assert rows.loc["uppercase", "second - first (95%)"].startswith("0.000 (-0.0")
+    assert rows.loc["rhyme", "difference (95%)"] == f"0.500 ({low:.3f} to {high:.3f})"
+    assert rows.loc["uppercase", "difference (95%)"].startswith("0.000 (-0.0")
     assert rows["p"].astype(float).tolist() == pytest.approx([2 * 0.5**20, 1], rel=0.05)
     assert rows["p, ten tasks (Holm)"].astype(float).tolist() == pytest.approx([4 * 0.5**20, 1], rel=0.05)
 
@@ -99,8 +102,8 @@ def test_replies_are_counted_by_what_they_hold() -> None:
     replies = [make_reply(item, "A", 1.0) for item in items[:2]] + [make_reply(items[2], None, 0.5)]
     replies += [make_reply(item, "", model="api:x", k=14) for item in items]
     assert replies_table(readings_of(replies)).values.tolist() == [
-        ["embedded", "chat", 4, "fresh-1", 3, 2, 3],
-        ["api:x", "chat", 14, "fresh-1", 3, 3, 0],
+        ["embedded", "chat", 4, "fresh items", 3, 2, 3],
+        ["api:x", "chat", 14, "fresh items", 3, 3, 0],
     ]
 
 
@@ -108,14 +111,14 @@ def test_readers_of_the_same_replies_side_by_side() -> None:
     """ "paper" takes a refusal with an a in it for A, "strict" takes it for no answer."""
     replies = replies_of(lambda item: "I cannot say" if item.row <= 4 else item.label, 8, TASKS)
     geometry = replies_of(lambda item: item.label, 8, ["letter_geometry"], form="letter_geometry", k=0)
-    rows = readers_table(accuracies_of(readings_of(replies + geometry))).set_index("reader")
-    assert set(rows["model"]) == {"embedded"}
-    assert set(rows["form"]) == {"chat"}  # letter geometry is no mean over tasks
+    rows = readers_table(accuracies_of(readings_of(replies + geometry))).set_index("read by")
+    assert set(rows["who answers"]) == {"embedded"}
+    assert set(rows["prompt"]) == {"chat"}  # letter geometry is no mean over tasks
     columns = ["of the answered", "no answer", "says A"]
-    assert rows.loc["strict", columns].tolist() == [1, 0.5, 0.25]
-    assert rows.loc["paper", columns].tolist() == [0.75, 0, 0.75]
-    assert rows.loc["strict", "accuracy (95%)"].startswith("0.500 (")
-    assert rows.loc["paper", "accuracy (95%)"].startswith("0.750 (")
+    assert rows.loc["strict parser", columns].tolist() == [1, 0.5, 0.25]
+    assert rows.loc["released parser", columns].tolist() == [0.75, 0, 0.75]
+    assert rows.loc["strict parser", "accuracy (95%)"].startswith("0.500 (")
+    assert rows.loc["released parser", "accuracy (95%)"].startswith("0.750 (")
 
 
 def test_sets_of_items_side_by_side() -> None:
@@ -127,8 +130,8 @@ def test_sets_of_items_side_by_side() -> None:
 
     replies = told("two", 4, 5) + told("one", 4, 8) + told("two", 50, 2) + told("one", 50, 6)
     table = item_sets_table(as_chosen(accuracies_of(readings_of(replies))))
-    assert list(table) == ["model", "k", "two", "one"]  # as they come
-    assert table[["model", "k"]].values.tolist() == [["embedded", 4], ["embedded", 50]]
+    assert list(table) == ["who answers", "shots", "two", "one"]  # as they come
+    assert table[["who answers", "shots"]].values.tolist() == [["embedded", 4], ["embedded", 50]]
     means = table[["two", "one"]].map(lambda text: float(text.split(" (")[0]))
     assert means.values.tolist() == [[0.5, 0.8], [0.2, 0.6]]
 
@@ -136,5 +139,21 @@ def test_sets_of_items_side_by_side() -> None:
 def test_a_model_asked_on_one_set_only_leaves_a_gap() -> None:
     replies = noisy_replies(1, 0, items=6)
     more = [replace(r, item=replace(r.item, item_set="two")) for r in noisy_replies(1, 0, items=6, model="other")]
-    table = item_sets_table(as_chosen(accuracies_of(readings_of(replies + more)))).set_index("model")
-    assert table[["fresh-1", "two"]].isna().values.tolist() == [[False, True], [True, False]]
+    table = item_sets_table(as_chosen(accuracies_of(readings_of(replies + more)))).set_index("who answers")
+    assert table[["fresh items", "two"]].isna().values.tolist() == [[False, True], [True, False]]
+
+
+def test_rows_of_models_stand_as_they_come() -> None:
+    """Not by the alphabet: a family goes from small to large."""
+    replies = [reply for model in ("small", "large") for k in (50, 4) for reply in
+               replies_of(lambda item: item.label, 4, TASKS, model=model, k=k)]  # fmt: skip
+    table = item_sets_table(as_chosen(accuracies_of(readings_of(replies))))
+    assert table[["who answers", "shots"]].values.tolist() == [["small", 50], ["small", 4], ["large", 50], ["large", 4]]
+
+
+def test_letter_geometry_has_symbols_in_place_of_letters() -> None:
+    line = {"item_set": "fresh-1", "model": "control:constant_a", "reader": "strict", "items": 90,
+            "mean": 0.25, "low": 0.2, "high": 0.3}  # fmt: skip
+    assert geometry_table(pd.DataFrame([line])).to_dict("records") == [
+        {"set of items": "fresh items", "who answers": "always the first symbol", "read by": "strict parser",
+         "items": 90, "accuracy (95%)": "0.250 (0.200 to 0.300)"}]  # fmt: skip

@@ -18,7 +18,7 @@ from saelib.sae.training.plan import SaePlan
 from saelib.sae.training.trainee import new_trainee
 from tests.helpers.small_world import toy_config
 sae = random_sae(16, 32, torch.Generator().manual_seed(0))
-trainee = new_trainee(SaePlan("scratch", 0, 0, 1e-2), sae, toy_config())
+trainee = new_trainee(SaePlan("scratch", 0, 0, 0, 1e-2), sae, toy_config())
 trainee.step(torch.randn(8, 16), 0.1, 1.0, 1.0)
 print(type(trainee).__name__)
 """

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from saelib.language.precision import matrix_products
+from saelib.language.precision import Precision, matrix_products
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 from saelib.sae.config import TrainingConfig
 from saelib.sae.training import cuda_step
@@ -17,9 +17,8 @@ from saelib.sae.training.schedule import schedule
 from tests.helpers.small_saes import small_sae
 from tests.helpers.small_world import toy_config
 
-PLAN = SaePlan("scratch", 0, 0, 1e-2)
+PLAN = SaePlan("scratch", 0, 0, 0, 1e-2)
 KIND = StepKind((0.0, 0.999), 1.0, torch.float32)
-NO_CUDA = "no CUDA device: this has not been run on one"
 
 
 def start(d_model: int = 8, d_sae: int = 32, dtype: torch.dtype = torch.float32) -> Weights:
@@ -68,6 +67,7 @@ def test_gradients_are_laid_out_as_the_weights() -> None:
     weights = start()
     gradients, _ = cuda_step.dense_gradients(weights, torch.randn(24, 8), torch.tensor(0.3), torch.float32)
     assert [gradient.stride() for gradient in gradients] == [weight.stride() for weight in weights]
+    assert [weight.stride() for weight in new_trainee().weights] == [weight.stride() for weight in weights]
 
 
 @pytest.mark.parametrize("betas", [(0.0, 0.999), (0.9, 0.99)])
@@ -108,6 +108,21 @@ def test_the_compiled_step_equals_the_plain_one_and_is_compiled_once_for_all_sae
             weights = start()
             x = torch.randn(24, 8, generator=torch.Generator().manual_seed(seed))
             compiled(weights, None, zeros(weights), x, rates(weights, 0.1 * seed, 1e-3 * seed), kind)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_what_the_proof_compiles_is_what_training_takes(monkeypatch: pytest.MonkeyPatch, precision: Precision) -> None:
+    torch.compiler.reset()
+    compiled, config = cuda_step.compiled_step("aot_eager"), toy_config(precision=precision)
+
+    def proved(weights: Weights, batch_tokens: int, kind: StepKind) -> cuda_step.Step:
+        assert cuda_step.difference_between(compiled, cuda_step.dense_step, weights, batch_tokens, kind) < 1e-3
+        return compiled
+
+    monkeypatch.setattr(cuda_step, "choose_step", proved)
+    trainee = new_trainee(config=config)
+    with torch.compiler.set_stance("fail_on_recompile"), matrix_products(precision, torch.device("cpu")):
+        trainee.step(torch.randn(config.batch_tokens, 8), 0.3, 1.0, config.gradient_clip)
 
 
 def test_the_proof_of_a_compiled_step_can_fail() -> None:
@@ -171,10 +186,10 @@ def test_another_architecture_is_refused() -> None:
         CudaTrainee(PLAN, Other(8, 32), toy_config())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_CUDA)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
-def test_a_chunk_of_steps_never_waits_for_the_device(precision: str) -> None:
-    config = toy_config(precision=precision, batch_tokens=64, chunk_rows=16)  # four steps
+def test_a_chunk_of_steps_never_waits_for_the_device(precision: Precision) -> None:
+    config = toy_config(precision=precision, batch_tokens=16)  # four steps
     device = torch.device("cuda")
     trainees = [CudaTrainee(PLAN, small_sae(64, 256, seed).to(device), config) for seed in range(3)]
     activations = torch.randn(1, config.chunk_tokens, 64, device=device)

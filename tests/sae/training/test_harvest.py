@@ -2,24 +2,27 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 
+from saelib.language.loading import load_language_model
+from saelib.language.precision import Precision
 from saelib.sae.activations import plan_chunk, to_device
 from saelib.sae.training.harvest import PooledHarvester, StreamHarvester, harvesting
 from tests.helpers.small_world import ToyModel, toy_config, toy_rows
 
 CPU, LAYERS = torch.device("cpu"), [0, 1, 2]
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: this has not been run on one")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 def test_a_pool_fills_the_chunks_that_plain_calls_fill() -> None:
     config, model = toy_config(), ToyModel()
     with ThreadPoolExecutor(3) as pool:
-        harvester = PooledHarvester(lambda chunk: plan_chunk(model, toy_rows(), chunk, config, LAYERS, 1), pool, 5)
+        harvester = PooledHarvester(lambda chunk: plan_chunk(model, toy_rows(), chunk, config, 0, LAYERS, 1), pool, 5)
         for chunk in (2, 3, 4):
-            plain = plan_chunk(model, toy_rows(), chunk, config, LAYERS, 1).filled()
+            plain = plan_chunk(model, toy_rows(), chunk, config, 0, LAYERS, 1).filled()
             assert torch.equal(harvester.take(chunk), plain)
 
 
@@ -35,9 +38,9 @@ def test_a_model_that_makes_one_pass_at_a_time_is_asked_for_one_at_a_time() -> N
             return super().residual_streams(tokens, layers)
 
     config = toy_config()
-    plain = plan_chunk(ToyModel(), toy_rows(), 1, config, LAYERS, 1).filled()
+    plain = plan_chunk(ToyModel(), toy_rows(), 1, config, 0, LAYERS, 1).filled()
     with ThreadPoolExecutor(4) as pool:
-        harvester = harvesting(OneAtATime(), toy_rows(), config.scratch, config, LAYERS, pool, 1)
+        harvester = harvesting(OneAtATime(), toy_rows(), config.scratch, config, 0, LAYERS, pool, 1)
         assert torch.equal(harvester.take(1), plain)
 
 
@@ -48,7 +51,7 @@ def test_what_goes_wrong_in_a_pool_is_raised_when_its_chunk_is_asked_for() -> No
 
     config = toy_config()
     with ThreadPoolExecutor(1) as pool:
-        harvester = PooledHarvester(lambda chunk: plan_chunk(Failing(), toy_rows(), chunk, config, LAYERS), pool, 5)
+        harvester = PooledHarvester(lambda chunk: plan_chunk(Failing(), toy_rows(), chunk, config, 0, LAYERS), pool, 5)
         with pytest.raises(OSError, match="disk full"):
             harvester.take(0)
 
@@ -97,3 +100,23 @@ def test_on_cuda_harvesting_does_not_wait_for_the_device() -> None:
             harvester.take(chunk)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@needs_cuda
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_on_cuda_a_language_model_s_chunks_do_not_wait_either(random_model_folder: Path, precision: Precision) -> None:
+    config, model = toy_config(precision=precision), load_language_model(str(random_model_folder), device="cuda")
+
+    def chunks() -> list[torch.Tensor]:
+        with ThreadPoolExecutor(1) as pool:
+            harvester = harvesting(model, toy_rows(), config.scratch, config, 0, LAYERS, pool)
+            return [harvester.take(chunk) for chunk in range(3)]
+
+    chunks()  # warm
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = chunks()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for chunk, activations in enumerate(found):
+        assert torch.equal(activations, plan_chunk(model, toy_rows(), chunk, config, 0, LAYERS).filled())

@@ -23,7 +23,7 @@ from saelib.transfer.config import PRESETS
 from tests.helpers.live_memory import live_memory
 
 SHAPE = ModelShape(layers=3, d_model=32, heads=4, d_mlp=128, vocabulary=512, context=64)
-CONFIG = TrainingConfig(seed=0, context_length=64, batch_tokens=256, chunk_rows=8, expansion_factor=4)
+CONFIG = TrainingConfig(context_length=64, batch_tokens=256, chunk_rows=8, expansion_factor=4)
 LAYERS, PLENTY = [0, 2], 10**12
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -44,7 +44,7 @@ def size_in_bytes(tensors: Iterable[torch.Tensor]) -> int:
 
 def new_trainees(config: TrainingConfig) -> list[CudaTrainee]:
     return [
-        CudaTrainee(SaePlan("scratch", 0, seed, 1e-3), random_sae(32, 128, torch.Generator()), config)
+        CudaTrainee(SaePlan("scratch", 0, seed, 0, 1e-3), random_sae(32, 128, torch.Generator()), config)
         for seed in range(4)
     ]
 
@@ -67,7 +67,7 @@ def test_weights_and_moments_are_those_of_trainees(betas: tuple[float, float]) -
 
 
 def test_the_model_and_a_chunk_are_as_large_as_they_are(model: LanguageModel) -> None:
-    chunk = plan_chunk(model, RandomRows(SHAPE, 64), 0, CONFIG, LAYERS).filled()
+    chunk = plan_chunk(model, RandomRows(SHAPE, 64), 0, CONFIG, 0, LAYERS).filled()
     plan = plan_memory(sizes(), PLENTY, 4)
     assert plan.language_model == size_in_bytes(model.hugging_face.parameters())
     assert plan.activations == 2 * size_in_bytes([chunk, chunk_order(0, 0, CONFIG.chunk_tokens)])
@@ -91,7 +91,7 @@ def test_on_a_cpu_scratch_and_tensors_of_a_step_fit_in_the_plan(bias: float) -> 
     plan, x = plan_memory(sizes(CPU), PLENTY, 4), torch.randn(256, 32)
     sae = random_sae(32, 128, torch.Generator())
     sae.b_enc.data.fill_(bias)
-    trainee = SparseTrainee(SaePlan("scratch", 0, 0, 1e-3), sae, CONFIG)
+    trainee = SparseTrainee(SaePlan("scratch", 0, 0, 0, 1e-3), sae, CONFIG)
     trainee.step(x, 1.0, 1.0, 1.0)
     space = Workspace.of_this_thread(32, 128, 256, most_entries(256, 128))
     scratch = space.before.nbytes + space.error.nbytes

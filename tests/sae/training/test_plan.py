@@ -9,8 +9,8 @@ from saelib.sae.folder import load_sae, save_sae
 from saelib.sae.training.plan import PhaseFolders, SaePlan, start_sae
 from tests.helpers.small_world import ToyModel, toy_config, toy_folders
 
-SCRATCH = SaePlan("scratch", 1, 7, 1e-2)
-TRANSFER = SaePlan("forward", 1, 7, 1e-2, source_arm="scratch", source_layer=0, source_tokens=256)
+SCRATCH = SaePlan("scratch", 1, 7, 7, 1e-2)
+TRANSFER = SaePlan("forward", 1, 7, 7, 1e-2, "copy", source_arm="scratch", source_layer=0, source_tokens=256)
 
 
 def start(plan: SaePlan, folders: PhaseFolders) -> "dict[str, torch.Tensor]":
@@ -29,14 +29,14 @@ def test_a_place_for_each_sae_and_token_count(tmp_path: Path) -> None:
 
 def test_a_random_start_depends_on_seed_and_layer_alone(tmp_path: Path) -> None:
     weights = start(SCRATCH, toy_folders(tmp_path))
-    assert same(weights, start(SaePlan("control", 1, 7, 1e-5), toy_folders(tmp_path)))
-    assert not same(weights, start(SaePlan("scratch", 1, 8, 1e-2), toy_folders(tmp_path)))
-    assert not same(weights, start(SaePlan("scratch", 2, 7, 1e-2), toy_folders(tmp_path)))
+    assert same(weights, start(SaePlan("control", 1, 7, 7, 1e-5), toy_folders(tmp_path)))
+    assert not same(weights, start(SaePlan("scratch", 1, 8, 8, 1e-2), toy_folders(tmp_path)))
+    assert not same(weights, start(SaePlan("scratch", 2, 7, 7, 1e-2), toy_folders(tmp_path)))
 
 
 def test_a_transfer_starts_as_a_copy_that_can_be_trained(tmp_path: Path) -> None:
     folders = toy_folders(tmp_path)
-    source = start_sae(SaePlan("scratch", 0, 7, 1e-2), ToyModel(), toy_config(), folders)
+    source = start_sae(SaePlan("scratch", 0, 7, 7, 1e-2), ToyModel(), toy_config(), folders)
     save_sae(source, folders.sae("scratch", 0, 7, 256))
     weights = start(TRANSFER, folders)
     assert same(weights, dict(source.named_parameters()))

@@ -5,7 +5,7 @@ import torch
 
 from saelib.sae.training.resume_writer import PinnedCopies, ResumeWriter
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: this has not been run on one")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 def test_copies_hold_the_values_of_the_moment_in_buffers_that_are_kept() -> None:

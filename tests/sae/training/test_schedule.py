@@ -5,7 +5,7 @@ import pytest
 from saelib.sae.config import TrainingConfig
 from saelib.sae.training.schedule import schedule
 
-CONFIG = TrainingConfig(seed=0, context_length=16, chunk_rows=4, batch_tokens=16, l1_coefficient=0.1)
+CONFIG = TrainingConfig(context_length=16, chunk_rows=4, batch_tokens=16, l1_coefficient=0.1)
 
 
 def test_schedule_is_the_papers() -> None:

@@ -10,20 +10,20 @@ import pytest
 import torch
 
 from saelib.run.files import PROJECT, read_json
-from saelib.run.resume import STATE
+from saelib.run.resume import STATE, save_resume_point
 from saelib.run.timing import read_intervals
 from saelib.sae.config import TrainingConfig
 from saelib.sae.folder import load_sae
 from saelib.sae.training.train import train
 from saelib.transfer.plans import scratch_plans, transfer_plans
-from tests.helpers.small_world import ToyModel, files_below, toy_config, toy_folders, toy_rows
+from tests.helpers.small_world import StopsAfter, ToyModel, files_below, one_order, toy_config, toy_folders, toy_rows
 
 LAYERS = [0, 1, 2]
 
 
 def train_toy(base, plans=None, config=None, phase="scratch", model=None, resume_seconds=0.0, origin=None):
     config = config or toy_config()
-    plans = scratch_plans(LAYERS, config) if plans is None else plans
+    plans = one_order(scratch_plans(LAYERS, config) if plans is None else plans)
     return train(plans, getattr(toy_config(), phase), model or ToyModel(), toy_rows(), config,
                  toy_folders(base, phase), origin=origin, resume_seconds=resume_seconds)  # fmt: skip
 
@@ -134,6 +134,12 @@ def test_killed_runs_resume_byte_identical(finished, tmp_path, seed, how):
     )
 
 
+def test_two_orders_of_the_data_do_not_train_side_by_side(tmp_path):
+    plans = scratch_plans(LAYERS, toy_config())
+    with pytest.raises(ValueError, match=r"data_seed=\[0, 1\]: what trains side by side reads one stream"):
+        train(plans, toy_config().scratch, ToyModel(), toy_rows(), toy_config(), toy_folders(tmp_path, "scratch"))
+
+
 class Stepping:
     """A trainee whose steps take a moment, or raise."""
 
@@ -156,7 +162,7 @@ def test_an_interruption_ends_the_steps_of_all_saes_at_once(tmp_path, monkeypatc
         trainees.append(Stepping(plan, sae, None if trainees else error))
         return trainees[-1]
 
-    monkeypatch.setattr("saelib.sae.training.train.new_trainee", new)
+    monkeypatch.setattr("saelib.sae.training.course.new_trainee", new)
     torch.set_num_threads(3)
     try:
         with pytest.raises(error):
@@ -164,20 +170,6 @@ def test_an_interruption_ends_the_steps_of_all_saes_at_once(tmp_path, monkeypatc
     finally:
         torch.set_num_threads(1)
     assert all(trainee.steps < 32 for trainee in trainees), "of 64 in a chunk"
-
-
-class StopsAfter(ToyModel):
-    """Raises at a given pass, as a machine that goes down would."""
-
-    def __init__(self, passes):
-        super().__init__()
-        self.left = passes
-
-    def residual_streams(self, tokens, layers):
-        if not self.left:
-            raise KeyboardInterrupt
-        self.left -= 1
-        return super().residual_streams(tokens, layers)
 
 
 def test_a_truncated_resume_point_costs_one_chunk_not_the_result(finished, tmp_path):
@@ -271,3 +263,17 @@ def test_wall_times_cover_the_training_once(finished):
     spans = [(line["from_tokens"], line["to_tokens"]) for line in intervals]
     assert spans == [(0, 64), (64, 128), (128, 192), (192, 256)]
     assert all(line["saes"] == 6 and line["seconds"] > 0 and line["phase"] == "scratch" for line in intervals)
+
+
+def test_wall_time_is_noted_once_its_resume_point_is_there(tmp_path, monkeypatch):
+    """On a GPU a point is written while training goes on: what a kill takes from it is trained, and timed, again."""
+
+    def fail_at_128(folder, tokens, *rest, **options):
+        if tokens == 128:
+            raise OSError("disk full")
+        save_resume_point(folder, tokens, *rest, **options)
+
+    monkeypatch.setattr("saelib.sae.training.train.save_resume_point", fail_at_128)
+    with pytest.raises(OSError, match="disk full"):
+        train_toy(tmp_path)
+    assert [line["to_tokens"] for line in read_intervals(tmp_path / "resume_points")] == [64]

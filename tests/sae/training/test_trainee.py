@@ -17,7 +17,7 @@ from saelib.sae.training.trainee import METRICS, Trainee, new_trainee
 from saelib.sae.training.workspace import Workspace
 from tests.helpers.small_world import toy_config
 
-PLAN = SaePlan("scratch", 0, 0, 1e-2)
+PLAN = SaePlan("scratch", 0, 0, 0, 1e-2)
 KINDS = (SparseTrainee, TiledTrainee, CudaTrainee)
 D_MODEL, D_SAE = 16, 48
 

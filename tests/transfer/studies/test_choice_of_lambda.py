@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from saelib.transfer import choice_of_lambda
-from saelib.transfer.choice_of_lambda import CHOICE_COLUMNS, PLACE, TRIALS, open_trial, stored_trials
 from saelib.transfer.config import PRESETS
+from saelib.transfer.studies import choice_of_lambda
+from saelib.transfer.studies.choice_of_lambda import CHOICE_COLUMNS, PLACE, TRIALS, open_trial, stored_trials
 
 
 def test_the_trials_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How lambda and the learning rate of the `tiny` preset were chosen: `python -m saelib.transfer.choice_of_lambda`.
+"""How lambda and the learning rate of `tiny` were chosen: `python -m saelib.transfer.studies.choice_of_lambda`.
 
 In: the preset, and a few values of each. Out: `results/choice_of_lambda.csv`, one row for each trial: how sparse, how
 good, and how far an untransferred neighbour is behind, which is the room that a transfer has to show anything.
@@ -26,13 +26,14 @@ def stored_trials() -> pd.DataFrame:
 
 def open_trial(l1_coefficient: float, learning_rate: float) -> Experiment:
     """The scratch phase of `tiny` with one SAE for each layer, scored at its end only."""
-    scratch = PRESETS["tiny"].scratch
+    phase = {"checkpoints": (0, PRESETS["tiny"].scratch.tokens), "learning_rate": learning_rate}
     return open_experiment(
         preset="tiny",
         run=f"choice-{l1_coefficient:g}-{learning_rate:g}",
         sae_seeds=1,
         l1_coefficient=l1_coefficient,
-        scratch={"checkpoints": (0, scratch.tokens), "learning_rate": learning_rate},
+        scratch=phase,
+        transfer=phase,
     )
 
 

@@ -1,0 +1,157 @@
+"""The maps by which transfers start: fitted before they train, on tokens that their training reads anyway.
+
+In: an experiment and the plans of a phase. Out: `maps/<start>-L<source>-L<target>-data<seed>/`, one map for each start,
+pair of layers and order of the data, and `maps.parquet`: how well they fit, and what they cost. A map that is there is
+not fitted again.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from saelib.language.precision import matrix_products
+from saelib.results.provenance import provenance, write_table
+from saelib.run.lock import writing
+from saelib.run.progress import progress
+from saelib.run.threads import one_thread_each
+from saelib.sae.activations import default_rows_per_pass
+from saelib.sae.mapping import fit_map, load_map, map_folder, save_map
+from saelib.sae.training.plan import SaePlan
+from saelib.transfer.ledger import language_model_flops_per_token
+
+if TYPE_CHECKING:
+    from saelib.transfer.experiment import Experiment
+
+
+class _Needed(NamedTuple):
+    """Whose map; sorted by the activations that it is fitted on."""
+
+    data_seed: int
+    source_layer: int
+    act_layer: int
+    start: str
+
+    def folder(self, maps: Path) -> Path:
+        return map_folder(maps, self.start, self.source_layer, self.act_layer, self.data_seed)
+
+
+def _needed(plans: Sequence[SaePlan]) -> list[_Needed]:
+    """Each map once, whatever the number of SAEs that start by it."""
+    return sorted({
+        _Needed(plan.data_seed, plan.source_layer, plan.sae_layer, plan.start)
+        for plan in plans
+        if plan.source_layer is not None and plan.start != "copy"
+    })  # fmt: skip
+
+
+def check_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> None:
+    """See that the maps which plans start by can be fitted, before anything is written.
+
+    Raises:
+        ValueError: `map_tokens` are too few, or no whole rows; the message names a number that is right.
+    """
+    context, width, tokens = experiment.config.context_length, experiment.model.d_model, experiment.config.map_tokens
+    if _needed(plans) and (tokens % context or tokens < width):
+        right = max(-(-width // context), round(tokens / context)) * context
+        raise ValueError(
+            f"map_tokens={tokens}: a map is fitted on whole rows of {context} tokens, and on no fewer tokens than the "
+            f"residual stream is wide ({width}); {right} is right"
+        )
+
+
+def fit_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> pd.DataFrame:
+    """Fit the maps that plans start by, as far as they are not there, and write the table of all of them.
+
+    Returns:
+        `maps.parquet`, one row for each map: start, source_layer, act_layer, data_seed; tokens, r2, r2_back, ridge and
+        ridge_back as in `LayerMap`; flops as `map_flops` counts them; provenance. Empty where no plan has a map.
+
+    Raises:
+        ValueError: see `check_maps` and `fit_map`.
+        RunInUseError: another process is at work on the run.
+    """
+    needed, maps = _needed(plans), experiment.folder / "maps"
+    check_maps(experiment, plans)
+    path = experiment.folder / "maps.parquet"
+    missing = [one for one in needed if not one.folder(maps).is_dir()]
+    if needed and (missing or not path.is_file()):
+        with writing(experiment):
+            _fit(experiment, missing, maps)
+            write_table(_table(experiment, needed, maps), path)
+    return pd.read_parquet(path) if needed else pd.DataFrame()
+
+
+def _fit(experiment: "Experiment", missing: Sequence[_Needed], maps: Path) -> None:
+    """Side by side, each on one thread, so that no map depends on the number of cores."""
+    with (
+        matrix_products("float32", experiment.model.device),  # the process's setting, which each thread must find
+        one_thread_each() as pool,
+        progress("maps", len(missing), unit="map") as advance,
+    ):
+        for data_seed, group in groupby(missing, key=lambda one: one.data_seed):
+            alike = list(group)
+            layers = sorted({layer for one in alike for layer in (one.source_layer, one.act_layer)})
+            streams = map_activations(experiment, data_seed, layers, experiment.config.map_tokens, pool)
+            for _ in pool.map(partial(_fit_one, streams=streams, maps=maps), alike):
+                advance(1)
+
+
+def _fit_one(one: _Needed, streams: Mapping[int, Float[Tensor, "tokens d_model"]], maps: Path) -> None:
+    save_map(one.folder(maps), fit_map(one.start, streams[one.source_layer], streams[one.act_layer]))
+
+
+def map_activations(
+    experiment: "Experiment", data_seed: int, layers: Sequence[int], tokens: int, pool: Executor
+) -> dict[int, Float[Tensor, "tokens d_model"]]:
+    """By layer, of the first tokens that the SAEs of this order train on; row by row, so that fits hold rows out."""
+    config, model = experiment.config, experiment.model
+    rows = experiment.training_rows(data_seed).take(0, tokens // config.context_length)
+
+    def read(part: Tensor) -> Float[Tensor, "layers tokens d_model"]:
+        with matrix_products(config.precision, model.device):
+            return model.residual_streams(part.to(model.device), layers).flatten(1, 2).float()
+
+    parts = torch.from_numpy(rows).long().split(default_rows_per_pass(model.device, config))
+    side_by_side = model.thread_safe and model.device.type == "cpu"
+    streams = torch.cat(list(pool.map(read, parts) if side_by_side else map(read, parts)), dim=1)
+    return dict(zip(layers, streams, strict=True))
+
+
+def _table(experiment: "Experiment", needed: Sequence[_Needed], maps: Path) -> pd.DataFrame:
+    rows = []
+    for one in needed:
+        fitted = load_map(one.folder(maps))
+        flops = map_flops(experiment, one.source_layer, one.act_layer, fitted.tokens)
+        rows.append(
+            {
+                "start": one.start,
+                "source_layer": one.source_layer,
+                "act_layer": one.act_layer,
+                "data_seed": one.data_seed,
+                **{name: getattr(fitted, name) for name in ("tokens", "r2", "r2_back", "ridge", "ridge_back")},
+                "flops": flops,
+            }
+        )
+    return pd.DataFrame(rows).astype({"ridge": float, "ridge_back": float}).assign(**provenance(experiment.config))
+
+
+def map_flops(experiment: "Experiment", source_layer: int, act_layer: int, tokens: int) -> int:
+    """Of one map fitted alone: the pass up to the deeper layer, and the covariance of both layers' activations.
+
+    The pass is counted though training makes it again. What solving the equations takes does not grow with the tokens
+    and is left out.
+    """
+    model, width = experiment.model, 2 * experiment.model.d_model
+    blocks = max(source_layer, act_layer) + 1
+    passes = language_model_flops_per_token(
+        model.block_weights, blocks, model.d_model, experiment.config.context_length
+    )
+    return tokens * (passes + 2 * width * width)

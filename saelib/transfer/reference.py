@@ -1,0 +1,74 @@
+"""Savings once more, by loops over plain numbers: for checks, not for speed. Nothing here is of the rest of the kit.
+
+In: `evaluation.parquet` and `evaluation_rows.parquet` as tables. Out: what each SAE saves by each target.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+import pandas as pd
+
+Score = dict[str, float]
+METRICS = ("ce_clean", "ce_spliced", "ce_zero", "mse", "l0", "l1")
+
+
+def plain_scores_by_sae(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tuple[str, int, int, int, int], Score]:
+    """By (arm, layer, seed, data seed, tokens): the scores of an SAE, each from averages over held-out rows."""
+    of_reading: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in rows.to_dict("records"):
+        for name in METRICS:
+            of_reading[line["sae_sha256"], int(line["act_layer"])][name].append(float(line[name]))
+    found = {}
+    for line in evaluation[evaluation["arm"] != "zero_shot"].to_dict("records"):
+        layer = int(line["act_layer"])
+        means = {name: fmean(values) for name, values in of_reading[line["sae_sha256"], layer].items()}
+        price = (line["loss"] - line["mse"]) / line["l1"] if line["l1"] else 0.0
+        found[line["arm"], layer, line["seed"], line["data_seed"], line["tokens"]] = {
+            "loss": means["mse"] + price * means["l1"],
+            "ce_score": (means["ce_zero"] - means["ce_spliced"]) / (means["ce_zero"] - means["ce_clean"]),
+            "l0": means["l0"],
+        }
+    return found
+
+
+def plain_savings(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tuple[str, str], list[float]]:
+    """By (arm, target): the saving of each SAE."""
+    curves: dict[tuple[str | int, ...], list[tuple[int, Score]]] = defaultdict(list)
+    for (arm, *sae, tokens), score in sorted(plain_scores_by_sae(evaluation, rows).items()):
+        curves[arm, *sae].append((tokens, score))
+    found = defaultdict(list)
+    for (name, *which), curve in curves.items():
+        scratch = curves["scratch", *which]
+        for target in ("loss", "joint", "ce_score") if name not in ("scratch", "control") else ():
+            spent = min(_needed(curve, scratch[-1][1], target), curve[-1][0])
+            found[str(name), target].append(1 - spent / _needed(scratch, scratch[-1][1], target))
+    return dict(found)
+
+
+def _needed(curve: Sequence[tuple[int, Score]], end: Score, target: str) -> float:
+    """Tokens at which a curve is first level, linear in their logarithm; infinity if it never is."""
+    before: tuple[int, Score] | None = None
+    for tokens, score in curve:
+        gaps = _ahead(score, end, target)
+        if min(gaps) >= 0:
+            if before is None or before[0] == 0:
+                return tokens
+            short = [(was, now) for was, now in zip(_ahead(before[1], end, target), gaps, strict=True) if was < 0]
+            return _between(before[0], tokens, (-was / (now - was) for was, now in short))
+        before = tokens, score
+    return math.inf
+
+
+def _between(first: int, then: int, shares: Iterable[float]) -> float:
+    """The latest of some shares of the way, in the logarithm of tokens."""
+    return math.exp(math.log(first) + max(shares) * (math.log(then) - math.log(first)))
+
+
+def _ahead(score: Score, end: Score, target: str) -> list[float]:
+    """How far each condition of a target is on the good side."""
+    if target == "loss":
+        return [end["loss"] - score["loss"]]
+    better = score["ce_score"] - end["ce_score"]
+    return [better, 1.02 * end["l0"] - score["l0"]] if target == "joint" else [better]

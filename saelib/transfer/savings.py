@@ -1,0 +1,141 @@
+"""How many training tokens a transfer saves until it is level with its layer's finished scratch SAE.
+
+In: a run's results. Out: tidy tables: SAE by SAE, by layer, and for each arm. One that does not arrive within its
+budget is *censored*: it needs more than the budget, nobody knows how much. Means are restricted to the budget (a
+censored SAE has spent it, so that where some do not arrive the mean saving is at most that), medians are those of
+Kaplan and Meier. How many arrive stands beside both.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from saelib.results.bootstrap import RESAMPLES
+from saelib.transfer.curves import Matched, matched
+from saelib.transfer.directions import Arm, parse_arm, transfer_arms
+from saelib.transfer.samples import Sample, estimate, whole
+from saelib.transfer.tables import Results
+from saelib.transfer.targets import arrival, possible_targets
+
+Pair = tuple[Arm, str, Matched]  # an arm of transfers, a target, and both curves
+
+
+def tokens_to_target(results: Results) -> pd.DataFrame:
+    """When each SAE of each arm of transfers is level, for each target that the table has the scores for.
+
+    Returns:
+        direction, distance, start, arm, act_layer, seed, data_seed, target, level (of the loss, or of the CE-loss
+        score), tokens_needed (infinity: not within the budget), budget, arrived, scratch_tokens_needed, saving,
+        l0_ratio (L0 at the crossing over that of the finished scratch SAE; NaN without one).
+    """
+    sample, parts = whole(results), []
+    for arm, target, pair in _pairs(results.evaluation):
+        found = arrival(sample, pair, target)
+        sae = [(layer, *replicate) for layer in pair.layers for replicate in pair.arm.replicates]
+        part = pd.DataFrame(sae, columns=["act_layer", "seed", "data_seed"]).assign(target=target)
+        columns = {"level": found.level, "tokens_needed": found.crossing.tokens,
+                   "budget": np.full(len(part), found.budget), "arrived": found.crossing.arrived,
+                   "scratch_tokens_needed": found.reference_tokens, "saving": found.saving,
+                   "l0_ratio": found.l0_ratio}  # fmt: skip
+        parts.append(_with_arm(arm, part.assign(**{name: np.ravel(values) for name, values in columns.items()})))
+    return pd.concat(parts, ignore_index=True)
+
+
+def savings(results: Results, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """What each arm of transfers saves, for each target, over all its SAEs.
+
+    Returns:
+        direction, distance, start, arm, target; mean, low, high, count: restricted mean of the saving, its bounds and
+        the number of replicates; saes; median (Kaplan-Meier; NaN where fewer than half arrive), lowest, highest;
+        arrived (how many), share_arrived, share_low, share_high; l0_ratio (mean over those that arrive).
+    """
+    pairs, needed, rows = _pairs(results.evaluation), tokens_to_target(results), []
+    found = estimate(results, partial(_saved_and_arrived, pairs), seed=seed, resamples=resamples)
+    for place, (arm, target, _) in enumerate(pairs):
+        saes = needed[(needed["arm"] == arm.name) & (needed["target"] == target)]
+        (mean, share), (low, share_low), (high, share_high) = (values[place] for values in found[:3])
+        rows.append({**_identity(arm), "target": target, "mean": mean, "low": low, "high": high, "count": found.count,
+                     "saes": len(saes), "median": median_saving(saes),
+                     "lowest": saes["saving"].min(), "highest": saes["saving"].max(),
+                     "arrived": int(saes["arrived"].sum()), "share_arrived": share, "share_low": share_low,
+                     "share_high": share_high, "l0_ratio": saes["l0_ratio"].mean()})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def savings_by_layer(results: Results, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """The restricted mean saving of each arm at each layer, over replicates.
+
+    Returns:
+        direction, distance, start, arm, act_layer, target, mean, low, high, count, arrived (how many).
+    """
+    parts = []
+    for arm, target, pair in _pairs(results.evaluation):
+        found = estimate(results, partial(_saved_by_layer, pair, target), seed=seed, resamples=resamples)
+        arrived = arrival(whole(results), pair, target).crossing.arrived.sum(axis=-1)
+        part = pd.DataFrame({"act_layer": pair.layers, "target": target, **found._asdict(), "arrived": arrived})
+        parts.append(_with_arm(arm, part))
+    return pd.concat(parts, ignore_index=True)
+
+
+def median_saving(saes: pd.DataFrame) -> float:
+    """Median saving of SAEs of which some do not arrive, by the estimate of Kaplan and Meier (1958).
+
+    The median is the share of scratch's tokens by which half have arrived. Not to arrive is known to need more than
+    budget / scratch_tokens_needed, and no more is known.
+
+    Args:
+        saes: rows of `tokens_to_target`.
+
+    Returns:
+        1 - that share; NaN where fewer than half arrive.
+    """
+    from scipy import stats
+
+    spent = np.minimum(saes["tokens_needed"], saes["budget"]) / saes["scratch_tokens_needed"].clip(lower=1)
+    arrived = saes["arrived"].to_numpy(bool)
+    if not arrived.any():
+        return math.nan
+    waiting = stats.ecdf(stats.CensoredData(uncensored=spent[arrived], right=spent[~arrived])).sf
+    half = np.flatnonzero(waiting.probabilities <= 0.5 + 1e-12)  # products of shares: 1/2 may be 1e-17 above it
+    return 1 - float(waiting.quantiles[half[0]]) if len(half) else math.nan
+
+
+def _pairs(evaluation: pd.DataFrame) -> list[Pair]:
+    """Each arm of transfers with each target, beside scratch over the same layers."""
+    pairs = {name: matched(evaluation, name) for name in transfer_arms(evaluation)}
+    targets: Sequence[str] = possible_targets(evaluation)
+    return [(_arm(name), target, pair) for name, pair in pairs.items() for target in targets]
+
+
+def _saved_and_arrived(pairs: Sequence[Pair], sample: Sample) -> Float[np.ndarray, "*draws pairs 2"]:
+    """For each pair and target: mean saving, and the share of SAEs that arrive."""
+    values = []
+    for _, target, pair in pairs:
+        found = arrival(sample, pair, target)
+        both = np.stack([found.saving, found.crossing.arrived.astype(float)], axis=-1)
+        values.append(sample.mean(both))
+    return np.stack(values, axis=-2)
+
+
+def _saved_by_layer(pair: Matched, target: str, sample: Sample) -> Float[np.ndarray, "*draws layers"]:
+    return sample.mean_of_replicates(arrival(sample, pair, target).saving[..., None])[..., 0]
+
+
+def _arm(name: str) -> Arm:
+    arm = parse_arm(name)
+    assert arm is not None  # transfer_arms gives no others
+    return arm
+
+
+def _identity(arm: Arm) -> dict[str, Any]:
+    return {"direction": arm.direction, "distance": arm.distance, "start": arm.start, "arm": arm.name}
+
+
+def _with_arm(arm: Arm, part: pd.DataFrame) -> pd.DataFrame:
+    identity = _identity(arm)
+    return part.assign(**identity)[[*identity, *part.columns]]

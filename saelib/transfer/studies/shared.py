@@ -1,0 +1,38 @@
+"""What studies share: a run trained and scored, and a small table kept in `results/`.
+
+In: an experiment; a table of it. Out: its results; a CSV file whose every row has its origin, and the table again.
+"""
+
+import pandas as pd
+
+from saelib.results.provenance import provenance
+from saelib.results.values import RESULTS
+from saelib.run.files import write_atomically
+from saelib.transfer.experiment import PHASES, Experiment
+from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
+from saelib.transfer.tables import Results, read_results
+
+ORIGIN = ("config_sha256", "commit")
+DIGITS = "%.6g"  # more than any of the numbers is worth
+
+
+def train_and_score(experiment: Experiment) -> Results:
+    """All stages of a run; what is finished is read back."""
+    for phase in PHASES:
+        train_phase(experiment, phase)
+        evaluate_phase(experiment, phase)
+    evaluate_zero_shot(experiment)
+    return read_results(experiment)
+
+
+def keep(name: str, table: pd.DataFrame, experiment: Experiment) -> None:
+    """Write `results/<name>`, atomically, with `ORIGIN` as further columns."""
+    origin = provenance(experiment.config)
+    kept = table.assign(**{column: origin[column] for column in ORIGIN})
+    write_atomically(RESULTS / name, lambda path: kept.to_csv(path, index=False, float_format=DIGITS))
+
+
+def read_kept(name: str) -> pd.DataFrame:
+    """What was kept under a name; empty where nothing was."""
+    path = RESULTS / name
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame()

@@ -1,0 +1,136 @@
+"""How readers meet the names of paper 1's tables: arms, metrics, targets and columns in words. The one place for it.
+
+In: tidy tables with the columns of `evaluation.parquet` and of the statistics. Out: labels, and tables of texts.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from saelib.results.text import with_interval
+from saelib.transfer.directions import DIRECTIONS, parse_arm, transfer_arms
+from saelib.transfer.targets import TARGET_NAMES
+
+START_NAMES = {"random": "from scratch", "copy": "copy", "affine": "affine map", "procrustes": "rotation"}
+OTHER_ARMS = {
+    "scratch": "from scratch",
+    "control": "from scratch, the transfers' schedule",
+    "zero_shot": "source, not trained here",
+}
+METRIC_NAMES = {
+    "loss": "held-out objective (MSE + λ·L1)",
+    "loss_ratio": "held-out objective / that of finished scratch",
+    "ce_score": "CE-loss score",
+    "ce_score_mean": "CE-loss score against mean ablation",
+    "ce_increase": "CE-loss increase (nats)",
+    "ce_spliced": "CE loss with the SAE (nats)",
+    "kl": "KL divergence (nats)",
+    "mse": "squared error (summed over d_model)",
+    "explained_variance": "explained variance",
+    "l0": "L0 (active features per token)",
+    "l1": "L1",
+    "dead_latents": "share of features that never fire",
+}
+SHORT_NAMES = METRIC_NAMES | {  # in two lines, for the edge of a panel
+    "loss_ratio": "held-out objective\n(finished scratch: 1)",
+    "loss": "held-out objective\n(MSE + λ·L1)",
+    "mse": "squared error\n(summed over d_model)",
+    "l0": "L0 (active features\nper token)",
+    "ce_score": "CE-loss score\n(1 = nothing lost)",
+}
+COLUMN_NAMES = {
+    "act_layer": "layer",
+    "sae_layer": "trained for layer",
+    "source_layer": "source layer",
+    "tokens": "new tokens",
+    "source_tokens": "tokens of the source",
+    "count": "replicates",
+    "share_arrived": "share that arrives",
+    "arrived": "SAEs that arrive",
+    "l0_ratio": "L0 / finished scratch",
+    "r2": "R², source to target",
+    "r2_back": "R², target to source",
+    "saes": "number of SAEs",
+    "l1_coefficient": "λ",
+    "zero_shot_ce_score": "CE-loss score, untrained at a neighbour",
+}
+VALUES = {"start": START_NAMES, "metric": METRIC_NAMES, "target": TARGET_NAMES}
+PERCENT_DIGITS = 0
+
+
+def arm_label(arm: str) -> str:
+    """An arm in words: "forward: affine map", "backward: copy, 2 layers away", "from scratch"."""
+    parsed = parse_arm(arm)
+    if parsed is None:
+        return OTHER_ARMS[arm]
+    away = f", {parsed.distance} layers away" if parsed.distance > 1 else ""
+    return f"{parsed.direction}: {START_NAMES[parsed.start]}{away}"
+
+
+def direction_label(direction: str) -> str:
+    """A direction as an arrow between layers: "forward: layer i-1 → i"."""
+    return f"{direction}: layer i{DIRECTIONS[direction]:+d} → i"
+
+
+def for_readers(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its columns, arms, starts, metrics and targets in words."""
+    worded = table.copy()
+    if "arm" in worded:
+        worded["arm"] = worded["arm"].map(arm_label)
+    for column, words in VALUES.items():
+        if column in worded:
+            worded[column] = [words.get(value, value) for value in worded[column]]
+    return worded.rename(columns={name: column_label(name) for name in worded.columns})
+
+
+def column_label(name: str) -> str:
+    """A column's name in words."""
+    return METRIC_NAMES.get(name) or COLUMN_NAMES.get(name) or name.replace("_", " ")
+
+
+def intervals_for_readers(summary: pd.DataFrame, percent: bool = False) -> pd.DataFrame:
+    """A summary for readers: mean, low, high and count become one column, with as many digits as the interval allows.
+
+    Args:
+        percent: the means are shares.
+    """
+    texts = [interval_text(line, percent) for line in summary.to_dict("records")]
+    kept = [name for name in summary if name not in ("mean", "low", "high", "count")]
+    return for_readers(summary[kept]).assign(**{"mean (95% interval)": texts})
+
+
+def wide_for_readers(
+    summary: pd.DataFrame, by: list[str], across: str = "metric", percent: bool = False
+) -> pd.DataFrame:
+    """A summary with a column for each metric, each cell a mean with its interval.
+
+    Args:
+        by: columns that say which row; rows and columns are in the summary's order.
+        across: another column that says which column: "target", or "arm" (of transfers, in their own order).
+    """
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in summary.to_dict("records"):
+        keys = {name: line[name] for name in by}
+        lines.setdefault(tuple(keys.values()), keys)[line[across]] = interval_text(line, percent)
+    wide = pd.DataFrame(list(lines.values())).fillna("-")
+    if across == "arm":
+        words = {arm: arm_label(arm) for arm in transfer_arms(summary)}
+    else:
+        words = {name: VALUES[across][name] for name in summary[across].unique()}
+    return for_readers(wide[by]).join(wide[list(words)].rename(columns=words))
+
+
+def interval_text(line: Mapping[Any, Any] | pd.Series, percent: bool = False) -> str:
+    """A mean with its interval, to two digits of the interval's half width: "1,479 (1,476 to 1,482)"."""
+    return with_interval(line, PERCENT_DIGITS if percent else digits_allowed(line["mean"], line["low"], line["high"]),
+                         percent)  # fmt: skip
+
+
+def digits_allowed(mean: float, low: float, high: float) -> int:
+    """Digits after the decimal point that an interval allows; without one, so that the mean has four figures."""
+    half = (high - low) / 2
+    if half > 0:
+        return max(0, 1 - math.floor(math.log10(half)))
+    return max(0, 3 - math.floor(math.log10(abs(mean)))) if mean else 0

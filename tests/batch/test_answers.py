@@ -1,0 +1,95 @@
+"""The answers are sentences with the numbers of the tables, and say of each whether anybody arrives."""
+
+import pandas as pd
+
+from saelib.batch.answers import htest_answer, transfer_answer
+from saelib.htest.scoring.findings import Finding
+
+
+def saving(direction: str, target: str, mean: float, arrived: int) -> dict:
+    return {"direction": direction, "distance": 1, "start": "copy", "target": target, "mean": mean,
+            "low": mean - 0.1, "high": mean + 0.1, "count": 5, "saes": 25, "arrived": arrived,
+            "l0_ratio": 1.25 if arrived else None}  # fmt: skip
+
+
+CLAIMS = pd.DataFrame({"agrees": ["yes", "yes", "no", "open", "-"]})
+LINES = [saving(direction, target, mean, arrived) for direction, target, mean, arrived in [
+    ("forward", "loss", 0.4, 20), ("backward", "loss", 0.6, 25),
+    ("forward", "joint", -0.05, 3), ("backward", "joint", 0.42, 18),
+    ("forward", "ce_score", 0.31, 10), ("backward", "ce_score", 0.65, 25)]]  # fmt: skip
+
+
+def test_the_answer_of_layer_transfer_by_hand() -> None:
+    copy, equal, claims = transfer_answer(pd.DataFrame(LINES), CLAIMS)
+    assert copy.endswith("in the held-out objective, with so many fewer new tokens: forward **40% (30% to 50%)** "
+                         "(20 of 25 arrive) and backward **60% (50% to 70%)** (25 of 25 arrive).")  # fmt: skip
+    assert equal.startswith(
+        "Saved at **equal L0**, in CE-loss score: forward **-5% (-15% to 5%)** (3 of 25 arrive) and"
+    )
+    assert equal.endswith(
+        "backward **65% (55% to 75%)** (25 of 25 arrive), then with 1.25 and 1.25 times the L0 of scratch."
+    )
+    assert claims == "Of 5 claims of the paper, compared on equal layers, **2 agree**, 1 do not, 1 are open."
+
+
+def test_each_start_has_a_sentence_and_far_sources_have_none() -> None:
+    mapped = [line | {"start": "affine", "mean": 0.9, "low": 0.8, "high": 1.0} for line in LINES]
+    far = [line | {"distance": 2, "mean": 0.01} for line in LINES]
+    sentences = transfer_answer(pd.DataFrame(LINES + mapped + far), CLAIMS)
+    assert len(sentences) == 4
+    assert "**an affine map**" in sentences[2] and sentences[2].count("**90% (80% to 100%)**") == 4
+    assert not any("**1% (" in sentence for sentence in sentences)
+
+
+def test_a_published_table_knows_the_score_alone_and_one_where_nobody_arrives_no_l0() -> None:
+    alone = [line | {"arrived": 0, "l0_ratio": float("nan")} for line in LINES[4:]]
+    (copy, _) = transfer_answer(pd.DataFrame(alone), CLAIMS)
+    assert copy.startswith("Saved in CE-loss score alone")
+    assert "L0" not in copy and "nan" not in copy
+    assert "(0 of 25 arrive)" in copy
+
+
+def test_when_a_source_has_paid_for_itself() -> None:
+    rows = [("forward", "loss", "shared", None), ("backward", "loss", "shared", 2.0),
+            ("backward", "loss", "alone", 9.0), ("backward_2", "loss", "shared", 7.0),
+            ("forward", "joint", "shared", 8.0)]  # fmt: skip
+    pays_off = pd.DataFrame(rows, columns=["arm", "target", "language_model", "transfers"])
+    sentence = transfer_answer(pd.DataFrame(LINES), CLAIMS, pays_off)[2]
+    assert sentence.endswith("to pay for it: forward: copy never; backward: copy 2.")
+
+
+def estimate(mean: float) -> dict[str, float]:
+    return {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}
+
+
+def line(model: str, accuracy: float, auroc: float | None) -> dict:
+    return {"model": model, "form": "completion", "k": 50, "item_set": "official", "readers": ["paper", "likelier"],
+            "accuracy": estimate(accuracy), "share_a": estimate(0.03), "auroc": auroc and estimate(auroc),
+            "bias_free_accuracy": auroc and estimate(0.66)}  # fmt: skip
+
+
+AUDIT = {"audit": [
+    {"item_set": "official", "task": "rhyme", "dev_disagreements": 3, "test_disagreements": 5},
+    {"item_set": "official", "task": "letter_geometry", "dev_disagreements": None, "test_disagreements": 7},
+    {"item_set": "fresh", "task": "rhyme", "dev_disagreements": 90, "test_disagreements": 90},
+]}  # fmt: skip
+BARE = {"second": 0.826, "difference": 0.327, "low": 0.303, "high": 0.348}
+WITH_SHOTS = {"second": 0.49, "difference": -0.01, "low": -0.04, "high": 0.02}
+TUNING = {"overall": {"tuning": BARE, "tuning_with_shots": WITH_SHOTS}}
+
+
+def test_the_answer_of_htest_by_hand() -> None:
+    other_reading = line("org/a|b", 0.99, 0.99) | {"readers": ["strict"]}
+    accuracy = {"models": ["org/a|b", "api"], "item_set": "official",
+                "main": [line("org/a|b", 0.525, 0.73), other_reading, line("api", 0.6, None),
+                         line("control:shortcut", 0.734, None)]}  # fmt: skip
+    found = [Finding("near", "", estimate(0.5), 0.45, 0.55), Finding("near", "", estimate(0.9), 0.45, 0.55),
+             Finding("cot", "", estimate(0.5), -1, 0, "too small")]  # fmt: skip
+    margin, without, shortcut, tuned, counts = htest_answer(accuracy, AUDIT, TUNING, found)
+    assert r"**org/a\|b, 50 shots**: right on **52.5% (50.5% to 54.5%)**" in margin
+    assert "AUROC of **0.730 (0.710 to 0.750)**" in margin and "66.0% (64.0% to 68.0%)" in margin
+    assert "60.0%" in without and "AUROC" not in without
+    assert "**73.4% (71.4% to 75.4%)**" in shortcut and "dispute 8 labels" in shortcut
+    assert "**32.7% (30.3% to 34.8%), to 82.6%** on the bare text" in tuned
+    assert "**-1.0% (-4.0% to 2.0%), to 49.0%** with shots" in tuned
+    assert counts == "Of 3 findings, **1 agree**, 1 do not, 0 are open, 1 are not tested by this run."

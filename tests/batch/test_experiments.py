@@ -1,0 +1,107 @@
+"""The list of the papers' experiments: what agrees is said from the recorded values, and README quotes it."""
+
+import re
+from typing import Any
+
+import pytest
+
+from saelib.batch.experiments import EXPERIMENTS, experiments_markdown, experiments_table
+from saelib.batch.notebooks import NOTEBOOKS
+from saelib.results.notebook import VERDICT_SIGNS
+from saelib.results.values import RESULTS
+from saelib.run.files import read_json
+from saelib.transfer.agreement import claims_of
+from saelib.transfer.directions import DIRECTIONS
+from tests.helpers.pages import read_page, tables
+
+CHANGED = {"difference": 0.016, "low": -0.007, "high": 0.039}
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    """Small ones, by hand."""
+    lines = [("forward", 1, "loss", 0.4), ("backward", 1, "loss", 0.6), ("backward", 2, "loss", 0.1),
+             ("backward", 1, "joint", 0.2)]  # fmt: skip
+    saved = [dict(zip(("direction", "distance", "target", "mean"), line, strict=True)) for line in lines]
+    others = {"start": "copy", "low": 0.3, "high": 0.7, "arrived": 20, "saes": 25}
+    zero_shot = {"claim": "Untrained neighbours: a - b", "paper": 0.062, "mean": 0.017, "low": 0.01, "high": 0.02}
+    claims = [{"claim": verdict, "agrees": verdict} for verdict in ("yes", "no", "open", "-")]
+    first = {"model": "small", "accuracy": {"mean": 0.507, "low": 0.486, "high": 0.529}}
+    geometry = {"model": "small", "mean": 0.18, "low": 0.11, "high": 0.27}
+    return {
+        "13_convergence": {"savings": [line | others for line in saved]},
+        "90_report": {"agreement": [zero_shot | {"agrees": "yes"}, *claims]},
+        "10_language_model": {"angular_distance": [[0, 0.2, 0.1], [0.2, 0, 0.4], [0.1, 0.4, 0]]},
+        "31_htest_accuracy": {"models": ["small"], "main": [first, first | {"accuracy": {}}]},
+        "32_htest_shots_and_size": {"members": ["small", "large"], "overall": {"shots": CHANGED, "size": CHANGED}},
+        "33_htest_chain_of_thought": {"no_answer": 0.4, "overall": {"chain_of_thought": CHANGED}},
+        "34_htest_fine_tuning": {"overall": {"tuning": CHANGED, "tuning_with_shots": CHANGED}},
+        "35_htest_letter_geometry": {"letter_geometry": [geometry]},
+        **changes,
+    }
+
+
+def agrees(notebook: str, **changes: Any) -> str:
+    table = experiments_table(values(**changes)).set_index("notebook")
+    return str(table.loc[notebook, "what agrees"])
+
+
+def test_what_agrees_by_hand() -> None:
+    assert agrees("13_convergence") == (
+        "new tokens saved, held-out objective: forward 40% (30% to 70%), 20 of 25 arrive; "
+        "backward 60% (30% to 70%), 20 of 25 arrive"
+    )
+    assert agrees("12_layer_transfer").endswith("0.017 (0.010 to 0.020); the paper 0.062")
+    assert agrees("90_report") == "2 of 5 claims agree, 1 do not, 1 are open, 1 not measured"
+    assert agrees("10_language_model").startswith("a neighbour is the closest for 1 of 3 layers; mean 0.30, ")
+    assert agrees("31_htest_accuracy") == "small: 50.7% (48.6% to 52.9%)"
+    assert agrees("32_htest_shots_and_size").endswith("; large minus small: 0.016 (-0.007 to 0.039)")
+    assert agrees("33_htest_chain_of_thought") == "with minus without: 0.016 (-0.007 to 0.039)"
+    assert agrees("35_htest_letter_geometry") == "small: 18% (11% to 27%), guessing 25%"
+
+
+def test_what_was_not_tested_is_said_to_be_so() -> None:
+    silent = {"33_htest_chain_of_thought": {"no_answer": 0.9875}}
+    assert agrees("33_htest_chain_of_thought", **silent) == "not tested: 99% of the replies hold no answer"
+    assert agrees("12_layer_transfer", **{"90_report": {"agreement": []}}) == "not measured"
+    twins = {
+        "32_htest_shots_and_size": {"members": ["untrained:a", "a"], "overall": {"shots": CHANGED, "size": CHANGED}}
+    }
+    assert agrees("32_htest_shots_and_size", **twins).endswith("; size not tested")
+
+
+def test_every_row_has_a_verdict_and_those_that_ran_say_where_and_what() -> None:
+    names = {notebook.name for notebook in NOTEBOOKS}
+    assert len({experiment.what for experiment in EXPERIMENTS}) == len(EXPERIMENTS) == 15
+    for experiment in EXPERIMENTS:
+        word = experiment.here.partition(":")[0]
+        assert word in VERDICT_SIGNS
+        assert (word == "no") == (experiment.agrees is None) == (experiment.notebook not in names)
+
+
+def test_a_run_on_the_papers_own_model_says_so() -> None:
+    other, own = (experiments_table(values(), papers_model)["here"] for papers_model in (False, True))
+    changed = other != own
+    assert changed.sum() == 4
+    assert set(own[changed]) == {"✓ yes: the paper's model"}
+    assert set(other[changed]) == {"◐ in part: another model"}
+
+
+def test_the_markdown_links_each_notebook() -> None:
+    links = re.findall(r"\[`(\w+)`\]\(notebooks/(\w+)\.ipynb\)", experiments_markdown(values()))
+    assert links == [(experiment.notebook,) * 2 for experiment in EXPERIMENTS if experiment.notebook]
+
+
+@pytest.fixture(scope="module")
+def stored() -> dict[str, Any]:
+    """What the default run recorded."""
+    return {notebook.name: read_json(RESULTS / "tiny" / "values" / f"{notebook.name}.json")["values"]
+            for notebook in NOTEBOOKS}  # fmt: skip
+
+
+def test_the_table_of_readme_is_made_of_the_default_runs_values(stored: dict[str, Any]) -> None:
+    (table,) = tables(experiments_markdown(stored))
+    assert table in read_page("README.md")
+
+
+def test_the_claim_that_the_zero_shot_row_reads_is_one_of_the_claims() -> None:
+    assert [claim for claim in claims_of([*DIRECTIONS]) if claim.text.startswith("Untrained neighbours")]

@@ -1,0 +1,132 @@
+"""A phase's maps: one for each start, pair of layers and order of the data, fitted once, from the first tokens."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from saelib.run.files import sha256_of_file
+from saelib.sae.mapping import LayerMap, fit_map, load_map
+from saelib.transfer import maps
+from saelib.transfer.experiment import Experiment
+from saelib.transfer.maps import check_maps, fit_maps, map_flops
+from tests.helpers.hold_run import held_by_another
+from tests.transfer.conftest import OpenSmall
+
+pytestmark = pytest.mark.usefixtures("empty_runs")
+
+
+def opened(open_small: OpenSmall, **changes: object) -> Experiment:
+    """Two replicates of three layers: four pairs for each start and order of the data."""
+    return open_small(**{"run": "maps", "starts": ["copy", "affine", "procrustes"], "map_tokens": 512} | changes)
+
+
+def test_each_start_pair_and_order_has_one_map_with_its_origin(open_small: OpenSmall) -> None:
+    experiment = opened(open_small)
+    table = fit_maps(experiment, experiment.plans("transfer"))
+    pd.testing.assert_frame_equal(table, pd.read_parquet(experiment.folder / "maps.parquet"))
+    keys = ["start", "source_layer", "act_layer", "data_seed"]
+    assert set(table[keys].itertuples(index=False, name=None)) == {
+        (start, source, target, seed)
+        for start in ("affine", "procrustes")
+        for source, target in ((0, 1), (1, 0), (1, 2), (2, 1))
+        for seed in (0, 1)
+    }
+    assert len(table) == 16
+    assert set(table["tokens"]) == {512}
+    assert set(table["config_sha256"]) == {experiment.config.sha256()}
+    assert table.query("start == 'affine'")[["ridge", "ridge_back"]].notna().all(axis=None)
+    assert table.query("start == 'procrustes'")[["ridge", "ridge_back"]].isna().all(axis=None)
+    assert table["r2"].between(0, 1).all()
+
+
+def test_a_map_is_fitted_on_the_first_rows_of_its_order(open_small: OpenSmall) -> None:
+    experiment = opened(open_small)
+    fit_maps(experiment, experiment.plans("transfer"))
+    rows = experiment.training_rows(1).take(0, 512 // experiment.config.context_length)
+    source, target = experiment.model.residual_streams(torch.from_numpy(rows).long(), [2, 1]).flatten(1, 2)
+    expected, found = fit_map("affine", source, target), load_map(experiment.folder / "maps" / "affine-L2-L1-data1")
+    torch.testing.assert_close(found.matrix, expected.matrix, rtol=1e-3, atol=1e-4)
+    assert found.r2 == pytest.approx(expected.r2, abs=1e-4)
+    assert found.ridge == expected.ridge
+    other = load_map(experiment.folder / "maps" / "affine-L2-L1-data0")
+    assert not torch.allclose(found.matrix, other.matrix, rtol=0.05)
+
+
+def test_what_is_there_is_not_fitted_again(open_small: OpenSmall, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = opened(open_small)
+    plans = experiment.plans("transfer")
+    calls: list[str] = []
+    killed = [True]
+
+    def counted(start: str, *activations: torch.Tensor) -> LayerMap:
+        calls.append(start)
+        if killed[0] and len(calls) > 5:
+            raise KeyboardInterrupt
+        return fit_map(start, *activations)
+
+    monkeypatch.setattr(maps, "fit_map", counted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_maps(experiment, plans)
+    before = sums(experiment)
+    assert len(before) == 5
+    assert not (experiment.folder / "maps.parquet").exists()
+    killed[0], calls[:] = False, []
+    table = fit_maps(experiment, plans)
+    assert len(calls) == 11
+    assert before.items() <= sums(experiment).items()
+    pd.testing.assert_frame_equal(fit_maps(experiment, plans), table)
+    assert len(calls) == 11
+    at_once = fit_maps(opened(open_small, run="at-once"), plans)
+    pd.testing.assert_frame_equal(table.drop(columns="config_sha256"), at_once.drop(columns="config_sha256"))
+
+
+def sums(experiment: Experiment) -> dict[Path, str]:
+    return {path: sha256_of_file(path) for path in (experiment.folder / "maps").glob("*/map.safetensors")}
+
+
+def test_no_map_depends_on_the_number_of_threads(open_small: OpenSmall) -> None:
+    tables = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        experiment = opened(open_small, run=f"threads-{threads}")
+        fit_maps(experiment, experiment.plans("transfer"))
+        tables.append({path.parent.name: digest for path, digest in sums(experiment).items()})
+    assert tables[0] == tables[1]
+
+
+def test_copies_need_no_map(open_small: OpenSmall, empty_runs: Path) -> None:
+    experiment = opened(open_small, starts=["copy"], map_tokens=7)
+    for phase in ("scratch", "transfer"):
+        assert fit_maps(experiment, experiment.plans(phase)).empty
+    assert not experiment.folder.exists()
+
+
+@pytest.mark.parametrize(("map_tokens", "right"), [(100, 128), (7, 64), (1000, 1024)])
+def test_too_few_tokens_or_half_rows_are_refused_before_anything_is_written(
+    open_small: OpenSmall, map_tokens: int, right: int
+) -> None:
+    experiment = opened(open_small, map_tokens=map_tokens)
+    for refuse in (check_maps, fit_maps):
+        with pytest.raises(ValueError, match=f"map_tokens={map_tokens}: .* rows of 64 tokens.* {right} is right"):
+            refuse(experiment, experiment.plans("transfer"))
+    assert not experiment.folder.exists()
+
+
+def test_flops_count_the_pass_and_the_covariances(open_small: OpenSmall) -> None:
+    experiment = opened(open_small)
+    model = experiment.model
+    assert (model.d_model, experiment.config.context_length) == (32, 64)
+    blocks = 3 * (2 * model.block_weights + 2 * 32 * 64)  # up to layer 2; attention sees half of the row
+    covariances = 2 * 64 * 64  # of both layers' dimensions
+    assert map_flops(experiment, 1, 2, 512) == map_flops(experiment, 2, 1, 512) == 512 * (blocks + covariances)
+
+
+def test_a_run_in_other_hands_is_left_alone(open_small: OpenSmall) -> None:
+    from saelib.run.lock import RunInUseError
+
+    experiment = opened(open_small)
+    with held_by_another(experiment.folder), pytest.raises(RunInUseError):
+        fit_maps(experiment, experiment.plans("transfer"))
+    assert not (experiment.folder / "maps").exists()

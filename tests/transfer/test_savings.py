@@ -1,0 +1,132 @@
+"""Savings against an independent script, and the two summaries of censored values against cases worked by hand."""
+
+import math
+from statistics import fmean
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from saelib.results.values import RESULTS
+from saelib.transfer.savings import median_saving, savings, savings_by_layer, tokens_to_target
+from saelib.transfer.tables import Results
+from tests.helpers.made_runs import made_results
+from tests.helpers.plain_savings import plain_median, plain_savings
+
+PUBLISHED_ROWS = RESULTS / "tiny" / "evaluation_rows.parquet"
+needs_rows = pytest.mark.skipif(not PUBLISHED_ROWS.is_file(), reason=f"{PUBLISHED_ROWS} was not made yet")
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return made_results(["forward", "backward", "backward_affine"], layers=3, replicates=3, rows=5)
+
+
+def tiny() -> Results:
+    return Results(pd.read_parquet(PUBLISHED_ROWS.with_name("evaluation.parquet")), pd.read_parquet(PUBLISHED_ROWS))
+
+
+def check_against_loops(results: Results, resamples: int) -> None:
+    assert results.rows is not None
+    plain = plain_savings(results.evaluation, results.rows)
+    table = savings(results, resamples=resamples)
+    assert set(zip(table["arm"], table["target"], strict=True)) == set(plain)
+    for line in table.to_dict("records"):
+        saved = plain[line["arm"], line["target"]]
+        shares = [saving for saving, *_ in saved]
+        at = [ratio for _, arrived, ratio in saved if arrived]
+        assert line["saes"] == len(saved)
+        assert line["mean"] == pytest.approx(fmean(shares), abs=1e-4)
+        assert (line["lowest"], line["highest"]) == pytest.approx((min(shares), max(shares)), abs=1e-3)
+        assert line["median"] == pytest.approx(plain_median(saved), abs=1e-3, nan_ok=True)
+        assert line["arrived"] == len(at)
+        assert line["l0_ratio"] == pytest.approx(fmean(at) if at else math.nan, abs=1e-4, nan_ok=True)
+
+
+def test_savings_are_those_of_plain_loops_over_rows(results: Results) -> None:
+    check_against_loops(results, resamples=30)
+
+
+@needs_rows
+def test_the_published_savings_are_those_of_plain_loops_over_rows() -> None:
+    check_against_loops(tiny(), resamples=30)
+
+
+def test_each_sae_has_a_line_for_each_target(results: Results) -> None:
+    table = tokens_to_target(results)
+    assert list(table) == [
+        "direction", "distance", "start", "arm", "act_layer", "seed", "data_seed", "target", "level", "tokens_needed",
+        "budget", "arrived", "scratch_tokens_needed", "saving", "l0_ratio",
+    ]  # fmt: skip
+    assert not table.duplicated(["arm", "act_layer", "seed", "data_seed", "target"]).any()
+    assert set(zip(table["arm"], table["act_layer"], strict=True)) == {
+        ("forward", 1), ("forward", 2), ("backward", 0), ("backward", 1), ("backward_affine", 0), ("backward_affine", 1)
+    }  # fmt: skip
+    away = table[~table["arrived"]]
+    assert np.isinf(away["tokens_needed"]).all() and away["l0_ratio"].isna().all()
+    assert (table["level"] > 1).tolist() == (table["target"] == "loss").tolist()
+
+
+def test_the_mean_of_layers_is_the_mean(results: Results) -> None:
+    whole = savings(results, resamples=30).set_index(["arm", "target"])
+    layers = savings_by_layer(results, resamples=30).groupby(["arm", "target"])
+    assert layers["mean"].mean().to_dict() == pytest.approx(whole["mean"].to_dict())
+    assert layers["arrived"].sum().to_dict() == whole["arrived"].to_dict()
+
+
+def test_bounds_hold_the_mean_and_stay_within_what_is_possible(results: Results) -> None:
+    table = savings(results, resamples=500)
+    assert (table["low"] < table["high"]).all()
+    assert (table["high"] <= 1).all()
+    assert table[["share_low", "share_high"]].to_numpy().min() >= 0
+    assert table[["share_low", "share_high"]].to_numpy().max() <= 1
+    assert (table["share_low"] <= table["share_arrived"]).all() and (
+        table["share_arrived"] <= table["share_high"]
+    ).all()
+
+
+def test_what_is_not_known_is_not_drawn(results: Results) -> None:
+    """Without rows the bounds are of the replicates; with one replicate, of the rows; with neither there are none."""
+    one = results.evaluation["seed"].isin([0])
+    neither = savings(Results(results.evaluation[one], None), resamples=99)
+    assert neither[["low", "high", "share_low", "share_high"]].isna().to_numpy().all()
+    assert (neither["count"] == 1).all()
+    for few in (Results(results.evaluation, None), Results(results.evaluation[one], results.rows)):
+        table = savings(few, resamples=99)
+        assert (table["low"] <= table["high"]).all() and (table["low"] < table["high"]).any()
+
+
+def censored(needed, budget=100.0, scratch=100.0) -> pd.DataFrame:
+    """SAEs by the tokens that they need; infinity where they do not arrive."""
+    needed = np.array(needed, float)
+    return pd.DataFrame({"tokens_needed": needed, "budget": budget, "scratch_tokens_needed": scratch,
+                         "arrived": np.isfinite(needed)})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("saes", "median"),
+    [
+        (censored([10, 20, 30]), 0.8),
+        (censored([10, 20, 30, 40]), 0.8),  # half have arrived at 20
+        (censored([10, 20, math.inf, math.inf]), 0.8),
+        (censored([10, math.inf, math.inf]), math.nan),
+        (censored([math.inf, math.inf]), math.nan),
+        # The second is lost sight of at 20: 3/4 wait after 10, 3/4 * 1/2 after 30.
+        (censored([10, math.inf, 30, 40], budget=np.array([100, 20, 100, 100])), 0.7),
+        (censored([10, 20, 30], scratch=np.array([20, 100, 100])), 0.7),  # shares .5, .2, .3
+        (censored([150, 160, 170], budget=200.0), -0.6),
+    ],
+)
+def test_the_median_of_kaplan_and_meier_by_hand(saes, median) -> None:
+    assert median_saving(saes) == pytest.approx(median, nan_ok=True)
+
+
+def test_the_restricted_mean_is_the_area_under_the_curve_of_kaplan_and_meier() -> None:
+    """With one budget for all, nothing is lost sight of before it: the area is the mean of what was spent."""
+    saes = censored([10, 25, 25, 70, math.inf, math.inf])
+    spent = np.minimum(saes["tokens_needed"], 100)
+    waiting = stats.ecdf(stats.CensoredData(uncensored=[10, 25, 25, 70], right=[100, 100])).sf
+    steps = np.array([0, *waiting.quantiles[waiting.quantiles < 100], 100])
+    heights = [1.0, *waiting.evaluate(steps[1:-1])]
+    assert np.sum(np.diff(steps) * heights) == pytest.approx(spent.mean())

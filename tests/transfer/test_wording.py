@@ -1,0 +1,90 @@
+"""Readers meet words, not column names, and no more digits than an interval allows."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from saelib.transfer.wording import (
+    COLUMN_NAMES,
+    METRIC_NAMES,
+    arm_label,
+    column_label,
+    digits_allowed,
+    for_readers,
+    interval_text,
+    intervals_for_readers,
+    wide_for_readers,
+)
+from tests.helpers import tidy_tables
+
+
+@pytest.mark.parametrize(("arm", "words"), [
+    ("scratch", "from scratch"),
+    ("forward", "forward: copy"),
+    ("backward_affine", "backward: affine map"),
+    ("forward_2", "forward: copy, 2 layers away"),
+    ("backward_procrustes_3", "backward: rotation, 3 layers away"),
+])  # fmt: skip
+def test_an_arm_in_words(arm: str, words: str) -> None:
+    assert arm_label(arm) == words
+
+
+def test_a_table_for_readers_has_no_name_with_an_underscore() -> None:
+    for table in (tidy_tables.curves(distances=(1, 2)), tidy_tables.needed(), tidy_tables.savings_by_layer()):
+        worded = for_readers(table)
+        texts = [*worded.columns, *worded.to_numpy().ravel()]
+        assert not [text for text in texts if isinstance(text, str) and "_" in text.replace("d_model", "")]
+        assert len(worded) == len(table) and worded.shape[1] == table.shape[1]
+
+
+def test_the_table_that_was_given_stays_as_it_is() -> None:
+    table = tidy_tables.savings()
+    before = table.copy()
+    for_readers(table)
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_metrics_and_columns_have_one_name_each() -> None:
+    names = [column_label(name) for name in [*METRIC_NAMES, *COLUMN_NAMES]]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("mean", "low", "high", "digits"), [
+    (1479.16, 1476.63, 1481.69, 1),  # half width 2.5: its second digit is the first decimal
+    (1479.16, 1399.0, 1559.0, 0),
+    (0.9541, 0.9531, 0.9551, 4),
+    (0.5, math.nan, math.nan, 4),  # no interval: four figures
+    (0.0, math.nan, math.nan, 0),
+    (4500.0, math.nan, math.nan, 0),
+])  # fmt: skip
+def test_as_many_digits_as_the_interval_allows(mean: float, low: float, high: float, digits: int) -> None:
+    assert digits_allowed(mean, low, high) == digits
+
+
+def test_an_interval_is_said_with_its_mean() -> None:
+    line = {"mean": 0.523, "low": 0.27, "high": 0.601}
+    assert interval_text(line, percent=True) == "52% (27% to 60%)"
+    assert interval_text({"mean": 1479.16, "low": 1399.0, "high": 1559.0}) == "1,479 (1,399 to 1,559)"
+
+
+def test_a_summary_for_readers_has_one_column_of_intervals() -> None:
+    shown = intervals_for_readers(
+        tidy_tables.savings()[["arm", "target", "mean", "low", "high", "count"]], percent=True
+    )
+    assert list(shown) == ["arm", "target", "mean (95% interval)"]
+    assert shown.iloc[0].tolist() == ["forward: copy", "held-out objective", "31% (25% to 37%)"]
+
+
+def test_a_wide_table_has_a_column_for_each_target_and_a_row_for_each_arm() -> None:
+    shown = wide_for_readers(tidy_tables.savings(), ["arm"], "target", percent=True)
+    assert list(shown) == ["arm", "held-out objective", "CE-loss score at equal L0", "CE-loss score alone"]
+    assert shown.iloc[0].tolist() == ["forward: copy", "31% (25% to 37%)", "27% (21% to 33%)", "21% (15% to 27%)"]
+
+
+def test_a_wide_table_leaves_empty_what_an_arm_lacks() -> None:
+    by_layer = tidy_tables.savings_by_layer().query("target == 'loss'").sort_values("act_layer")
+    shown = wide_for_readers(by_layer, ["act_layer"], "arm", percent=True)
+    assert list(shown) == ["layer", *map(arm_label, ("forward", "forward_affine", "backward", "backward_affine"))]
+    assert shown["layer"].tolist() == list(range(6))
+    assert shown.iloc[0, 1] == shown.iloc[5, 3] == "-"  # forward lacks the first layer, backward the last
