@@ -13,7 +13,7 @@ from jaxtyping import Float
 from saelib.results.bootstrap import RESAMPLES
 from saelib.transfer.curves import Matched, equal_token_reference, matched
 from saelib.transfer.directions import parse_arm, transfer_arms
-from saelib.transfer.samples import Sample, columns_of
+from saelib.transfer.samples import Sample, columns_of, whole
 from saelib.transfer.tables import Results
 
 GAIN_COLUMNS = ("direction", "distance", "arm", "reference", "tokens", "metric", "mean", "low", "high", "count")
@@ -39,6 +39,29 @@ def final_changes(
     pairs = [matched(results.evaluation, arm) for arm in transfer_arms(results.evaluation)]
     ends = [Matched(pair.arm.last, pair.reference.last) for pair in pairs]
     return _differences(results, ends, metrics, seed=seed, resamples=resamples)
+
+
+def dominance(results: Results) -> pd.DataFrame:
+    """How many SAEs are better in CE-loss score and in L0 at once than one trained from scratch on as many tokens.
+
+    Needs no interpolation, nor a choice of what L0 is worth in score; who is better in one of the two only is neither.
+
+    Returns:
+        direction, distance, arm, reference, tokens, saes, better, worse (in both).
+    """
+    reference, sample, rows = equal_token_reference(results.evaluation), whole(results), []
+    for name in transfer_arms(results.evaluation):
+        pair, arm = matched(results.evaluation, name, reference).at_equal_tokens(), parse_arm(name)
+        assert arm is not None  # transfer_arms gives no others
+        score, l0 = (sample.values(pair.arm, metric) - sample.values(pair.reference, metric)
+                     for metric in ("ce_score", "l0"))  # fmt: skip
+        for place, tokens in enumerate(pair.arm.tokens):
+            ahead, sparser = score[..., place], l0[..., place]
+            rows.append({"direction": arm.direction, "distance": arm.distance, "arm": name, "reference": reference,
+                         "tokens": int(tokens), "saes": ahead.size,
+                         "better": int(((ahead >= 0) & (sparser <= 0)).sum()),
+                         "worse": int(((ahead < 0) & (sparser > 0)).sum())})  # fmt: skip
+    return pd.DataFrame(rows, columns=[*GAIN_COLUMNS[:5], "saes", "better", "worse"])
 
 
 def _differences(

@@ -38,11 +38,13 @@ def plain_savings(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tuple[st
     curves: dict[tuple[str | int, ...], list[tuple[int, Score]]] = defaultdict(list)
     for (arm, *sae, tokens), score in sorted(plain_scores_by_sae(evaluation, rows).items()):
         curves[arm, *sae].append((tokens, score))
+    mapped = {(line["arm"], line["act_layer"], line["seed"], line["data_seed"]): line.get("map_tokens", 0)
+              for line in evaluation.to_dict("records")}  # fmt: skip
     found = defaultdict(list)
     for (name, *which), curve in curves.items():
         scratch = curves["scratch", *which]
         for target in ("loss", "joint", "ce_score") if name not in ("scratch", "control") else ():
-            spent = min(_needed(curve, scratch[-1][1], target), curve[-1][0])
+            spent = min(max(_needed(curve, scratch[-1][1], target), mapped[name, *which]), curve[-1][0])
             found[str(name), target].append(1 - spent / _needed(scratch, scratch[-1][1], target))
     return dict(found)
 

@@ -67,6 +67,13 @@ class Sample(NamedTuple):
             return self._values(curve.places, RATIOS[metric]) / self._values(finished.places, RATIOS[metric])
         return self._values(curve.places, metric)
 
+    def map_tokens(self, curve: Curve) -> Int[np.ndarray, "layers replicates"]:
+        """Tokens on which the map was fitted by which each SAE of a curve began; 0 without one."""
+        evaluation = self.readings.evaluation
+        if "map_tokens" not in evaluation:  # the paper's
+            return np.zeros(curve.places.shape[:2], int)
+        return evaluation["map_tokens"].to_numpy(int)[curve.places[..., 0]]
+
     def mean(self, values: Float[np.ndarray, "*draws layers replicates tokens"]) -> Float[np.ndarray, "*draws tokens"]:
         """Mean over layers and replicates."""
         return self.mean_of_replicates(values).mean(-2)

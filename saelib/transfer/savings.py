@@ -22,6 +22,7 @@ from saelib.transfer.samples import Sample, estimate, whole
 from saelib.transfer.tables import Results
 from saelib.transfer.targets import arrival, possible_targets
 
+L0_FACTORS = (1.0, 1.02, 1.05, 1.1)
 Pair = tuple[Arm, str, Matched]  # an arm of transfers, a target, and both curves
 
 
@@ -80,6 +81,50 @@ def savings_by_layer(results: Results, *, seed: int = 0, resamples: int = RESAMP
         part = pd.DataFrame({"act_layer": pair.layers, "target": target, **found._asdict(), "arrived": arrived})
         parts.append(_with_arm(arm, part))
     return pd.concat(parts, ignore_index=True)
+
+
+def joint_savings(results: Results, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """How the saving by the joint target depends on how much more L0 is allowed, `L0_FACTORS` times scratch's.
+
+    Returns:
+        direction, distance, start, arm, l0_factor, mean, low, high, count.
+    """
+    pairs, parts = [part for part in _pairs(results.evaluation) if part[1] == "joint"], []
+    for factor in L0_FACTORS:
+
+        def saved(sample: Sample, factor: float = factor) -> Float[np.ndarray, "*draws pairs"]:
+            found = [arrival(sample, pair, target, factor).saving[..., None] for _, target, pair in pairs]
+            return np.stack([sample.mean(saving)[..., 0] for saving in found], axis=-1)
+
+        found = estimate(results, saved, seed=seed, resamples=resamples)
+        part = pd.DataFrame([_identity(arm) for arm, _, _ in pairs])
+        parts.append(part.assign(l0_factor=factor, **found._asdict()))
+    return pd.concat(parts, ignore_index=True)
+
+
+def leads_over_copies(results: Results, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """What a mapped start saves more than a copy of the same source, over all SAEs, pair by pair.
+
+    Returns:
+        direction, distance, start, arm, target; mean, low, high, count: saving minus that of the copy. No rows where a
+        run has no mapped starts, or no copies.
+    """
+    pairs = _pairs(results.evaluation)
+    copies = {(arm.direction, arm.distance, target): place
+              for place, (arm, target, _) in enumerate(pairs) if arm.start == "copy"}  # fmt: skip
+    leads = [(place, copies[key]) for place, (arm, target, _) in enumerate(pairs)
+             if arm.start != "copy" and (key := (arm.direction, arm.distance, target)) in copies]  # fmt: skip
+    if not leads:
+        return pd.DataFrame(columns=["direction", "distance", "start", "arm", "target", "mean", "low", "high", "count"])
+    mapped, copied = (list(places) for places in zip(*leads, strict=True))
+
+    def lead(sample: Sample) -> Float[np.ndarray, "*draws leads"]:
+        saved = _saved_and_arrived(pairs, sample)[..., 0]
+        return saved[..., mapped] - saved[..., copied]
+
+    keys = [{**_identity(pairs[place][0]), "target": pairs[place][1]} for place in mapped]
+    found = estimate(results, lead, seed=seed, resamples=resamples)
+    return pd.DataFrame(keys).assign(**found._asdict())
 
 
 def median_saving(saes: pd.DataFrame) -> float:

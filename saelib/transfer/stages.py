@@ -15,6 +15,7 @@ from saelib.results.provenance import provenance, write_table
 from saelib.run.lock import writing
 from saelib.run.progress import progress
 from saelib.sae.evaluation import Scores
+from saelib.sae.starts import MAPPED
 from saelib.sae.training.plan import check_sources
 from saelib.sae.training.train import train
 from saelib.transfer.directions import parse_arm
@@ -40,6 +41,7 @@ class ScoredSae:
     data_seed: int
     tokens: int
     source_tokens: int
+    map_tokens: int
     folder: Path
 
 
@@ -121,6 +123,7 @@ def evaluate_phase(experiment: Experiment, name: str) -> pd.DataFrame:
                     data_seed=plan.data_seed,
                     tokens=tokens,
                     source_tokens=plan.source_tokens,
+                    map_tokens=experiment.config.map_tokens if plan.start in MAPPED else 0,
                     folder=folders.sae(plan.arm, plan.sae_layer, plan.seed, tokens),
                 )
                 for plan in experiment.plans(name)
@@ -145,6 +148,7 @@ def evaluate_zero_shot(experiment: Experiment) -> pd.DataFrame:
             data_seed=plan.data_seed,
             tokens=0,
             source_tokens=tokens,
+            map_tokens=0,
             folder=folders.sae("scratch", plan.sae_layer, plan.seed, tokens),
         )
         for plan in experiment.plans("scratch")

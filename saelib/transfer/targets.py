@@ -8,7 +8,8 @@ In: curves of scores. Out: crossings. A target is a list of conditions that must
 
 Budgets lie apart, so a crossing lies between two of them: linear in the logarithm of tokens, condition by condition,
 and the latest one decides. Between 0 and the first budget nothing is known (λ may still be warming up): what holds at
-the first budget and not at the start is reached at the first budget.
+the first budget and not at the start is reached at the first budget. A start by a map takes at least the tokens on
+which the map was fitted.
 """
 
 from typing import NamedTuple
@@ -23,11 +24,11 @@ from saelib.transfer.samples import Sample
 TARGETS = ("loss", "joint", "ce_score")  # the leading one first
 TARGET_NAMES = {
     "loss": "held-out objective",
-    "joint": "CE-loss score at equal L0",
+    "joint": "CE-loss score at no more L0",
     "ce_score": "CE-loss score alone",
 }
 LEVEL_OF = {"loss": "loss", "joint": "ce_score", "ce_score": "ce_score"}  # the score that a target sets
-JOINT_L0_FACTOR = 1.02  # an L0 this much above scratch's still counts as equal
+JOINT_L0_FACTOR = 1.02  # an L0 this much above scratch's still counts as no more
 
 Values = Float[np.ndarray, "*draws layers replicates budgets"]
 One = Float[np.ndarray, "*draws layers replicates"]
@@ -98,11 +99,12 @@ class Arrival(NamedTuple):
         return 1 - np.where(self.reference_tokens > 0, spent / np.maximum(self.reference_tokens, 1), 1.0)
 
 
-def arrival(sample: Sample, pair: Matched, target: str) -> Arrival:
+def arrival(sample: Sample, pair: Matched, target: str, l0_factor: float = JOINT_L0_FACTOR) -> Arrival:
     """When the arm of a pair is level with the end of its reference.
 
     Args:
         target: one of `TARGETS`.
+        l0_factor: of the joint target.
     """
     scores = [sample.values(curve, LEVEL_OF[target]) for curve in pair]
     l0 = [sample.values(curve, "l0") for curve in pair]
@@ -110,8 +112,9 @@ def arrival(sample: Sample, pair: Matched, target: str) -> Arrival:
     crossings = []
     for curve, score, active in zip(pair, scores, l0, strict=True):
         gaps = [level - score if target == "loss" else score - level]
-        gaps += [JOINT_L0_FACTOR * sparse - active] if target == "joint" else []
-        crossings.append(crossing(curve.tokens, np.stack(gaps)))
+        gaps += [l0_factor * sparse - active] if target == "joint" else []
+        found = crossing(curve.tokens, np.stack(gaps))
+        crossings.append(found._replace(tokens=np.maximum(found.tokens, sample.map_tokens(curve))))
     arm, reference = crossings
     ratio = arm.read(l0[0]) / sparse[..., 0]
     return Arrival(arm, reference.tokens, int(pair.arm.tokens[-1]), level[..., 0], ratio)

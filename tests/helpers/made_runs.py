@@ -42,6 +42,7 @@ def made_results(
     table = pd.DataFrame(saes).assign(sae_sha256=[f"sae {place}" for place in range(len(saes))])
     table = table.astype(dict.fromkeys(("source_layer", "sae_layer", "act_layer"), "Int64"))
     table["source_tokens"] = np.where(table["source_layer"].notna(), budgets[-1], 0)
+    table["map_tokens"] = np.where(table["start"] == "affine", 5, 0)
     parts = []
     effects = 0.02 * random.standard_normal((layers, replicates))
     for sae in table.to_dict("records"):

@@ -61,6 +61,8 @@ def plain_savings(evaluation, rows):
     curves = defaultdict(list)
     for (arm, *sae, tokens), score in sorted(scored(evaluation, rows).items()):
         curves[arm, *sae].append((tokens, score))
+    mapped = {(line["arm"], line["act_layer"], line["seed"], line["data_seed"]): line.get("map_tokens", 0)
+              for line in evaluation.to_dict("records")}  # fmt: skip
     found = defaultdict(list)
     for (arm, *sae), curve in curves.items():
         if arm in ("scratch", "control"):
@@ -69,7 +71,7 @@ def plain_savings(evaluation, rows):
         end = scratch[-1][1]
         for target in ("loss", "joint", "ce_score"):
             tokens, l0 = needed(curve, end, target)
-            spent = min(tokens, curve[-1][0]) / needed(scratch, end, target)[0]
+            spent = min(max(tokens, mapped[arm, *sae]), curve[-1][0]) / needed(scratch, end, target)[0]
             found[arm, target].append((1 - spent, tokens < math.inf, l0 / end["l0"]))
     return dict(found)
 

@@ -37,6 +37,8 @@ def test_verdicts() -> None:
     assert verdict("sign", 0.1, Interval(0.2, 0.1, 0.3, 3)) == "yes"
     assert verdict("sign", 0.1, Interval(-0.2, -0.3, -0.1, 3)) == "no"
     assert verdict("sign", 0.1, Interval(0.2, -0.1, 0.5, 3)) == "open"
+    assert verdict("sign", -0.04, Interval(0.2, 0.1, 0.2, 3)) == "open", "one seed of the paper could be on either side"
+    assert verdict("sign", -0.06, Interval(0.2, 0.1, 0.2, 3)) == "no"
     assert verdict("half", 0.1, Interval(0.2, math.nan, math.nan, 1)) == "yes"
     assert verdict("nine tenths", 0.95, Interval(0.92, 0.9, 0.95, 3)) == "open"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saelib.transfer.gains import GAIN_COLUMNS, equal_token_gains, final_changes
+from saelib.transfer.gains import GAIN_COLUMNS, dominance, equal_token_gains, final_changes
 from saelib.transfer.published import published_results
 from saelib.transfer.tables import Results
 from tests.helpers.made_runs import made_results
@@ -43,3 +43,15 @@ def test_a_control_takes_the_place_of_scratch(results: Results) -> None:
 def test_the_paper_has_no_budget_in_common() -> None:
     table = equal_token_gains(published_results(), ["ce_score"])
     assert table.empty and list(table) == list(GAIN_COLUMNS)
+
+
+def test_who_is_better_in_both_is_counted_sae_by_sae(results: Results) -> None:
+    evaluation = results.evaluation.assign(ce_score=0.5, l0=10.0)
+    forward = (evaluation["arm"] == "forward") & (evaluation["tokens"] == 20)
+    of = {"ce_score": [0.6, 0.6, 0.4, 0.5], "l0": [9.0, 11.0, 12.0, 10.0]}  # better, a trade, worse, level in both
+    places = evaluation[forward].sort_values(["act_layer", "seed"]).index
+    for name, values in of.items():
+        evaluation.loc[places, name] = values
+    table = dominance(Results(evaluation, None)).query("arm == 'forward'").set_index("tokens")
+    assert table.loc[20, ["saes", "better", "worse"]].to_list() == [4, 2, 1]
+    assert table.loc[10, ["saes", "better", "worse"]].to_list() == [4, 4, 0]

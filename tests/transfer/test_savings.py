@@ -9,8 +9,17 @@ import pytest
 from scipy import stats
 
 from saelib.results.values import RESULTS
-from saelib.transfer.savings import median_saving, savings, savings_by_layer, tokens_to_target
+from saelib.transfer.savings import (
+    L0_FACTORS,
+    joint_savings,
+    leads_over_copies,
+    median_saving,
+    savings,
+    savings_by_layer,
+    tokens_to_target,
+)
 from saelib.transfer.tables import Results
+from saelib.transfer.targets import JOINT_L0_FACTOR, TARGETS
 from tests.helpers.made_runs import made_results
 from tests.helpers.plain_savings import plain_median, plain_savings
 
@@ -75,6 +84,24 @@ def test_the_mean_of_layers_is_the_mean(results: Results) -> None:
     assert layers["arrived"].sum().to_dict() == whole["arrived"].to_dict()
 
 
+def test_a_map_is_compared_with_the_copy_of_the_same_source(results: Results) -> None:
+    leads = leads_over_copies(results, resamples=99)
+    assert list(leads["arm"]) == ["backward_affine"] * 3
+    assert list(leads["target"]) == list(TARGETS)
+    needed = tokens_to_target(results)
+    keys = ["direction", "act_layer", "seed", "target"]
+    pairs = needed[needed["start"] == "affine"].merge(needed[needed["start"] == "copy"], on=keys)
+    by_hand = (pairs["saving_x"] - pairs["saving_y"]).groupby(pairs["target"]).mean()
+    assert leads.set_index("target")["mean"].to_dict() == pytest.approx(by_hand.to_dict())
+    assert (leads["low"] <= leads["mean"]).all() and (leads["mean"] <= leads["high"]).all()
+
+
+def test_without_maps_or_without_copies_nothing_is_compared() -> None:
+    for arms in (["forward"], ["forward_affine"]):
+        made = made_results(arms, layers=2, replicates=2, rows=2, budgets=(0, 8))
+        assert leads_over_copies(made, resamples=9).empty
+
+
 def test_bounds_hold_the_mean_and_stay_within_what_is_possible(results: Results) -> None:
     table = savings(results, resamples=500)
     assert (table["low"] < table["high"]).all()
@@ -130,3 +157,24 @@ def test_the_restricted_mean_is_the_area_under_the_curve_of_kaplan_and_meier() -
     steps = np.array([0, *waiting.quantiles[waiting.quantiles < 100], 100])
     heights = [1.0, *waiting.evaluate(steps[1:-1])]
     assert np.sum(np.diff(steps) * heights) == pytest.approx(spent.mean())
+
+
+def test_the_more_l0_is_allowed_the_more_is_saved(results: Results) -> None:
+    by_factor = joint_savings(results, resamples=19)
+    joint = savings(results, resamples=19).query("target == 'joint'").set_index("arm")
+    for arm, lines in by_factor.groupby("arm"):
+        assert list(lines["l0_factor"]) == list(L0_FACTORS)
+        assert lines.set_index("l0_factor").loc[JOINT_L0_FACTOR, ["mean", "low", "high"]].to_dict() == pytest.approx(
+            joint.loc[arm, ["mean", "low", "high"]].to_dict()
+        )
+
+
+def test_a_map_costs_its_tokens() -> None:
+    """A mapped start that is level before any training has needed the tokens of its map: 5 here."""
+    made = made_results(["backward", "backward_affine"], layers=2, replicates=2, rows=2, budgets=(0, 8, 16))
+    finished = made.evaluation.query("arm == 'scratch' and tokens == 16").set_index(["act_layer", "seed"])["loss"]
+    keys = pd.MultiIndex.from_frame(made.evaluation[["act_layer", "seed"]])
+    start = made.evaluation["arm"].isin(["backward", "backward_affine"]) & (made.evaluation["tokens"] == 0)
+    loss = made.evaluation["loss"].where(~start, finished.reindex(keys).to_numpy())
+    needed = tokens_to_target(Results(made.evaluation.assign(loss=loss), None)).query("target == 'loss'")
+    assert needed.groupby("start")["tokens_needed"].unique().map(list).to_dict() == {"affine": [5.0], "copy": [0.0]}

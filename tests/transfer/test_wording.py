@@ -13,7 +13,6 @@ from saelib.transfer.wording import (
     digits_allowed,
     for_readers,
     interval_text,
-    intervals_for_readers,
     wide_for_readers,
 )
 from tests.helpers import tidy_tables
@@ -38,6 +37,14 @@ def test_a_table_for_readers_has_no_name_with_an_underscore() -> None:
         assert len(worded) == len(table) and worded.shape[1] == table.shape[1]
 
 
+def test_metrics_without_an_interval_have_few_digits() -> None:
+    table = pd.DataFrame({"loss": [4505.81, math.nan], "l0": [62.405, 5.0], "ce_score": [0.95, 0.96]})
+    shown = for_readers(table)
+    assert shown.iloc[:, 0].tolist() == ["4,506", "-"]
+    assert shown.iloc[:, 1].tolist() == ["62.4", "5.0"]
+    assert shown.iloc[:, 2].tolist() == [0.95, 0.96]
+
+
 def test_the_table_that_was_given_stays_as_it_is() -> None:
     table = tidy_tables.savings()
     before = table.copy()
@@ -51,7 +58,9 @@ def test_metrics_and_columns_have_one_name_each() -> None:
 
 
 @pytest.mark.parametrize(("mean", "low", "high", "digits"), [
-    (1479.16, 1476.63, 1481.69, 1),  # half width 2.5: its second digit is the first decimal
+    (1479.16, 1476.63, 1481.69, 1),  # half width 2.5: two digits of it are kept
+    (0.9261, 0.9251, 0.9269, 4),  # half width 0.0009: one digit is
+    (-241.9, -249.6, -234.1, 0),
     (1479.16, 1399.0, 1559.0, 0),
     (0.9541, 0.9531, 0.9551, 4),
     (0.5, math.nan, math.nan, 4),  # no interval: four figures
@@ -68,17 +77,9 @@ def test_an_interval_is_said_with_its_mean() -> None:
     assert interval_text({"mean": 1479.16, "low": 1399.0, "high": 1559.0}) == "1,479 (1,399 to 1,559)"
 
 
-def test_a_summary_for_readers_has_one_column_of_intervals() -> None:
-    shown = intervals_for_readers(
-        tidy_tables.savings()[["arm", "target", "mean", "low", "high", "count"]], percent=True
-    )
-    assert list(shown) == ["arm", "target", "mean (95% interval)"]
-    assert shown.iloc[0].tolist() == ["forward: copy", "held-out objective", "31% (25% to 37%)"]
-
-
 def test_a_wide_table_has_a_column_for_each_target_and_a_row_for_each_arm() -> None:
     shown = wide_for_readers(tidy_tables.savings(), ["arm"], "target", percent=True)
-    assert list(shown) == ["arm", "held-out objective", "CE-loss score at equal L0", "CE-loss score alone"]
+    assert list(shown) == ["arm", "held-out objective", "CE-loss score at no more L0", "CE-loss score alone"]
     assert shown.iloc[0].tolist() == ["forward: copy", "31% (25% to 37%)", "27% (21% to 33%)", "21% (15% to 27%)"]
 
 
