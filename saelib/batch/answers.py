@@ -15,6 +15,7 @@ from saelib.htest.scoring.main_table import who
 from saelib.htest.tasks import TASKS
 from saelib.results.text import escape_markdown, with_interval
 from saelib.transfer.directions import DIRECTIONS, parse_arm
+from saelib.transfer.targets import TARGET_NAMES
 from saelib.transfer.wording import arm_label
 
 OBJECTIVE, JOINT, ALONE = "loss", "joint", "ce_score"
@@ -23,46 +24,85 @@ Lines: TypeAlias = Mapping[tuple[str, str, str], Mapping[Any, Any]]
 CARRIED = {"affine": "an affine map", "procrustes": "a rotation"}
 
 
-def transfer_answer(saved: pd.DataFrame, claims: pd.DataFrame, pays_off: pd.DataFrame | None = None) -> list[str]:
+def transfer_answer(
+    saved: pd.DataFrame,
+    claims: pd.DataFrame,
+    pays_off: pd.DataFrame | None = None,
+    leads: pd.DataFrame | None = None,
+) -> list[str]:
     """What the run says of layer transfer.
 
     Args:
         saved: what `savings.savings` gave; sources farther than a neighbour are left out.
         claims: what `agreement.agreement_table` gave.
         pays_off: what `ledger.break_even` gave.
+        leads: what `savings.leads_over_copies` gave.
     """
     near = saved[saved["distance"] == 1]
     lines = {(line["start"], line["target"], line["direction"]): line for line in near.to_dict("records")}
     sentences = [*_of_copies(lines), *(_of_maps(lines, start) for start in CARRIED if start in set(near["start"]))]
+    if leads is not None and len(leads):
+        nearest = leads[leads["distance"] == 1]
+        sentences += [_of_leads(nearest, start) for start in CARRIED if start in set(nearest["start"])]
     return [*sentences, *([_source(pays_off)] if pays_off is not None and len(pays_off) else []), _verdicts(claims)]
 
 
 def _of_copies(lines: Lines) -> Iterator[str]:
     """The leading target first; then what is reached at equal sparsity, and by the score alone."""
     if objective := _both_ways(lines, "copy", OBJECTIVE):
-        yield (f"An SAE that starts **as a copy** of its neighbour's finished SAE gets level with the finished scratch "
-               f"SAE of its layer, in the held-out objective, with so many fewer new tokens: {objective}.")  # fmt: skip
-    alone = [lines["copy", ALONE, way] for way in DIRECTIONS if ("copy", ALONE, way) in lines]
-    at = " and ".join(f"{line['l0_ratio']:.2f}" for line in alone if line["arrived"])
-    told = f"in CE-loss score alone, as the paper reads it, {_both_ways(lines, 'copy', ALONE)}"
-    told += f", then with {at} times the L0 of scratch" if at else ""
-    joint = _both_ways(lines, "copy", JOINT)
-    yield f"Saved at **equal L0**, in CE-loss score: {joint}; {told}." if joint else f"Saved {told}."
+        yield (f"A start **as a copy** of the neighbour's finished SAE saves this share of the new tokens, until level "
+               f"with the layer's own finished scratch SAE in the **held-out objective**: {objective}.")  # fmt: skip
+    if joint := _both_ways(lines, "copy", JOINT):
+        yield f"Until level in **{TARGET_NAMES[JOINT]}** than scratch: {joint}."
+    if alone := _both_ways(lines, "copy", ALONE):
+        yield f"Until level in CE-loss score alone, as the paper reads it, whatever the L0: {alone}."
 
 
 def _of_maps(lines: Lines, start: str) -> str:
-    """The same two targets for a source that was carried over."""
-    return (f"Carried over by **{CARRIED[start]}** between the two layers, the source saves in the held-out objective "
-            f"{_both_ways(lines, start, OBJECTIVE)}; at equal L0 {_both_ways(lines, start, JOINT)}.")  # fmt: skip
+    """The two targets that do not reward a higher L0, for a source that was carried over."""
+    told = f"A start that is carried over by **{CARRIED[start]}** between the two layers saves, in the held-out "
+    told += f"objective: {_both_ways(lines, start, OBJECTIVE)}"
+    joint = _both_ways(lines, start, JOINT)
+    return f"{told}; in {TARGET_NAMES[JOINT]}: {joint}." if joint else f"{told}."
 
 
 def _both_ways(lines: Lines, start: str, target: str) -> str:
-    """Forward and backward with who arrives; empty where the target was not measured."""
+    """Forward and backward with who arrives, and with which L0; empty where the target was not measured."""
     found = [lines[start, target, way] for way in DIRECTIONS if (start, target, way) in lines]
     return " and ".join(
-        f"{line['direction']} **{with_interval(line, 0, percent=True)}** ({line['arrived']} of {line['saes']} arrive)"
-        for line in found
+        f"{line['direction']} **{with_interval(line, 0, percent=True)}** ({arrivals(line)})" for line in found
     )
+
+
+def arrivals(line: Mapping[Any, Any]) -> str:
+    """Where the L0 of a row of `savings.savings` stands when its SAEs arrive, and how many do, where not all."""
+    told = [f"{line['arrived']} of {line['saes']} SAEs get there"] if line["arrived"] < line["saes"] else []
+    told += [f"at {line['l0_ratio']:.2f} times scratch's L0"] if line["arrived"] else []
+    return ", ".join(told)
+
+
+def _of_leads(leads: pd.DataFrame, start: str) -> str:
+    """What a map saves more than a copy of the same source, and whether the run can tell them apart."""
+    told = []
+    for target in (OBJECTIVE, JOINT):
+        rows = leads[(leads["start"] == start) & (leads["target"] == target)].to_dict("records")
+        if rows:
+            points = [{name: 100 * row[name] for name in ("mean", "low", "high")} for row in rows]
+            numbers = " and ".join(f"{row['direction']} {with_interval(point, 0)} points"
+                                   for row, point in zip(rows, points, strict=True))  # fmt: skip
+            told.append(f"in {'the ' * (target == OBJECTIVE)}{TARGET_NAMES[target]} **{_compared(rows)}** ({numbers})")
+    return f"Against a copy of the same source, {CARRIED[start]} saves {'; '.join(told)}."
+
+
+def _compared(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """More, less, or neither as far as the intervals say, of all rows together."""
+    if all(row["low"] > 0 for row in rows):
+        return "more"
+    if all(row["high"] < 0 for row in rows):
+        return "less"
+    if all(row["low"] <= 0 <= row["high"] for row in rows):
+        return "neither more nor less, as far as this run can tell"
+    return "more or less by direction" if all(math.isfinite(row["low"]) for row in rows) else "this much more"
 
 
 def _source(pays_off: pd.DataFrame) -> str:
@@ -70,7 +110,7 @@ def _source(pays_off: pd.DataFrame) -> str:
     rows = pays_off[(pays_off["target"] == OBJECTIVE) & (pays_off["language_model"] == "shared")]
     near = [line for line in rows.to_dict("records") if (arm := parse_arm(line["arm"])) and arm.distance == 1]
     told = "; ".join(f"{arm_label(line['arm'])} {_transfers(line['transfers'])}" for line in near)
-    return f"With the training of the source counted, it takes so many transfers from it to pay for it: {told}."
+    return f"A source that was trained only to be one is paid for by this number of transfers from it: {told}."
 
 
 def _transfers(number: float | None) -> str:
@@ -129,8 +169,9 @@ def _tuned(overall: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _change(overall: Mapping[str, float]) -> str:
-    difference = _share({"mean": overall["difference"], "low": overall["low"], "high": overall["high"]})
-    return f"{difference}, to {overall['second']:.1%}"
+    points = {"mean": overall["difference"], "low": overall["low"], "high": overall["high"]}
+    difference = with_interval({name: 100 * value for name, value in points.items()}, 1)
+    return f"{difference} points, to {overall['second']:.1%}"
 
 
 def _findings(found: Sequence[Finding]) -> str:

@@ -19,8 +19,8 @@ from saelib.transfer.targets import TARGET_NAMES
 
 Values: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What notebooks recorded, by the name of the notebook."""
-LEADING = "loss"
-"""The target that is named first: what training makes small."""
+SHOWN = ("loss", "joint")
+"""The targets that are named: what training makes small, and the score at equal sparsity."""
 
 
 class Experiment(NamedTuple):
@@ -61,12 +61,12 @@ def experiments_markdown(values: Values) -> str:
 
 def _convergence(values: Values) -> str:
     saved = pd.DataFrame(values["13_convergence"]["savings"]).query("distance == 1 and start == 'copy'")
-    lines = saved[saved["target"] == (LEADING if LEADING in set(saved["target"]) else "ce_score")]
-    parts = [
-        f"{line['direction']} {with_interval(line, 0, percent=True)}, {line['arrived']} of {line['saes']} arrive"
-        for line in lines.to_dict("records")
-    ]
-    return f"new tokens saved, {TARGET_NAMES[lines['target'].iloc[0]]}: {'; '.join(parts)}"
+    told = []
+    for target in [target for target in SHOWN if target in set(saved["target"])] or ["ce_score"]:
+        parts = [f"{line['direction']} {with_interval(line, 0, percent=True)}"
+                 for line in saved[saved["target"] == target].to_dict("records")]  # fmt: skip
+        told.append(f"{TARGET_NAMES[target]}: {', '.join(parts)}")
+    return f"new tokens saved by copies, {'; '.join(told)}"
 
 
 def _zero_shot(values: Values) -> str:

@@ -14,14 +14,15 @@ from saelib.htest.scoring.main_table import Line, main_table
 from saelib.results.bootstrap import RESAMPLES
 from saelib.results.text import with_interval
 from saelib.transfer.convergence import final_table
-from saelib.transfer.gains import final_changes
-from saelib.transfer.savings import savings
+from saelib.transfer.gains import dominance, final_changes
+from saelib.transfer.savings import leads_over_copies, savings
 from saelib.transfer.tables import Results
 from saelib.transfer.targets import TARGET_NAMES, TARGETS
 from saelib.transfer.wording import arm_label
 
 END = "at the end: "
 CHANGES = ("ce_score", "ce_increase", "l0")
+FAIR = ("loss", "joint")  # targets that do not reward a higher L0, by which a map is compared with a copy
 SHOWN_CONTROLS = (f"{CONTROL}shortcut", f"{CONTROL}oracle")
 
 
@@ -36,17 +37,28 @@ def transfer_table(results: Results, *, resamples: int = RESAMPLES) -> pd.DataFr
         "mean"
     ]
     changed = final_changes(results, CHANGES, resamples=resamples).query("distance == 1").set_index(["arm", "metric"])
+    leads = leads_over_copies(results, resamples=resamples).set_index(["arm", "target"])
+    dominant = dominance(results)
+    dominant = dominant[dominant["tokens"] == dominant["tokens"].max()].set_index("arm")
     columns = {}
     for arm in saved.index.unique("arm"):
         direction = changed.loc[(arm, "l0"), "direction"]
         l0 = [ends[name, direction, 1, "l0"] for name in (arm, "scratch")]
         columns[arm_label(arm)] = {
             **{row: text for target in TARGETS for row, text in _saving_rows(target, saved.loc[(arm, target)]).items()},
+            **{
+                f"more than a copy, {TARGET_NAMES[target]}": _points(leads.loc[(arm, target)])
+                for target in FAIR
+                if (arm, target) in leads.index
+            },
             f"{END}CE-loss score, minus that of finished scratch": _signed(changed.loc[(arm, "ce_score")]),
             f"{END}CE-loss increase (nats), minus that of finished scratch": _signed(changed.loc[(arm, "ce_increase")]),
             f"{END}L0, against that of finished scratch": "{:.0f} against {:.0f}".format(*l0),
+            f"{END}better than scratch in CE-loss score and L0 at once": "{better} of {saes} SAEs".format(
+                **dominant.loc[arm]
+            ),
         }
-    return pd.DataFrame(columns).rename_axis("").reset_index()
+    return pd.DataFrame(columns).fillna("").rename_axis("").reset_index()
 
 
 def _saving_rows(target: str, line: pd.Series) -> dict[str, str]:
@@ -58,13 +70,18 @@ def _saving_rows(target: str, line: pd.Series) -> dict[str, str]:
     arrived += f", at {line['l0_ratio']:.2f} times scratch's L0" if line["arrived"] else ""
     return {
         f"new tokens saved until level, {name}": with_interval(line, 0, percent=True),
-        f"median over SAEs, lowest to highest ({name})": spread,
-        f"SAEs that get level ({name})": arrived,
+        f"SAE by SAE: median (lowest to highest); how many get level, {name}": f"{spread}; {arrived}",
     }
 
 
 def _percent(share: float) -> str:
     return f"{round(share, 2) + 0.0:.0%}"  # + 0.0: no "-0%"
+
+
+def _points(line: pd.Series) -> str:
+    """A difference of shares, in points."""
+    text = with_interval(line * 100, 0)
+    return f"{text if text.startswith(('-', '0')) else f'+{text}'} points"
 
 
 def _signed(line: pd.Series) -> str:

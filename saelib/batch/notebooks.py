@@ -48,7 +48,7 @@ NOTEBOOKS = (
     ),
     Notebook(
         "12_layer_transfer",
-        "all forward and backward transfers and their equal-token control; the zero-shot matrix",
+        "all forward and backward transfers; the zero-shot matrix",
         ("11_scratch_saes",),
         threads=ALL_CORES,
     ),

@@ -18,14 +18,17 @@ def with_verdicts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_layer_table(by_layer: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Savings until one target: a row for each layer, a column for each arm: "31% (27% to 35%), 5 of 5 arrive".
+    """Savings until one target: a row for each layer, a column for each arm: "31% (27% to 35%)".
+
+    Where not all replicates arrive, the cell says how many do.
 
     Args:
         by_layer: what `savings.savings_by_layer` gave; sources farther than a neighbour are left out.
     """
     near = by_layer[(by_layer["distance"] == 1) & (by_layer["target"] == target)]
     texts = [
-        f"{with_interval(line, 0, percent=True)}, {line['arrived']} of {line['count']} arrive"
+        with_interval(line, 0, percent=True)
+        + (f", {line['arrived']} of {line['count']} arrive" if line["arrived"] < line["count"] else "")
         for line in near.to_dict("records")
     ]
     wide = near.assign(text=texts).pivot(index="act_layer", columns="arm", values="text")

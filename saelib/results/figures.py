@@ -48,6 +48,7 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "svg.hashsalt": "saelib",  # element ids would be random
+    "text.parse_math": False,  # names come from outside: a pair of "$" in one would begin a formula
 }
 DPI = 200  # of a PNG that is kept
 SHRINK = 2  # notebooks hold pictures of half as many dots a side

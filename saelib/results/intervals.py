@@ -1,6 +1,6 @@
-"""How sure a number is: intervals for means, counts and paired differences; all two-sided 95%.
+"""How sure a number is: intervals for counts, their means and paired differences; all two-sided 95%.
 
-In: values for each seed, counts, or values with bounds. Out: bounds. Those for counts keep a width above zero
+In: counts, or values with bounds. Out: bounds. Those for counts keep a width above zero
 where nothing, or everything, was right, which the textbook form (estimate ± 1.96 standard errors) does not.
 """
 
@@ -21,18 +21,6 @@ class Interval(NamedTuple):
     low: float
     high: float
     count: int  # type: ignore[assignment]  # a tuple's own method of that name is not needed
-
-
-def mean_with_interval(values: Sequence[float]) -> Interval:
-    """Mean and Student-t interval of independent values (one for each seed)."""
-    from scipy import stats
-
-    array = np.asarray(values, float)
-    mean = float(array.mean())
-    if len(array) < 2:
-        return Interval(mean, math.nan, math.nan, len(array))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
-    return Interval(mean, mean - half, mean + half, len(array))
 
 
 def wilson(correct: float, items: float) -> tuple[float, float]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from saelib.results.intervals import mean_with_interval
 from saelib.results.text import escape_markdown, with_interval
 from saelib.run.files import write_atomically
 from saelib.run.lock import writing
@@ -76,16 +75,3 @@ def interval_table(summary: pd.DataFrame, digits: int | Mapping[str, int] = 3, p
     texts = [with_interval(line, place, percent) for line, place in zip(lines, places, strict=True)]
     kept = [name for name in summary if name not in INTERVAL_COLUMNS]
     return summary[kept].assign(**{"mean (95% interval)": texts})
-
-
-def metric_table(rows: pd.DataFrame, by: list[str], digits: Mapping[str, int]) -> pd.DataFrame:
-    """Mean and interval over the rows of each group (one row for each seed), one column for each metric.
-
-    Args:
-        digits: after the decimal point, by metric; also says which metrics, and in what order.
-    """
-    lines = []
-    for key, group in rows.groupby(by, observed=True):
-        cells = {metric: with_interval(mean_with_interval(group[metric]), places) for metric, places in digits.items()}
-        lines.append(dict(zip(by, key, strict=True)) | cells)
-    return pd.DataFrame(lines)

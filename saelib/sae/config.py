@@ -3,6 +3,7 @@
 In: sizes, rates and counts. Out: a `TrainingConfig`, and the two things that differ between phases in `TrainingPhase`.
 """
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -63,7 +64,8 @@ class TrainingConfig(Config):
     schedule: ScheduleName = "paper"
     """When the learning rate falls. "paper": once, at the end of training; an SAE kept before has not seen it. "wsd"
     (warm-up, stable, decay): for every checkpoint, in a branch that leaves the constant rate for its last share of the
-    steps; then what is kept at a checkpoint is what a training of that length would give."""
+    steps; then what is kept at a checkpoint is what a training of that length would give, with as many steps of
+    lambda's warm-up."""
     adam_betas: tuple[DecayRate, DecayRate] = (0.0, 0.999)
     """Adam's decay rates of the first and the second moment."""
     gradient_clip: PositiveFloat = 1.0
@@ -112,10 +114,12 @@ class TrainingConfig(Config):
         ]  # fmt: skip
         first = phase.checkpoints[1]
         warm_up = int(self.l1_warm_up_share * phase.tokens)
-        if wsd and first * (1 - self.learning_rate_decay_share) < warm_up:
+        stable = first * (1 - self.learning_rate_decay_share)
+        if wsd and stable < warm_up:
+            most = math.floor(stable / phase.tokens * 1000) / 1000
             faults.append(
                 f"{name}: the first, {first}, begins its decay before lambda has grown to its full size, at {warm_up} "
-                f"tokens; leave it out, or set l1_warm_up_share below {self.l1_warm_up_share:g}"
+                f"tokens; leave it out, or set l1_warm_up_share to {most:g} at most"
             )
         return faults
 

@@ -107,7 +107,7 @@ def fit_map(start: str, source: Float[Tensor, "tokens source"], target: Float[Te
     if start not in ("affine", "procrustes"):
         raise ValueError(f"start={start!r}: there is a map to fit for 'affine' and 'procrustes'")
     _check(source, target, square=start == "procrustes")
-    first = len(source) - round(HELD_OUT_SHARE * len(source))
+    first = _fitted(source)
     known, rest = _pairs(source[:first], target[:first]), _pairs(source[first:], target[first:])
     parts = known, rest, known.joined(rest, share=1 - first / len(source))
     if start == "procrustes":
@@ -119,6 +119,11 @@ def fit_map(start: str, source: Float[Tensor, "tokens source"], target: Float[Te
     )
     fit = (len(source), there.r2, back.r2, there.ridge, back.ridge)
     return LayerMap(matrix, offset, back_matrix, back_offset, *fit)
+
+
+def _fitted(tokens: Float[Tensor, "tokens width"]) -> int:
+    """How many tokens come before the held-out ones."""
+    return len(tokens) - round(HELD_OUT_SHARE * len(tokens))
 
 
 def _check(source: Float[Tensor, "tokens source"], target: Float[Tensor, "tokens target"], square: bool) -> None:
@@ -133,8 +138,13 @@ def _check(source: Float[Tensor, "tokens source"], target: Float[Tensor, "tokens
         if not activations.isfinite().all():
             bad = int((~activations.isfinite()).any(1).sum())
             raise ValueError(f"the {name}'s activations are not finite at {bad} tokens; try precision='float32'")
-        if (activations == activations[0]).all():
-            raise ValueError(f"the {name}'s activations are the same at all tokens; choose another layer")
+        fitted, held_out = activations.tensor_split([_fitted(activations)])
+        for tokens, which in ((fitted, "tokens"), (held_out, "held-out tokens")):
+            if (tokens == tokens[:1]).all():
+                raise ValueError(
+                    f"the {name}'s activations are the same at all {which} of the fit; choose another layer, or more "
+                    "tokens (map_tokens)"
+                )
 
 
 def _pairs(source: Float[Tensor, "tokens source"], target: Float[Tensor, "tokens target"]) -> _Pairs:

@@ -30,6 +30,12 @@ def _once(values: tuple[Value, ...]) -> tuple[Value, ...]:
     return values
 
 
+def _with_the_neighbour(distances: tuple[int, ...]) -> tuple[int, ...]:
+    if 1 not in distances:
+        raise ValueError(f"name 1 too, {sorted([1, *distances])}: farther sources are shown beside the nearest")
+    return distances
+
+
 class ExperimentConfig(TrainingConfig, RunConfig):
     """Everything that decides the numbers of a run. Defaults are the paper's where it names a value."""
 
@@ -52,8 +58,8 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     starts: Annotated[tuple[Start, ...], AfterValidator(_once)] = ("copy",)
     """How a transfer starts from its source: "copy", as in the paper, or carried over by a map, "affine" or
     "procrustes"; an arm for each."""
-    distances: Annotated[tuple[PositiveInt, ...], AfterValidator(_once)] = (1,)
-    """Places in the list of layers between a transfer and its source; an arm for each."""
+    distances: Annotated[tuple[PositiveInt, ...], AfterValidator(_once), AfterValidator(_with_the_neighbour)] = (1,)
+    """Places in the list of layers between a transfer and its source; an arm for each. 1 is always among them."""
     map_tokens: PositiveInt = 16384
     """Training tokens from which a map between two layers is fitted."""
     scratch: TrainingPhase

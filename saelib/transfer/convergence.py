@@ -12,8 +12,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from saelib.results.bootstrap import RESAMPLES
-from saelib.transfer.curves import Curve, Matched, curve, matched, trained_arms
-from saelib.transfer.directions import parse_arm, transfer_arms
+from saelib.transfer.curves import Curve, Matched, compared_arms, curve, matched, trained_arms
+from saelib.transfer.directions import parse_arm
 from saelib.transfer.samples import Sample, columns_of
 from saelib.transfer.tables import Results
 
@@ -79,7 +79,7 @@ def normalised_scores(evaluation: pd.DataFrame) -> pd.DataFrame:
     """
     scores = evaluation["ce_score"].to_numpy(float)
     parts = []
-    for arm in transfer_arms(evaluation):
+    for arm in compared_arms(evaluation):
         zero, scratch = matched(evaluation, arm, "zero_shot"), matched(evaluation, arm)
         places = scratch.arm.places
         part = evaluation.iloc[places.ravel()][
@@ -96,7 +96,7 @@ def normalised_scores(evaluation: pd.DataFrame) -> pd.DataFrame:
 def _groups(evaluation: pd.DataFrame) -> list[Group]:
     """Every arm of transfers, and scratch and control over the layers of each direction and distance."""
     groups: dict[tuple[str, int, str], Curve] = {}
-    for name in transfer_arms(evaluation):
+    for name in compared_arms(evaluation):
         arm = parse_arm(name)
         assert arm is not None  # transfer_arms gives no others
         for reference in (other for other in trained_arms(evaluation) if parse_arm(other) is None):

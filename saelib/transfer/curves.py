@@ -71,6 +71,19 @@ def trained_arms(evaluation: pd.DataFrame) -> list[str]:
     return from_scratch + transfer_arms(evaluation)
 
 
+def compared_arms(evaluation: pd.DataFrame) -> list[str]:
+    """The arms of transfers, for who compares them with scratch.
+
+    Raises:
+        ValueError: there are none.
+    """
+    arms = transfer_arms(evaluation)
+    if not arms:
+        layers = sorted(map(int, set(evaluation["act_layer"])))
+        raise ValueError(f"layers={layers}: the run has no transfers to compare; name two layers at least")
+    return arms
+
+
 def curve(evaluation: pd.DataFrame, arm: str) -> Curve:
     """All SAEs of a trained arm.
 

@@ -94,11 +94,17 @@ class Experiment:
         """The layers that get SAEs.
 
         Raises:
-            ValueError: the config names a layer that the model lacks.
+            ValueError: the config names a layer that the model lacks, or a distance that no two of the layers have.
         """
         layers = tuple(range(self.model.n_layers)) if self.config.layers is None else self.config.layers
         if wrong := [layer for layer in layers if not 0 <= layer < self.model.n_layers]:
             raise ValueError(f"layers={wrong}: {self.model.name} has layers 0 to {self.model.n_layers - 1}")
+        # A single layer has no transfers at all: its scratch SAEs may be all that is wanted.
+        if len(layers) > 1 and (far := [distance for distance in self.config.distances if distance >= len(layers)]):
+            raise ValueError(
+                f"distances={far}: {len(layers)} layers are {len(layers) - 1} places apart at most; "
+                "leave them out, or name more layers"
+            )
         return layers
 
     def phase(self, name: str) -> TrainingPhase:

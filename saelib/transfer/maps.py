@@ -5,6 +5,7 @@ pair of layers and order of the data, and `maps.parquet`: how well they fit, and
 not fitted again.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -56,14 +57,25 @@ def check_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> None:
     """See that the maps which plans start by can be fitted, before anything is written.
 
     Raises:
-        ValueError: `map_tokens` are too few, or no whole rows; the message names a number that is right.
+        ValueError: `map_tokens` are too few, no whole rows, or more than the text has: a token read twice would stand
+            on both sides of the held-out fit. The message names a number that is right.
     """
+    if not _needed(plans):
+        return
     context, width, tokens = experiment.config.context_length, experiment.model.d_model, experiment.config.map_tokens
-    if _needed(plans) and (tokens % context or tokens < width):
-        right = max(-(-width // context), round(tokens / context)) * context
+    fewest, there = -(-width // context), experiment.corpus.train_tokens  # rows, tokens
+    most = math.inf if there is None else there // context
+    if fewest > most:
         raise ValueError(
-            f"map_tokens={tokens}: a map is fitted on whole rows of {context} tokens, and on no fewer tokens than the "
-            f"residual stream is wide ({width}); {right} is right"
+            f"corpus {experiment.config.corpus!r} has {there} training tokens, and a map between layers of width "
+            f"{width} is fitted on {fewest * context} at least; use a longer text, or starts=['copy']"
+        )
+    if tokens % context or not fewest <= tokens // context <= most:
+        right = int(min(max(fewest, round(tokens / context)), most)) * context
+        have = "" if there is None else f", nor on more than the {there} training tokens of the text"
+        raise ValueError(
+            f"map_tokens={tokens}: a map is fitted on whole rows of {context} tokens, on no fewer tokens than the "
+            f"residual stream is wide ({width}){have}; {right} is right"
         )
 
 

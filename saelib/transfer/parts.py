@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from saelib.results.provenance import write_table
-from saelib.transfer.tables import READING, Results, check_paired, check_rows, concatenate
+from saelib.transfer.tables import READING, Results, check_finite, check_paired, check_rows, concatenate
 
 
 class EvaluationParts:
@@ -35,8 +35,10 @@ class EvaluationParts:
         """Keep a part. What is refused leaves none behind, which the next call would take.
 
         Raises:
-            ValueError: it was scored on other tokens than those that are there, or its rows are not its own.
+            ValueError: a score is no number; or it was scored on other tokens than those that are there, or its rows
+                are not its own.
         """
+        check_finite(results.evaluation)
         others = [pd.read_parquet(path, columns=["eval_sha256", "ce_clean"]) for path in _files(self.scores)]
         check_paired(pd.concat([*others, results.evaluation]))
         check_rows(results)

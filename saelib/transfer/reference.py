@@ -5,8 +5,9 @@ In: `evaluation.parquet` and `evaluation_rows.parquet` as tables. Out: what each
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -29,43 +30,53 @@ def plain_scores_by_sae(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tu
             "loss": means["mse"] + price * means["l1"],
             "ce_score": (means["ce_zero"] - means["ce_spliced"]) / (means["ce_zero"] - means["ce_clean"]),
             "l0": means["l0"],
+            "ce_increase": means["ce_spliced"] - means["ce_clean"],
         }
     return found
 
 
-def plain_savings(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tuple[str, str], list[float]]:
+class PlainSaving(NamedTuple):
+    """What one SAE saves, whether it gets level, and its L0 there over that of the finished scratch SAE."""
+
+    saving: float
+    arrived: bool
+    l0_ratio: float
+
+
+def plain_savings(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tuple[str, str], list[PlainSaving]]:
     """By (arm, target): the saving of each SAE."""
     curves: dict[tuple[str | int, ...], list[tuple[int, Score]]] = defaultdict(list)
     for (arm, *sae, tokens), score in sorted(plain_scores_by_sae(evaluation, rows).items()):
         curves[arm, *sae].append((tokens, score))
-    mapped = {(line["arm"], line["act_layer"], line["seed"], line["data_seed"]): line.get("map_tokens", 0)
-              for line in evaluation.to_dict("records")}  # fmt: skip
+    keys, mapped = ("arm", "act_layer", "seed", "data_seed"), {}
+    for line in evaluation.to_dict("records"):
+        mapped[tuple(line[key] for key in keys)] = line.get("map_tokens", 0)
     found = defaultdict(list)
     for (name, *which), curve in curves.items():
         scratch = curves["scratch", *which]
         for target in ("loss", "joint", "ce_score") if name not in ("scratch", "control") else ():
-            spent = min(max(_needed(curve, scratch[-1][1], target), mapped[name, *which]), curve[-1][0])
-            found[str(name), target].append(1 - spent / _needed(scratch, scratch[-1][1], target))
+            needed, l0 = _needed(curve, scratch[-1][1], target)
+            spent = min(max(needed, mapped[name, *which]), curve[-1][0])
+            of_scratch, _ = _needed(scratch, scratch[-1][1], target)
+            one = PlainSaving(1 - spent / of_scratch, needed < math.inf, l0 / scratch[-1][1]["l0"])
+            found[str(name), target].append(one)
     return dict(found)
 
 
-def _needed(curve: Sequence[tuple[int, Score]], end: Score, target: str) -> float:
-    """Tokens at which a curve is first level, linear in their logarithm; infinity if it never is."""
+def _needed(curve: Sequence[tuple[int, Score]], end: Score, target: str) -> tuple[float, float]:
+    """Tokens at which a curve is first level, linear in their logarithm, and L0 there; infinity if it never is."""
     before: tuple[int, Score] | None = None
     for tokens, score in curve:
         gaps = _ahead(score, end, target)
         if min(gaps) >= 0:
             if before is None or before[0] == 0:
-                return tokens
+                return tokens, score["l0"]
             short = [(was, now) for was, now in zip(_ahead(before[1], end, target), gaps, strict=True) if was < 0]
-            return _between(before[0], tokens, (-was / (now - was) for was, now in short))
+            share = max(-was / (now - was) for was, now in short)  # the latest condition decides
+            at = math.exp(math.log(before[0]) + share * (math.log(tokens) - math.log(before[0])))
+            return at, before[1]["l0"] + share * (score["l0"] - before[1]["l0"])
         before = tokens, score
-    return math.inf
-
-
-def _between(first: int, then: int, shares: Iterable[float]) -> float:
-    """The latest of some shares of the way, in the logarithm of tokens."""
-    return math.exp(math.log(first) + max(shares) * (math.log(then) - math.log(first)))
+    return math.inf, math.nan
 
 
 def _ahead(score: Score, end: Score, target: str) -> list[float]:

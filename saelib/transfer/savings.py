@@ -16,8 +16,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from saelib.results.bootstrap import RESAMPLES
-from saelib.transfer.curves import Matched, matched
-from saelib.transfer.directions import Arm, parse_arm, transfer_arms
+from saelib.transfer.curves import Matched, compared_arms, matched
+from saelib.transfer.directions import Arm, parse_arm
 from saelib.transfer.samples import Sample, estimate, whole
 from saelib.transfer.tables import Results
 from saelib.transfer.targets import arrival, possible_targets
@@ -152,7 +152,7 @@ def median_saving(saes: pd.DataFrame) -> float:
 
 def _pairs(evaluation: pd.DataFrame) -> list[Pair]:
     """Each arm of transfers with each target, beside scratch over the same layers."""
-    pairs = {name: matched(evaluation, name) for name in transfer_arms(evaluation)}
+    pairs = {name: matched(evaluation, name) for name in compared_arms(evaluation)}
     targets: Sequence[str] = possible_targets(evaluation)
     return [(_arm(name), target, pair) for name, pair in pairs.items() for target in targets]
 

@@ -4,45 +4,24 @@ In: an experiment. Out: files under `runs/<run>/`. A stage that is finished cost
 was interrupted goes on where it stopped. Layers, model and corpus are looked at before anything is written.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from saelib.language.corpus.rows import hash_tokens
 from saelib.results.provenance import provenance, write_table
 from saelib.run.lock import writing
-from saelib.run.progress import progress
-from saelib.sae.evaluation import Scores
+from saelib.sae.folder import CONFIG, WEIGHTS
 from saelib.sae.starts import MAPPED
-from saelib.sae.training.plan import check_sources
+from saelib.sae.training.plan import PhaseFolders, SaePlan, check_sources
 from saelib.sae.training.train import train
 from saelib.transfer.directions import parse_arm
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.maps import check_maps, fit_maps
 from saelib.transfer.parts import EvaluationParts
 from saelib.transfer.passes import Passes, note_passes, plan_passes
-from saelib.transfer.scoring import Reading, row_table, sae_sha256, score_once, scored_before
-from saelib.transfer.tables import Results, concatenate, table_of
-
-
-@dataclass(frozen=True)
-class ScoredSae:
-    """One SAE at one token count, and the layer whose activations it reads: the keys of an evaluation row."""
-
-    arm: str
-    direction: str | None
-    start: str
-    source_layer: int | None
-    sae_layer: int
-    act_layer: int
-    seed: int
-    data_seed: int
-    tokens: int
-    source_tokens: int
-    map_tokens: int
-    folder: Path
+from saelib.transfer.scored import ScoredSae, check_unchanged, score_parts
+from saelib.transfer.tables import concatenate, table_of
 
 
 def phase_state(experiment: Experiment, name: str) -> str:
@@ -61,33 +40,40 @@ def _log(experiment: Experiment, name: str) -> Path:
 def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
     """Train all SAEs of phase "scratch" or "transfer", or finish them; returns the phase's training log.
 
-    The logs of the phases together are `training.parquet`.
+    The logs of the phases together are `training.parquet`. What a later phase needs of the config is checked before the
+    first one: another config is another run, and would have to train from the beginning.
 
     Raises:
-        ValueError: a layer is not in the model, its context is too short, or the text is; nothing was written.
+        ValueError: a layer is not in the model, its context is too short, or the text is; or the maps of the transfers
+            cannot be fitted so; nothing was written.
         FileNotFoundError: the sources of the transfers are not trained yet.
         MemoryError: not even one SAE fits into the device's memory; nothing was written.
         RunInUseError: another process is at work on the run.
         FileExistsError: the folder holds a run with another config.
     """
-    path = _log(experiment, name)
+    path, joined = _log(experiment, name), experiment.folder / "training.parquet"
     experiment.check()
     if not path.is_file():
         plans, folders = experiment.plans(name), experiment.phase_folders(name)
         if not plans:
             raise ValueError(
-                f"layers={list(experiment.layers)}: nothing to train in phase {name}; a transfer needs two "
-                f"layers that are {' or '.join(map(str, experiment.config.distances))} apart in the list"
+                f"layers={list(experiment.layers)}: nothing to train in phase {name}; a transfer needs two layers"
             )
         _ = experiment.corpus  # all errors come before the folder is claimed
-        check_sources(plans, folders)
-        check_maps(experiment, plans)
+        _check_sources(experiment, plans, folders)
+        check_maps(experiment, experiment.plans("transfer"))
         passes = plan_passes(experiment.config, experiment.model, plans, experiment.phase(name), folders.resume)
         with writing(experiment):
             note_passes(passes, folders.resume)
             fit_maps(experiment, plans)
-            write_table(_train(experiment, name, passes), path)
-            write_table(concatenate(path.parent), experiment.folder / "training.parquet")
+            log = _train(experiment, name, passes)
+            joined.unlink(missing_ok=True)  # a process that is killed here leaves none that lacks this phase
+            write_table(log, path)
+    elif not (experiment.folder / "maps.parquet").is_file():
+        fit_maps(experiment, experiment.plans(name))
+    if not joined.is_file():
+        with writing(experiment):
+            write_table(concatenate(path.parent), joined)
     return pd.read_parquet(path)
 
 
@@ -165,67 +151,37 @@ def _evaluate_in_parts(experiment: Experiment, asked: dict[str, list[ScoredSae]]
     missing = {part: ones for part, ones in asked.items() if not parts.has(part)}
     if missing:
         _ = experiment.corpus  # all errors come before the folder is claimed
-        _check_trained(one for ones in missing.values() for one in ones)
+        _check_trained(experiment, [one for ones in missing.values() for one in ones])
         for part in asked.keys() - missing:
-            _check_unchanged(asked[part], parts.scores / f"{part}.parquet")
+            check_unchanged(asked[part], parts.scores / f"{part}.parquet")
     if asked and (missing or not parts.is_joined()):
         with writing(experiment):
             if missing:
-                _evaluate(experiment, missing, parts)
+                score_parts(experiment, missing, parts)
             parts.join()
     return parts.read(asked) if asked else pd.DataFrame()
 
 
-def _evaluate(experiment: Experiment, missing: dict[str, list[ScoredSae]], parts: EvaluationParts) -> None:
-    origin = {
-        "eval_sha256": hash_tokens({"held_out": experiment.corpus.held_out}),
-        "eval_tokens": experiment.corpus.held_out.size,
-        "corpus_sha256": experiment.corpus.sha256,
-        **provenance(experiment.config),
-    }
-    known = scored_before(parts.scores, parts.rows, origin)
-    with progress("evaluation", sum(map(len, missing.values())), unit="SAE") as advance:
-        for part, asked in missing.items():
-            results = _score(experiment, asked, known)
-            parts.write(part, results._replace(evaluation=results.evaluation.assign(**origin)))
-            advance(len(asked))
-
-
-def _check_trained(asked: Iterable[ScoredSae]) -> None:
+def _check_trained(experiment: Experiment, asked: Iterable[ScoredSae]) -> None:
     for one in asked:
-        if not one.folder.is_dir():
-            raise FileNotFoundError(f"{one.folder} is not there: train the phase first, with `saelib.train_phase`")
+        if lacking := [name for name in (CONFIG, WEIGHTS) if not (one.folder / name).is_file()]:
+            name = "scratch" if one.arm in ("scratch", "zero_shot") else "transfer"
+            what = f": {lacking[0]}" if one.folder.is_dir() else ""
+            remedy = _train_again(experiment, name) or "train the phase first, with `saelib.train_phase`"
+            raise FileNotFoundError(f"{one.folder}{what} is not there: {remedy}")
 
 
-def _check_unchanged(asked: list[ScoredSae], path: Path) -> None:
-    """Refuse to add to an evaluation whose SAEs have changed since; those that were deleted are taken as they were."""
-    table = pd.read_parquet(path).reindex(columns=["sae_sha256"])  # absent before SAEs were known by their files
-    for one, known in zip(asked, table["sae_sha256"], strict=True):
-        if one.folder.is_dir() and sae_sha256(one.folder) != known:
-            raise ValueError(
-                f"{path.name} has no score of {one.folder} as it is now; "
-                "delete the run's evaluation/ folder and evaluate again"
-            )
+def _train_again(experiment: Experiment, name: str) -> str | None:
+    """How to have SAEs again that were lost after their phase was finished; None where it is not finished."""
+    log, resume = _log(experiment, name), experiment.phase_folders(name).resume
+    again = f"delete {log} and the folders {resume}*, and train the phase {name} again: it gives the same SAEs"
+    return again if log.is_file() else None
 
 
-def _score(experiment: Experiment, asked: list[ScoredSae], known: dict[Reading, Scores]) -> Results:
-    """Scores of a part, without where they come from; `known` grows by what is new."""
-    config = experiment.config
-    readings = [Reading(sae_sha256(one.folder), one.act_layer) for one in asked]
-    scores = score_once(
-        [(one.folder, reading) for one, reading in zip(asked, readings, strict=True)],
-        experiment.model,
-        experiment.corpus.held_out,
-        config.evaluation_batch_rows,
-        config.precision,
-        known,
-    )
-    by_reading = dict(zip(readings, scores, strict=True))
-    known |= by_reading
-    lines = []
-    for one, reading in zip(asked, readings, strict=True):
-        keys = {key: value for key, value in asdict(one).items() if key != "folder"}
-        metrics = by_reading[reading].metrics()
-        loss = metrics["mse"] + config.l1_coefficient * metrics["l1"]
-        lines.append(keys | reading._asdict() | metrics | {"loss": loss})
-    return Results(table_of(lines), row_table(by_reading))
+def _check_sources(experiment: Experiment, plans: Sequence[SaePlan], folders: PhaseFolders) -> None:
+    try:
+        check_sources(plans, folders)
+    except FileNotFoundError as error:
+        if again := _train_again(experiment, "scratch"):
+            raise FileNotFoundError(f"{error}: {again}") from None
+        raise

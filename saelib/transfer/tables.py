@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CLEAN_LOSS_TOLERANCE = 1e-9  # nats; the clean pass is the same computation in every part of an evaluation
 SAME_MEAN = 1e-5  # relative and absolute: rows are kept in float32
+MEANS = ("ce_clean", "ce_spliced", "ce_zero", "ce_mean", "kl", "mse", "l0", "l1")  # over tokens: always numbers
 READING = ["sae_sha256", "act_layer"]  # the columns that say what was scored
 
 
@@ -39,7 +40,8 @@ def read_results(experiment: "Experiment") -> Results:
         FileNotFoundError: neither place has it; the message says how to make it.
         ValueError: the rows are not those of the evaluation.
     """
-    path = _finished(experiment, "evaluation.parquet", {"scratch", "zero_shot"})
+    one_layer = experiment.config.layers is not None and len(experiment.config.layers) == 1  # no other to be read
+    path = _finished(experiment, "evaluation.parquet", {"scratch"} if one_layer else {"scratch", "zero_shot"})
     results = Results(pd.read_parquet(path), None)
     beside = path.with_name("evaluation_rows.parquet")
     if beside.is_file():
@@ -97,6 +99,24 @@ def check_paired(evaluation: pd.DataFrame) -> None:
         raise ValueError(
             f"rows were scored on {len(hashes)} sets of held-out tokens, clean losses differ by {spread:.3g} nats; "
             "delete the run's evaluation/ folder and evaluate again"
+        )
+
+
+def check_finite(evaluation: pd.DataFrame) -> None:
+    """Refuse scores that are no numbers, from which no mean and no target can be had.
+
+    Raises:
+        ValueError: the message names the SAE and the score.
+    """
+    means = [name for name in MEANS if name in evaluation]
+    wrong = ~np.isfinite(evaluation[means].to_numpy(float))
+    if wrong.any():
+        place, metric = np.argwhere(wrong)[0]
+        sae = evaluation.iloc[place]
+        raise ValueError(
+            f"{sae['arm']} L{sae['sae_layer']} seed {sae['seed']} at {sae['tokens']} tokens, spliced in at layer "
+            f"{sae['act_layer']}, has {means[metric]}={sae[means[metric]]} on the held-out rows; start a run with "
+            "precision='float32', or without this layer"
         )
 
 

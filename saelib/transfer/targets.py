@@ -93,10 +93,12 @@ class Arrival(NamedTuple):
         """1 - tokens needed / tokens that the reference needed; one that does not arrive has spent its budget.
 
         Negative where more was spent than the reference needed. Where budgets are smaller than the reference's, not to
-        arrive costs the budget only: an upper bound. Nothing is saved where the reference needs no training.
+        arrive costs the budget only: an upper bound. Nothing is saved where the reference needs no training; NaN where
+        it never gets to its own end, because a score of it is no number.
         """
         spent = np.minimum(self.crossing.tokens, self.budget)
-        return 1 - np.where(self.reference_tokens > 0, spent / np.maximum(self.reference_tokens, 1), 1.0)
+        reference = np.where(np.isfinite(self.reference_tokens), self.reference_tokens, np.nan)
+        return 1 - np.where(reference == 0, 1.0, spent / np.maximum(reference, 1))
 
 
 def arrival(sample: Sample, pair: Matched, target: str, l0_factor: float = JOINT_L0_FACTOR) -> Arrival:

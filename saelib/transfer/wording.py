@@ -55,7 +55,13 @@ COLUMN_NAMES = {
     "saes": "number of SAEs",
     "l1_coefficient": "λ",
     "zero_shot_ce_score": "CE-loss score, untrained at a neighbour",
+    "language_model": "the language model's pass",
+    "map_tokens": "tokens of the fit",
+    "sae_tokens": "tokens times SAEs",
+    "sae_tokens_per_second": "tokens times SAEs, per second",
 }
+PLAIN_DIGITS = {"loss": 0, "mse": 0, "l0": 1, "explained_variance": 3}
+"""Digits after the decimal point of a metric that stands in a table without its interval."""
 VALUES = {"start": START_NAMES, "metric": METRIC_NAMES, "target": TARGET_NAMES}
 PERCENT_DIGITS = 0
 
@@ -75,8 +81,10 @@ def direction_label(direction: str) -> str:
 
 
 def for_readers(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its columns, arms, starts, metrics and targets in words."""
+    """The table with its columns, arms, starts, metrics and targets in words, metrics with few digits."""
     worded = table.copy()
+    for name in [name for name in PLAIN_DIGITS if name in worded and pd.api.types.is_float_dtype(worded[name])]:
+        worded[name] = [f"{value:,.{PLAIN_DIGITS[name]}f}" if value == value else "-" for value in worded[name]]
     if "arm" in worded:
         worded["arm"] = worded["arm"].map(arm_label)
     for column, words in VALUES.items():
@@ -88,17 +96,6 @@ def for_readers(table: pd.DataFrame) -> pd.DataFrame:
 def column_label(name: str) -> str:
     """A column's name in words."""
     return METRIC_NAMES.get(name) or COLUMN_NAMES.get(name) or name.replace("_", " ")
-
-
-def intervals_for_readers(summary: pd.DataFrame, percent: bool = False) -> pd.DataFrame:
-    """A summary for readers: mean, low, high and count become one column, with as many digits as the interval allows.
-
-    Args:
-        percent: the means are shares.
-    """
-    texts = [interval_text(line, percent) for line in summary.to_dict("records")]
-    kept = [name for name in summary if name not in ("mean", "low", "high", "count")]
-    return for_readers(summary[kept]).assign(**{"mean (95% interval)": texts})
 
 
 def wide_for_readers(
@@ -123,14 +120,18 @@ def wide_for_readers(
 
 
 def interval_text(line: Mapping[Any, Any] | pd.Series, percent: bool = False) -> str:
-    """A mean with its interval, to two digits of the interval's half width: "1,479 (1,476 to 1,482)"."""
+    """A mean with its interval, with as many digits as the interval allows: "1,479 (1,476 to 1,482)"."""
     return with_interval(line, PERCENT_DIGITS if percent else digits_allowed(line["mean"], line["low"], line["high"]),
                          percent)  # fmt: skip
 
 
 def digits_allowed(mean: float, low: float, high: float) -> int:
-    """Digits after the decimal point that an interval allows; without one, so that the mean has four figures."""
+    """Digits after the decimal point that an interval allows; without one, so that the mean has four figures.
+
+    The rule of the Particle Data Group (Review of Particle Physics, introduction, 5.3): of the half width two digits
+    are kept up to 0.354, one beyond.
+    """
     half = (high - low) / 2
     if half > 0:
-        return max(0, 1 - math.floor(math.log10(half)))
+        return max(0, -math.floor(math.log10(half / 3.55)))
     return max(0, 3 - math.floor(math.log10(abs(mean)))) if mean else 0

@@ -1,9 +1,11 @@
 """The answers are sentences with the numbers of the tables, and say of each whether anybody arrives."""
 
 import pandas as pd
+import pytest
 
 from saelib.batch.answers import htest_answer, transfer_answer
 from saelib.htest.scoring.findings import Finding
+from saelib.transfer.targets import TARGET_NAMES
 
 
 def saving(direction: str, target: str, mean: float, arrived: int) -> dict:
@@ -20,15 +22,14 @@ LINES = [saving(direction, target, mean, arrived) for direction, target, mean, a
 
 
 def test_the_answer_of_layer_transfer_by_hand() -> None:
-    copy, equal, claims = transfer_answer(pd.DataFrame(LINES), CLAIMS)
-    assert copy.endswith("in the held-out objective, with so many fewer new tokens: forward **40% (30% to 50%)** "
-                         "(20 of 25 arrive) and backward **60% (50% to 70%)** (25 of 25 arrive).")  # fmt: skip
-    assert equal.startswith(
-        "Saved at **equal L0**, in CE-loss score: forward **-5% (-15% to 5%)** (3 of 25 arrive) and"
+    copy, equal, alone, claims = transfer_answer(pd.DataFrame(LINES), CLAIMS)
+    assert copy.endswith(
+        "in the **held-out objective**: forward **40% (30% to 50%)** (20 of 25 SAEs get there, at 1.25 times scratch's "
+        "L0) and backward **60% (50% to 70%)** (at 1.25 times scratch's L0)."
     )
-    assert equal.endswith(
-        "backward **65% (55% to 75%)** (25 of 25 arrive), then with 1.25 and 1.25 times the L0 of scratch."
-    )
+    few = "forward **-5% (-15% to 5%)** (3 of 25 SAEs get there, at 1.25 times scratch's L0) and"
+    assert f"**{TARGET_NAMES['joint']}** than scratch: {few}" in equal
+    assert alone.startswith("Until level in CE-loss score alone, as the paper reads it, whatever the L0: forward **31%")
     assert claims == "Of 5 claims of the paper, compared on equal layers, **2 agree**, 1 do not, 1 are open."
 
 
@@ -36,17 +37,17 @@ def test_each_start_has_a_sentence_and_far_sources_have_none() -> None:
     mapped = [line | {"start": "affine", "mean": 0.9, "low": 0.8, "high": 1.0} for line in LINES]
     far = [line | {"distance": 2, "mean": 0.01} for line in LINES]
     sentences = transfer_answer(pd.DataFrame(LINES + mapped + far), CLAIMS)
-    assert len(sentences) == 4
-    assert "**an affine map**" in sentences[2] and sentences[2].count("**90% (80% to 100%)**") == 4
+    assert len(sentences) == 5
+    assert "**an affine map**" in sentences[3] and sentences[3].count("**90% (80% to 100%)**") == 4
     assert not any("**1% (" in sentence for sentence in sentences)
 
 
 def test_a_published_table_knows_the_score_alone_and_one_where_nobody_arrives_no_l0() -> None:
     alone = [line | {"arrived": 0, "l0_ratio": float("nan")} for line in LINES[4:]]
     (copy, _) = transfer_answer(pd.DataFrame(alone), CLAIMS)
-    assert copy.startswith("Saved in CE-loss score alone")
-    assert "L0" not in copy and "nan" not in copy
-    assert "(0 of 25 arrive)" in copy
+    assert copy.startswith("Until level in CE-loss score alone")
+    assert "scratch's L0" not in copy and "nan" not in copy
+    assert "(0 of 25 SAEs get there)" in copy
 
 
 def test_when_a_source_has_paid_for_itself() -> None:
@@ -54,8 +55,29 @@ def test_when_a_source_has_paid_for_itself() -> None:
             ("backward", "loss", "alone", 9.0), ("backward_2", "loss", "shared", 7.0),
             ("forward", "joint", "shared", 8.0)]  # fmt: skip
     pays_off = pd.DataFrame(rows, columns=["arm", "target", "language_model", "transfers"])
-    sentence = transfer_answer(pd.DataFrame(LINES), CLAIMS, pays_off)[2]
-    assert sentence.endswith("to pay for it: forward: copy never; backward: copy 2.")
+    sentence = transfer_answer(pd.DataFrame(LINES), CLAIMS, pays_off)[3]
+    assert sentence.endswith("transfers from it: forward: copy never; backward: copy 2.")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        (((0.05, 0.15), (0.02, 0.04)), "**more** (forward 10 (5 to 15) points and backward 3 (2 to 4) points)"),
+        (((-0.15, -0.05), (-0.04, -0.02)), "**less** ("),
+        (((-0.05, 0.05), (-0.01, 0.02)), "**neither more nor less, as far as this run can tell** ("),
+        (((0.05, 0.15), (-0.01, 0.02)), "**more or less by direction** ("),
+    ],
+)
+def test_a_map_is_compared_with_a_copy_by_the_interval_of_their_difference(
+    bounds: tuple[tuple[float, float], ...], words: str
+) -> None:
+    leads = pd.DataFrame(
+        {"direction": way, "distance": 1, "start": "affine", "target": "joint", "mean": (low + high) / 2, "low": low,
+         "high": high} for way, (low, high) in zip(("forward", "backward"), bounds, strict=True)
+    )  # fmt: skip
+    sentence = transfer_answer(pd.DataFrame(LINES), CLAIMS, leads=leads)[3]
+    assert sentence.startswith(f"Against a copy of the same source, an affine map saves in {TARGET_NAMES['joint']} ")
+    assert words in sentence
 
 
 def estimate(mean: float) -> dict[str, float]:
@@ -90,6 +112,6 @@ def test_the_answer_of_htest_by_hand() -> None:
     assert "AUROC of **0.730 (0.710 to 0.750)**" in margin and "66.0% (64.0% to 68.0%)" in margin
     assert "60.0%" in without and "AUROC" not in without
     assert "**73.4% (71.4% to 75.4%)**" in shortcut and "dispute 8 labels" in shortcut
-    assert "**32.7% (30.3% to 34.8%), to 82.6%** on the bare text" in tuned
-    assert "**-1.0% (-4.0% to 2.0%), to 49.0%** with shots" in tuned
+    assert "**32.7 (30.3 to 34.8) points, to 82.6%** on the bare text" in tuned
+    assert "**-1.0 (-4.0 to 2.0) points, to 49.0%** with shots" in tuned
     assert counts == "Of 3 findings, **1 agree**, 1 do not, 0 are open, 1 are not tested by this run."

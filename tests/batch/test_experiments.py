@@ -10,7 +10,7 @@ from saelib.batch.notebooks import NOTEBOOKS
 from saelib.results.notebook import VERDICT_SIGNS
 from saelib.results.values import RESULTS
 from saelib.run.files import read_json
-from saelib.transfer.agreement import claims_of
+from saelib.transfer.claims import claims_of
 from saelib.transfer.directions import DIRECTIONS
 from tests.helpers.pages import read_page, tables
 
@@ -47,8 +47,8 @@ def agrees(notebook: str, **changes: Any) -> str:
 
 def test_what_agrees_by_hand() -> None:
     assert agrees("13_convergence") == (
-        "new tokens saved, held-out objective: forward 40% (30% to 70%), 20 of 25 arrive; "
-        "backward 60% (30% to 70%), 20 of 25 arrive"
+        "new tokens saved by copies, held-out objective: forward 40% (30% to 70%), backward 60% (30% to 70%); "
+        "CE-loss score at no more L0: backward 20% (30% to 70%)"
     )
     assert agrees("12_layer_transfer").endswith("0.017 (0.010 to 0.020); the paper 0.062")
     assert agrees("90_report") == "2 of 5 claims agree, 1 do not, 1 are open, 1 not measured"

@@ -1,85 +1,19 @@
-"""The first page's numbers once more, from scores by held-out row: loops over plain numbers, nothing of the library.
+"""More of the first page's numbers from scores by held-out row, by loops over plain numbers as in `transfer.reference`.
 
-In: `evaluation.parquet` and `evaluation_rows.parquet` as tables. Out: what each SAE saves by each target, and ends.
+In: `evaluation.parquet` and `evaluation_rows.parquet` as tables. Out: ends, medians, and who is better in both.
 """
 
 import math
 from collections import defaultdict
 from statistics import fmean
 
-
-def scored(evaluation, rows):
-    """By (arm, layer, seed, data seed, tokens): the scores of an SAE, each from averages over held-out rows."""
-    of_reading: dict = defaultdict(lambda: defaultdict(list))
-    for line in rows.to_dict("records"):
-        for name in ("ce_clean", "ce_spliced", "ce_zero", "mse", "l0", "l1"):
-            of_reading[line["sae_sha256"], int(line["act_layer"])][name].append(float(line[name]))
-    found = {}
-    for line in evaluation.to_dict("records"):
-        if line["arm"] == "zero_shot":
-            continue
-        layer = int(line["act_layer"])
-        means = {name: fmean(values) for name, values in of_reading[line["sae_sha256"], layer].items()}
-        price = (line["loss"] - line["mse"]) / line["l1"] if line["l1"] else 0.0
-        found[line["arm"], layer, line["seed"], line["data_seed"], line["tokens"]] = {
-            "loss": means["mse"] + price * means["l1"],
-            "ce_score": (means["ce_zero"] - means["ce_spliced"]) / (means["ce_zero"] - means["ce_clean"]),
-            "ce_increase": means["ce_spliced"] - means["ce_clean"],
-            "l0": means["l0"],
-        }
-    return found
-
-
-def level(score, end, target):
-    """How far each condition of a target is on the good side."""
-    if target == "loss":
-        return [end["loss"] - score["loss"]]
-    better = score["ce_score"] - end["ce_score"]
-    return [better, 1.02 * end["l0"] - score["l0"]] if target == "joint" else [better]
-
-
-def needed(curve, end, target):
-    """Tokens at which a curve of (tokens, scores) is first level, and the L0 there; infinity if it never is."""
-    before = None
-    for tokens, score in curve:
-        gaps = level(score, end, target)
-        if min(gaps) >= 0:
-            if before is None or before[0] == 0:
-                return tokens, score["l0"]
-            share = 0.0
-            for was, now in zip(level(before[1], end, target), gaps, strict=True):
-                if was < 0:
-                    share = max(share, -was / (now - was))
-            at = math.exp(math.log(before[0]) + share * (math.log(tokens) - math.log(before[0])))
-            return at, before[1]["l0"] + share * (score["l0"] - before[1]["l0"])
-        before = tokens, score
-    return math.inf, math.nan
-
-
-def plain_savings(evaluation, rows):
-    """By (arm, target): a list of (saving, whether it arrived, L0 there over scratch's), one for each SAE."""
-    curves = defaultdict(list)
-    for (arm, *sae, tokens), score in sorted(scored(evaluation, rows).items()):
-        curves[arm, *sae].append((tokens, score))
-    mapped = {(line["arm"], line["act_layer"], line["seed"], line["data_seed"]): line.get("map_tokens", 0)
-              for line in evaluation.to_dict("records")}  # fmt: skip
-    found = defaultdict(list)
-    for (arm, *sae), curve in curves.items():
-        if arm in ("scratch", "control"):
-            continue
-        scratch = curves["scratch", *sae]
-        end = scratch[-1][1]
-        for target in ("loss", "joint", "ce_score"):
-            tokens, l0 = needed(curve, end, target)
-            spent = min(max(tokens, mapped[arm, *sae]), curve[-1][0]) / needed(scratch, end, target)[0]
-            found[arm, target].append((1 - spent, tokens < math.inf, l0 / end["l0"]))
-    return dict(found)
+from saelib.transfer.reference import plain_scores_by_sae
 
 
 def plain_changes(evaluation, rows):
     """By (arm, metric): a transfer's score at its end minus scratch's at its own, mean over SAEs."""
-    ends = {}
-    for (arm, *sae, _), score in sorted(scored(evaluation, rows).items()):
+    ends: dict = {}
+    for (arm, *sae, _), score in sorted(plain_scores_by_sae(evaluation, rows).items()):
         ends[arm, *sae] = score  # tokens rise: the last one stays
     differences = defaultdict(list)
     for (arm, *sae), score in ends.items():
@@ -102,3 +36,16 @@ def plain_median(saved):
         if waiting <= 0.5 + 1e-12:
             return 1 - spent
     return math.nan
+
+
+def plain_dominance(evaluation, rows):
+    """By arm: how many SAEs end with no lower CE-loss score and no higher L0 than scratch, and how many there are."""
+    scores: dict = dict(plain_scores_by_sae(evaluation, rows))
+    counts: dict = defaultdict(lambda: (0, 0))
+    last = max(tokens for arm, *_, tokens in scores if arm not in ("scratch", "control"))
+    for (arm, *sae, tokens), score in scores.items():
+        if tokens == last and arm not in ("scratch", "control"):
+            other = scores["scratch", *sae, tokens]
+            better = score["ce_score"] >= other["ce_score"] and score["l0"] <= other["l0"]
+            counts[arm] = counts[arm][0] + better, counts[arm][1] + 1
+    return dict(counts)

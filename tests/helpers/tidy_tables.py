@@ -79,7 +79,9 @@ def needed(starts=("copy", "affine"), distances=(1,), replicates=5, layers=6, bu
     rows = []
     for direction, distance, arm in _arms(DIRECTIONS, starts, distances, control=False):
         parsed = parse_arm(arm)
-        for layer in _layers_of(arm, layers) if parsed else []:
+        if parsed is None:
+            continue
+        for layer in _layers_of(arm, layers):
             for seed in range(replicates):
                 for place, target in enumerate(TARGETS):
                     saving = 0.8 - 0.1 * layer - 0.2 * (parsed.start == "copy") + 0.02 * seed - 0.05 * place

@@ -127,6 +127,20 @@ def test_keeping_claims_the_folder_and_needs_the_run_to_itself(run: SmallRun) ->
         save_figure(SmallRun(run.folder, seed=1), waves(3))
 
 
+def test_a_name_from_outside_is_written_to_the_letter(run: SmallRun) -> None:
+    """A folder may be called so, and two "$" would begin a formula, here one that cannot be read."""
+    title = r"/data/$a_{b$ \frac {0} %s & <script> |"
+
+    @figure("named", CAPTION)
+    def named() -> Figure:
+        return heat_maps({title: np.eye(2)}, {title: [0, 1]}, ("from", "to"), "share")
+
+    drawn = named()
+    save_figure(run, drawn)
+    shown = drawn.figure.axes[0].title
+    assert (shown.get_text(), shown.get_parse_math()) == (title, False)
+
+
 def test_the_legend_has_every_label_once_the_ordered_ones_first() -> None:
     (legend,) = waves().figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["mean", "height"]
@@ -149,7 +163,7 @@ def test_digits_in_heat_maps_stand_out_and_are_large_enough(layers: int) -> None
         ink, ground = (relative_luminance(np.array(to_rgb(one))) for one in (text.get_color(), colour[:3]))
         contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
         assert contrast >= 4.5
-        assert text.get_fontsize() >= 8
+        assert float(text.get_fontsize()) >= 8
 
 
 @pytest.mark.parametrize(("colour", "luminance"), [

@@ -4,25 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 from scipy.stats import binomtest, norm
 
 from saelib.results.intervals import (
     exact_mcnemar,
     mean_with_bounds,
-    mean_with_interval,
     paired_interval,
     wilson,
 )
-
-
-def test_interval_is_students() -> None:
-    values = [1.0, 2.0, 4.0]
-    low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
-    assert mean_with_interval(values) == pytest.approx((np.mean(values), low, high, 3))
-    alone = mean_with_interval([1.0])
-    assert (alone.mean, alone.count) == (1.0, 1)
-    assert math.isnan(alone.low) and math.isnan(alone.high)
 
 
 @pytest.mark.parametrize("total", [1, 7, 200])

@@ -1,14 +1,17 @@
 """What notebooks say is what the numbers are."""
 
+import io
 import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from saelib.results import notebook
-from saelib.results.figures import NamedFigure, figure, new_figure
+from saelib.results.figures import SHRINK, NamedFigure, figure, new_figure
 from saelib.results.notebook import check_at_most, check_equal, show_figure, show_table, start_notebook, verdict
 from tests.helpers.small_run import SmallRun
 
@@ -100,4 +103,8 @@ def test_a_figure_is_kept_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(IPython.display, "display", shown.append)
     drawn: NamedFigure = line()
     show_figure(SmallRun(tmp_path / "mine"), drawn)
-    assert (tmp_path / "mine" / "figures" / "line.png").read_bytes() == shown[0].data
+    sources = (tmp_path / "mine" / "figures" / "line.png", io.BytesIO(shown[0].data))
+    kept, small = (Image.open(source).convert("RGB") for source in sources)
+    assert small.size == tuple(-(-side // SHRINK) for side in kept.size)
+    difference = np.abs(np.asarray(kept.resize(small.size), float) - np.asarray(small, float))
+    assert difference.mean() < 2 and np.asarray(small).std() > 5  # of 255: one picture, and not an empty one

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from saelib.results.tables import as_latex, as_markdown, interval_table, metric_table, write_tables
+from saelib.results.tables import as_latex, as_markdown, interval_table, write_tables
 from tests.helpers.small_run import SmallRun
 
 WIDE = pd.DataFrame({"task": ["start_vowel", "rhyme"], "control:constant_a": ["0.50 (0.43 to 0.57)", "-"],
@@ -70,11 +70,6 @@ def test_intervals_may_be_shares() -> None:
         pd.DataFrame({"arm": ["a"], "mean": [0.5], "low": [0.25], "high": [0.75], "count": 3}), 0, True
     )
     assert shown.to_dict("records") == [{"arm": "a", "mean (95% interval)": "50% (25% to 75%)"}]
-
-
-def test_metrics_are_averaged_over_the_rows_of_a_group() -> None:
-    rows = pd.DataFrame({"layer": [0, 0, 1], "l0": [1.0, 3.0, 5.0]})
-    assert metric_table(rows, ["layer"], {"l0": 0})["l0"].tolist() == ["2 (-11 to 15)", "5"]
 
 
 def test_latex_holds_every_cell_between_booktabs_rules() -> None:

@@ -87,8 +87,8 @@ def test_branches_may_end_inside_a_chunk_but_not_before_lambda_is_warm() -> None
     assert str(refused.value).splitlines() == [
         "first.checkpoints: [500] are no multiples of a batch's 512 tokens; the nearest: [512]",
         "first.checkpoints: the first, 500, begins its decay before lambda has grown to its full size, at 409 tokens; "
-        "leave it out, or set l1_warm_up_share below 0.05",
+        "leave it out, or set l1_warm_up_share to 0.048 at most",
         "second.checkpoints: the first, 512, begins its decay before lambda has grown to its full size, at 614 tokens; "
-        "leave it out, or set l1_warm_up_share below 0.05",
+        "leave it out, or set l1_warm_up_share to 0.033 at most",
         "third.checkpoints: [4608] are no multiples of a chunk's 4096 tokens; the nearest: [4096]",
     ]

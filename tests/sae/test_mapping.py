@@ -207,7 +207,14 @@ def broken(x: Tensor) -> Tensor:
         ("affine", torch.randn(50, 6), torch.randn(49, 6), "shapes [50, 6] and [49, 6]: give [tokens, d_model]"),
         ("procrustes", torch.randn(50, 6), torch.randn(50, 7), "a rotation keeps the width; take start='affine'"),
         ("affine", broken(torch.randn(50, 6)), torch.randn(50, 6), "source's activations are not finite at 2 tokens"),
-        ("affine", torch.randn(50, 6), torch.ones(50, 6), "target's activations are the same at all tokens"),
+        ("affine", torch.randn(50, 6), torch.ones(50, 6), "target's activations are the same at all tokens of the fit"),
+        ("affine", torch.cat([torch.ones(38, 6), torch.randn(12, 6)]), torch.randn(50, 6), "same at all tokens of the"),
+        (
+            "procrustes",
+            torch.randn(50, 6),
+            torch.cat([torch.randn(38, 6), torch.ones(12, 6)]),
+            "target's activations are the same at all held-out tokens of the fit",
+        ),
     ],
 )
 def test_what_cannot_be_mapped_is_refused(start, source, target, message):

@@ -7,17 +7,15 @@ import pandas as pd
 import pytest
 
 from saelib.results.intervals import Interval
-from saelib.transfer.agreement import (
-    agreement_table,
+from saelib.transfer.agreement import agreement_table, readable, unmatched_baseline, verdict
+from saelib.transfer.claims import (
+    change,
     claims_of,
     depth_correlation,
     nearest_budget,
-    readable,
     recovered,
     share_level,
     share_won,
-    unmatched_baseline,
-    verdict,
     zero_shot_lead,
 )
 from saelib.transfer.curves import curve
@@ -41,6 +39,8 @@ def test_verdicts() -> None:
     assert verdict("sign", -0.06, Interval(0.2, 0.1, 0.2, 3)) == "no"
     assert verdict("half", 0.1, Interval(0.2, math.nan, math.nan, 1)) == "yes"
     assert verdict("nine tenths", 0.95, Interval(0.92, 0.9, 0.95, 3)) == "open"
+    assert verdict("sign", -0.1, Interval(math.nan, math.nan, math.nan, 3)) == "open", "no number decides nothing"
+    assert verdict("sign", math.nan, Interval(-0.2, -0.3, -0.1, 3)) == "open"
 
 
 def test_the_paper_agrees_with_itself_without_an_interval() -> None:
@@ -63,6 +63,7 @@ def test_every_claim_is_decided_for_a_run_and_can_be_read() -> None:
         table["claim"].str.contains(r"after 10\.0% \(paper\) and 8\.0% \(this run\) of the source's tokens").sum() == 2
     )
     assert table["claim"].str.contains(r"within 50\.0% \(paper\) and 50\.0% \(this run\)").sum() == 4
+    assert table["claim"].str.contains(r"after 50\.0% \(paper\) and 50\.0% \(this run\)").sum() == 10
     shown = readable(table)
     assert list(shown) == ["claim", "paper", "this run", "agrees when on the", "agrees"]
     assert set(shown["agrees"]) <= {"yes", "no", "open"}
@@ -75,6 +76,19 @@ def test_claims_about_arms_that_a_run_lacks_are_left_out() -> None:
     table = agreement_table(published_results(), results, **FEW)
     assert not table["claim"].str.contains("forward:|Untrained").any()
     assert table["claim"].str.startswith("backward:").sum() == len(table) - 1
+
+
+def test_a_run_without_copies_has_what_is_said_of_scratch() -> None:
+    results = made_results(["forward_affine", "backward_affine"], layers=3, replicates=2, budgets=(0, 10), rows=2)
+    assert agreement_table(published_results(), results, **FEW)["claim"].str.startswith("Scratch").tolist() == [True]
+    assert unmatched_baseline(results.evaluation)["layers"].tolist() == ["all (the paper's dashed line)"]
+
+
+def test_two_layers_have_no_layer_with_both_neighbours() -> None:
+    results = made_results(["forward", "backward"], layers=2, replicates=2, budgets=(0, 10), rows=2)
+    claims = agreement_table(published_results(), results, **FEW)["claim"]
+    assert not claims.str.startswith("Untrained").any()
+    assert len(claims) == len(claims_of(["forward", "backward"])) - 1
 
 
 def test_the_lead_of_untrained_neighbours_is_over_layers_that_have_both() -> None:
@@ -97,10 +111,12 @@ def small_evaluation() -> pd.DataFrame:
 
 def test_shares_by_hand() -> None:
     table = small_evaluation()
-    assert value(recovered, table, "forward") == pytest.approx(0.45 / 0.4)
+    assert value(recovered, table, "forward", 1.0) == pytest.approx(0.45 / 0.4)
+    assert value(recovered, table, "forward") == pytest.approx(0.3 / 0.4)  # at half the source's tokens
     assert value(recovered, table, "forward", 0.1) == pytest.approx(0.5)
     assert nearest_budget(table, curve(table, "forward"), 0.1) == 10
-    assert value(share_won, table, "forward") == 1
+    assert (value(share_won, table, "forward"), value(share_won, table, "forward", 1.0)) == (0, 1)
+    assert value(change, table, "forward", "ce_score") == pytest.approx(-0.1)
     assert value(share_level, table, "forward", "ce_score", 0.5) == 0
     assert value(share_level, table, "forward", "ce_score", 1.0) == 1
     sparse = table.assign(l0=np.where(table["arm"] == "forward", 10.3, 10.0))

@@ -107,6 +107,8 @@ def test_no_crossing_is_interpolated_over_more_than_a_factor_of_one_and_a_half()
         ({"starts": ["linear"]}, "starts=['linear']: entry 1 should be 'copy', 'affine' or 'procrustes'"),
         ({"starts": "copy"}, "starts='copy': should be a list"),
         ({"distances": [0]}, "distances=[0]: entry 1 should be above 0"),
+        ({"distances": [3, 2]},
+         "distances=[3, 2]: name 1 too, [1, 2, 3]: farther sources are shown beside the nearest"),
         ({"map_tokens": 0}, "map_tokens=0: should be above 0"),
         ({"scratch": {"learning_rate": -1.0}}, "scratch.learning_rate=-1.0: should be above 0"),
         ({"transfer": {"learning_rate": "fast"}}, "transfer.learning_rate='fast': should be a number"),

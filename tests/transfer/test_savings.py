@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from saelib.results.values import RESULTS
+from saelib.transfer.reference import plain_savings
 from saelib.transfer.savings import (
     L0_FACTORS,
     joint_savings,
@@ -21,7 +22,7 @@ from saelib.transfer.savings import (
 from saelib.transfer.tables import Results
 from saelib.transfer.targets import JOINT_L0_FACTOR, TARGETS
 from tests.helpers.made_runs import made_results
-from tests.helpers.plain_savings import plain_median, plain_savings
+from tests.helpers.plain_savings import plain_median
 
 PUBLISHED_ROWS = RESULTS / "tiny" / "evaluation_rows.parquet"
 needs_rows = pytest.mark.skipif(not PUBLISHED_ROWS.is_file(), reason=f"{PUBLISHED_ROWS} was not made yet")

@@ -11,10 +11,11 @@ from saelib.results.provenance import commit, write_table
 from saelib.run.files import read_json
 from saelib.run.lock import RunInUseError
 from saelib.sae.folder import WEIGHTS
-from saelib.transfer import stages
+from saelib.transfer import scored, stages
+from saelib.transfer.convergence import average_curves
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, phase_state, train_phase
-from saelib.transfer.tables import Results, check_paired, table_of
+from saelib.transfer.tables import Results, check_paired, read_results, table_of
 from tests.helpers.hold_run import held_by_another
 from tests.helpers.small_world import files_below
 from tests.transfer.conftest import OpenSmall
@@ -113,6 +114,44 @@ def test_the_logs_of_both_phases_are_one_table(run: Experiment) -> None:
     assert len(table) == len(train_phase(run, "scratch")) + len(train_phase(run, "transfer"))
 
 
+class Killed(BaseException):
+    """What no part of the library catches."""
+
+
+@pytest.mark.parametrize("name", ["training.parquet", "maps.parquet", "maps/affine-L0-L1-data0"])
+def test_tables_of_a_finished_phase_that_are_lost_are_made_again(run: Experiment, name: str) -> None:
+    """Those of the process that was killed before it wrote them too."""
+    before, path = files_below(run.folder), run.folder / name
+    if path.is_dir():
+        shutil.rmtree(path)
+        path = run.folder / "maps.parquet"
+    path.unlink()
+    train_phase(run, "transfer")
+    assert files_below(run.folder) == before
+
+
+@pytest.mark.parametrize("written", range(2))
+def test_a_phase_that_is_killed_before_its_tables_are_written_goes_on(
+    run: Experiment, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    before, paths = files_below(run.folder), list[Path]()
+    (run.folder / "training" / "transfer.parquet").unlink()
+    scratch = pd.read_parquet(run.folder / "training" / "scratch.parquet")
+    write_table(scratch, run.folder / "training.parquet")  # as it is before the second phase
+
+    def write(table: pd.DataFrame, path: Path) -> None:
+        if len(paths) == written:
+            raise Killed
+        paths.append(path)
+        write_table(table, path)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(stages, "write_table", write)
+        train_phase(run, "transfer")
+    train_phase(run, "transfer")
+    assert files_below(run.folder) == before
+
+
 def test_finished_stages_are_read_back(run: Experiment) -> None:
     before = files_below(run.folder)
     changed = ("language_model", "corpus", "layers", "scratch", "transfer")
@@ -129,10 +168,6 @@ def test_an_interrupted_evaluation_goes_on(run: Experiment, lost: tuple[str, ...
         (run.folder / folder / "transfer-000000001024.parquet").unlink()
     assert len(evaluate_phase(run, "transfer")) == 48
     assert files_below(run.folder) == before
-
-
-class Killed(BaseException):
-    """What no part of the library catches."""
 
 
 @pytest.mark.parametrize("written", range(4))
@@ -163,7 +198,7 @@ def test_joined_tables_that_are_lost_are_made_again_without_scoring(
     run: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = files_below(run.folder)
-    monkeypatch.setattr("saelib.transfer.stages.score_once", None)
+    monkeypatch.setattr("saelib.transfer.scored.score_once", None)
     for name in ("evaluation", "evaluation_rows"):
         (run.folder / f"{name}.parquet").unlink()
         evaluate_phase(run, "scratch")
@@ -181,7 +216,7 @@ def test_a_part_that_does_not_fit_the_others_is_refused_and_not_kept(
     off["ce_clean"] += 1e-6
     rows = pd.read_parquet(run.folder / "evaluation_rows" / "zero_shot.parquet")
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "_score", lambda *_: Results(off, rows))
+        patch.setattr(scored, "_score", lambda *_: Results(off, rows))
         for _ in range(2):
             with pytest.raises(ValueError, match="clean losses differ by 1e-06 nats; delete the run's evaluation/"):
                 evaluate_phase(run, "transfer")
@@ -304,6 +339,48 @@ def test_scores_of_saes_that_are_not_trained_leave_the_name_free(empty_runs: Pat
     with pytest.raises(FileNotFoundError, match="is not there: train the phase first"):
         evaluate_phase(open_small(run="x"), "scratch")
     assert not (empty_runs / "x").exists()
+
+
+def test_a_lost_sae_of_a_finished_phase_is_had_again_as_the_message_says(
+    empty_runs: Path, open_small: OpenSmall
+) -> None:
+    experiment = open_small(**SHORT)
+    train_phase(experiment, "scratch")
+    folder, log = experiment.phase_folders("scratch").sae("scratch", 1, 0, 1024), experiment.folder / "training"
+    before = files_below(folder)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"1024: {WEIGHTS} is not there: delete {log}/scratch\.parquet"):
+        evaluate_phase(experiment, "scratch")
+    shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError, match="1024 is not there: delete "):
+        evaluate_phase(experiment, "scratch")
+    shutil.rmtree(log)
+    shutil.rmtree(experiment.folder / "resume_points")
+    train_phase(experiment, "scratch")
+    assert files_below(folder) == before
+
+
+def test_a_lost_source_of_a_finished_phase_is_had_again_as_the_message_says(
+    empty_runs: Path, open_small: OpenSmall
+) -> None:
+    experiment = open_small(**SHORT | {"layers": [0, 1], "starts": ["copy"]})
+    train_phase(experiment, "scratch")
+    shutil.rmtree(experiment.phase_folders("scratch").sae("scratch", 1, 0, 1024))
+    with pytest.raises(FileNotFoundError, match=r"scratch first: delete .*scratch\.parquet and .* phase scratch again"):
+        train_phase(experiment, "transfer")
+
+
+def test_a_run_of_one_layer_has_no_transfers_and_says_so(empty_runs: Path, open_small: OpenSmall) -> None:
+    phase = {"checkpoints": [0, 1024]}
+    experiment = open_small(run="one", layers=[1], sae_seeds=1, schedule="paper", starts=["copy"], scratch=phase,
+                            transfer=phase)  # fmt: skip
+    for name in ("scratch", "transfer"):
+        train_phase(experiment, name)
+        evaluate_phase(experiment, name)
+    results = read_results(experiment)
+    assert set(results.evaluation["arm"]) == {"scratch", "control"}
+    with pytest.raises(ValueError, match=r"layers=\[1\]: the run has no transfers to compare; name two"):
+        average_curves(results, ["mse"], resamples=9)
 
 
 def test_a_phase_is_called_by_its_name(open_small: OpenSmall) -> None:

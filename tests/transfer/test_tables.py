@@ -12,6 +12,7 @@ from saelib.results.provenance import write_table
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.tables import (
     Results,
+    check_finite,
     check_paired,
     check_rows,
     concatenate,
@@ -126,6 +127,15 @@ def test_an_evaluation_on_unlike_tokens_is_refused() -> None:
         check_paired(rows.assign(ce_clean=rows["ce_clean"] + rows["seed"]))
     with pytest.raises(ValueError, match=r"2 sets of held-out tokens.*delete the run's evaluation/ folder"):
         check_paired(rows.assign(eval_sha256=rows["seed"].astype(str)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused_with_their_sae(value: float) -> None:
+    keys = {"arm": "forward", "sae_layer": 2, "act_layer": 2, "seed": [0, 1], "tokens": 64}
+    scores = pd.DataFrame({**keys, "mse": [1.0, 2.0], "ce_spliced": [3.0, 4.0], "explained_variance": np.nan})
+    check_finite(scores)  # a layer that does not vary has no variance to explain
+    with pytest.raises(ValueError, match=rf"forward L2 seed 1 at 64 tokens.* has ce_spliced={value} .*'float32'"):
+        check_finite(scores.assign(ce_spliced=[3.0, value]))
 
 
 def test_parts_are_joined_in_the_order_of_their_names(tmp_path: Path) -> None:

@@ -89,6 +89,13 @@ def test_a_saving_may_be_negative_and_nothing_is_saved_where_nothing_is_needed()
     assert found(run_of(late, at_once), "loss")[1] == 0
 
 
+def test_nothing_is_known_where_the_reference_has_no_number_at_its_end():
+    """Not that all was saved: level with what nobody knows is nobody."""
+    transfer, scratch = [(0, 6.0, 0.7, 50.0), (400, 4.0, 0.9, 50.0)], ((0, 9.0, 0.0, 50.0), (400, math.nan, 0.9, 50.0))
+    tokens, saving, _ = found(run_of(transfer, scratch), "loss")
+    assert tokens == math.inf and math.isnan(saving)
+
+
 def test_a_table_without_the_objective_has_the_other_targets():
     assert possible_targets(run_of([]).evaluation) == ("loss", "joint", "ce_score")
     assert possible_targets(run_of([]).evaluation.drop(columns="loss")) == ("joint", "ce_score")

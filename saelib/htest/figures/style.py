@@ -20,12 +20,12 @@ SET_COLOURS = (PALETTE["blue"], PALETTE["orange"], PALETTE["purple"], PALETTE["g
 
 
 def shown_model(model: str, names: Mapping[str, str] | None = None) -> str:
-    """A model's short name as matplotlib writes it to the letter: a pair of "$" would begin a formula.
+    """A model's short name.
 
     Args:
         names: that stand for some models, in place of their short ones.
     """
-    return (names or {}).get(model, short_model(model)).replace("$", r"\$")
+    return (names or {}).get(model, short_model(model))
 
 
 def chosen_rows(table: pd.DataFrame, reader: str, keys: Sequence[str]) -> pd.DataFrame:

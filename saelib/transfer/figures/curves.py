@@ -32,6 +32,7 @@ from saelib.transfer.figures.style import (
 from saelib.transfer.wording import SHORT_NAMES, direction_label
 
 AVERAGES = ("loss_ratio", "ce_score", "mse", "l0")
+EDGE = "Hollow: before any training; at the upper or lower edge where that lies outside."
 
 
 @figure("average_curves", "Objective, CE-loss score, squared error and L0 over new training tokens, means over layers")
@@ -53,7 +54,7 @@ def averages(curves: pd.DataFrame, metrics: tuple[str, ...] = AVERAGES) -> Figur
             axis.set_title(SHORT_NAMES[metric] if direction == directions[0] else "")
         row[0].set_ylabel(direction_label(direction))
     legend(figure, panels)
-    figure.suptitle(f"Means over layers and {band_note(curves)}.", fontsize=9.5)
+    figure.suptitle(f"Means over layers and {band_note(curves)}.\n{EDGE}", fontsize=9.5)
     return figure
 
 
@@ -81,7 +82,7 @@ def layers(layer_curves: pd.DataFrame, metric: str = "loss") -> Figure:
     for axis in panels[:, 0]:
         axis.set_ylabel(SHORT_NAMES[metric])
     legend(figure, panels)
-    figure.suptitle(f"Means over {band_note(drawn)}.", fontsize=9.5)
+    figure.suptitle(f"Means over {band_note(drawn)}.\n{EDGE}", fontsize=9.5)
     return figure
 
 
@@ -91,7 +92,7 @@ def _draw(axis: Axes, curves: pd.DataFrame) -> None:
     for arm in arms_of(curves):
         band(axis, curves[curves["arm"] == arm], arm)
     for arm in transfer_arms(curves):
-        start_ring(axis, curves[curves["arm"] == arm], arm)
+        start_ring(axis, curves[curves["arm"] == arm], arm, told=False)
 
 
 @figure("final_by_layer", "CE loss left over and L0 at the last budget, layer by layer")

@@ -93,24 +93,25 @@ def frontier(curves: pd.DataFrame, score: str = "ce_score") -> Figure:
     legend(figure, panels)
     last = thousands(wide["tokens"].max())
     figure.suptitle(f"A point: one budget, larger with more tokens, the last ({last}) with a black edge. Means over "
-                    "layers and replicates.\nBetter is up and to the left; at equal L0 the higher path is the better "
-                    "arm.", fontsize=9.5)  # fmt: skip
+                    "layers and\nreplicates, no intervals. Better is up and to the left; at equal L0 the higher path is"
+                    " the better arm.", fontsize=9.5)  # fmt: skip
     return figure
 
 
 def _draw_path(axis: Axes, path: pd.DataFrame, arm: str, score: str) -> None:
     """An arm's budgets as points on a line, in the order of tokens, larger as they grow."""
-    style = look(arm) | {"marker": ""}
-    axis.plot(path["l0"], path[score], **style | {"linewidth": 1.3})
+    axis.plot(path["l0"], path[score], **look(arm) | {"marker": "", "linewidth": 1.3, "label": "_path"})
+    axis.plot([], [], **look(arm))  # for the legend
     sizes = 8 + 60 * path["tokens"] / path["tokens"].max()
-    edges = np.where(path["tokens"] == path["tokens"].max(), PALETTE["black"], style["color"])
-    axis.scatter(path["l0"], path[score], sizes, color=style["color"], edgecolors=edges, marker=look(arm)["marker"],
+    colour = look(arm)["color"]
+    edges = np.where(path["tokens"] == path["tokens"].max(), PALETTE["black"], colour)
+    axis.scatter(path["l0"], path[score], sizes, color=colour, edgecolors=edges, marker=look(arm)["marker"],
                  zorder=3)  # fmt: skip
 
 
 def _limits(curves: pd.DataFrame) -> tuple[float, float]:
-    """Limits that hold all trained transfers and the ends of the baselines."""
+    """Limits that hold all trained transfers and the second half of the baselines."""
     trained = (curves["tokens"] > 0) & curves["arm"].map(lambda arm: parse_arm(arm) is not None)
-    values = curves.loc[trained | (curves["tokens"] == curves["tokens"].max()), "mean"]
+    values = curves.loc[trained | (curves["tokens"] >= curves["tokens"].max() / 2), "mean"]
     margin = 0.06 * (values.max() - values.min() or 1.0)
     return float(values.min() - margin), float(values.max() + margin)

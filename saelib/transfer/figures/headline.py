@@ -24,9 +24,11 @@ from saelib.transfer.figures.style import (
     start_ring,
     tokens_axis,
 )
+from saelib.transfer.targets import TARGET_NAMES
 from saelib.transfer.wording import START_NAMES, direction_label, interval_text
 
 LEADING = "loss"  # the target that arrows and dots are about
+FAIR = "joint"  # the target that is told in words beside the CE-loss score
 ROWS = {
     "loss_ratio": "held-out objective,\nrelative to finished scratch",
     "l0": "L0 (active features\nper token)",
@@ -34,6 +36,7 @@ ROWS = {
 }
 ARROW = {"arrowstyle": "-|>", "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
 LANE = 0.125  # height of an arrow with its dots and words, as a share of the panel
+LINE = 0.095  # height of a line of words, as a share of the panel of CE-loss scores
 
 
 @figure("convergence", "Held-out objective, L0 and CE-loss score over new training tokens; arrows: tokens saved")
@@ -46,14 +49,16 @@ def convergence(curves: pd.DataFrame, needed: pd.DataFrame, saved: pd.DataFrame)
         saved: `savings`: an arrow for each arm.
     """
     curves, needed, saved = (nearest(table) for table in (curves, needed, saved))
-    needed, saved = (table[table["target"] == LEADING] for table in (needed, saved))
+    needed, fair, saved = (table[table["target"] == target] for table, target in (
+        (needed, LEADING), (saved, FAIR), (saved, LEADING)))  # fmt: skip
     directions = directions_of(curves)
-    figure, panels = new_figure(9.6, 7.8, nrows=len(ROWS), ncols=len(directions), sharex=True, sharey="row",
-                                height_ratios=(2.5, 1, 1))  # fmt: skip
+    figure, panels = new_figure(9.6, 8.3, nrows=len(ROWS), ncols=len(directions), sharex=True, sharey="row",
+                                height_ratios=(2.5, 1, 1.4))  # fmt: skip
     lanes = max(len(transfer_arms(curves[curves["direction"] == direction])) for direction in directions)
+    room = {"loss_ratio": LANE * lanes + 0.06, "l0": 0.08, "ce_score": LINE * (lanes + 1) if len(fair) else 0.08}
     for row, metric in zip(panels, ROWS, strict=True):
         chosen = curves[curves["metric"] == metric]
-        focus(row[0], chosen, room_below=LANE * lanes + 0.06 if metric == "loss_ratio" else 0.08)
+        focus(row[0], chosen, room[metric])
         row[0].set_ylabel(ROWS[metric])
         for axis, direction in zip(row, directions, strict=True):
             _draw_curves(axis, chosen[chosen["direction"] == direction], metric == next(iter(ROWS)))
@@ -62,9 +67,12 @@ def convergence(curves: pd.DataFrame, needed: pd.DataFrame, saved: pd.DataFrame)
         axis.set_title(direction_label(direction))
         _draw_lanes(axis, needed[needed["direction"] == direction], saved[saved["direction"] == direction],
                     curves["tokens"].max())  # fmt: skip
+    for axis, direction in zip(panels[-1], directions, strict=True):
+        _tell_fair_savings(axis, fair[fair["direction"] == direction])
     legend(figure, panels)
-    figure.suptitle(f"Means over layers and {band_note(curves)}.\nArrows: mean over the dots. A dot: one SAE (layer "
-                    "and replicate) is level with its finished scratch SAE; hollow: never.", fontsize=9.5)  # fmt: skip
+    figure.suptitle(f"Means over layers and {band_note(curves)}.\nA dot: one SAE (layer and replicate) is level "
+                    "with its finished scratch SAE in the objective (hollow: never); an arrow: their mean.",
+                    fontsize=9.5)  # fmt: skip
     return figure
 
 
@@ -93,6 +101,16 @@ def _draw_lanes(axis: Axes, needed: pd.DataFrame, saved: pd.DataFrame, last: flo
                       textcoords=across, annotation_clip=False, arrowprops=ARROW | {"color": colour})  # fmt: skip
         axis.text(0.985, height + 0.014, _words(row), transform=axis.transAxes, ha="right", va="bottom",
                   color=PALETTE["black"], fontsize=9.5)  # fmt: skip
+
+
+def _tell_fair_savings(axis: Axes, saved: pd.DataFrame) -> None:
+    """Beneath the CE-loss scores, what is saved until the score is level at no more L0 than scratch's."""
+    if len(saved):
+        lines = [_words(row) for _, row in saved.iterrows()]
+        words = "\n".join([f"level in {TARGET_NAMES[FAIR]} than scratch:", *lines])
+        axis.text(0.985, 0.02, words, transform=axis.transAxes,
+                  ha="right", va="bottom", color=PALETTE["black"], fontsize=8.5, zorder=6,
+                  bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})  # fmt: skip
 
 
 def _words(row: pd.Series) -> str:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from saelib.results.figures import PALETTE, figure, new_figure
-from saelib.transfer.directions import transfer_arms
+from saelib.transfer.directions import DIRECTIONS, transfer_arms
 from saelib.transfer.figures.style import band_note, directions_of, look, nearest
 from saelib.transfer.targets import TARGET_NAMES, TARGETS
 from saelib.transfer.wording import arm_label, interval_text
@@ -45,7 +45,7 @@ def savings(needed: pd.DataFrame, saved: pd.DataFrame) -> Figure:
             axis.text(0.5, place - 0.25, words, transform=axis.get_yaxis_transform(), fontsize=8.5, ha="center",
                       va="center")  # fmt: skip
         axis.set(title=f"target: {TARGET_NAMES[target]}", xlabel="share of tokens saved")
-    _saving_axis(panels, needed["saving"])
+    _saving_axis(panels, needed, saved)
     panels[0, 0].set_yticks([place + 0.1 for place in range(len(arms))], [arm_label(arm) for arm in arms])
     panels[0, 0].set_ylim(len(arms) - 0.4, -0.45)
     _explain(figure, saved, "; an arm's points lie from the first layer (top) to the last")
@@ -72,15 +72,24 @@ def savings_by_layer(needed: pd.DataFrame, by_layer: pd.DataFrame) -> Figure:
                 height = layers.index(means["act_layer"]) + place
                 _draw_points(axis, points["saving"], points["arrived"], np.full(len(points), height), arm)
                 _draw_mean(axis, means, height, arm)
+            _say_who_lacks_a_source(axis, by_layer[by_layer["direction"] == direction], layers, direction)
             axis.set_title(f"target: {TARGET_NAMES[target]}" if direction == directions[0] else "")
         row[0].set_ylabel(f"{direction}\nlayer")
     for axis in panels[-1]:
         axis.set_xlabel("share of tokens saved")
-    _saving_axis(panels, needed["saving"])
+    _saving_axis(panels, needed, by_layer)
     panels[0, 0].set_yticks(range(len(layers)), [str(layer) for layer in layers])
     panels[0, 0].set_ylim(len(layers) - 0.4, -0.6)
     _explain(figure, by_layer)
     return figure
+
+
+def _say_who_lacks_a_source(axis: Axes, of_direction: pd.DataFrame, layers: list[int], direction: str) -> None:
+    """In the empty line of a layer that has no neighbour on that side, why it is empty."""
+    word = "before" if DIRECTIONS[direction] < 0 else "after"
+    for layer in sorted({*layers} - {*of_direction["act_layer"]}):
+        axis.text(0.5, layers.index(layer), f"no layer {word} it", transform=axis.get_yaxis_transform(), ha="center",
+                  va="center", fontsize=8.5, color="#606060")  # fmt: skip
 
 
 def _layers_of(needed: pd.DataFrame, by_layer: pd.DataFrame, direction: str, target: str) -> Iterator[
@@ -112,9 +121,9 @@ def _draw_mean(axis: Axes, row: pd.Series, height: float, arm: str) -> None:
     axis.plot(row["mean"], height, color=look(arm)["color"], zorder=5, clip_on=False, **MEAN)
 
 
-def _saving_axis(panels: np.ndarray, saving: pd.Series) -> None:
-    """Shares from 0, or from the lowest saving where some are negative, to 1; no saving can be more."""
-    low = max(LEAST_SHOWN, float(saving.min()))
+def _saving_axis(panels: np.ndarray, needed: pd.DataFrame, means: pd.DataFrame) -> None:
+    """Shares from 0, or from the lowest point or bound where some are negative, to 1; no saving can be more."""
+    low = max(LEAST_SHOWN, float(np.nanmin([needed["saving"].min(), means["low"].min()])))
     for axis in panels.ravel():
         axis.set_xlim(min(0.0, low), 1.0)
         axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

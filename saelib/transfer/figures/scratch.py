@@ -20,7 +20,7 @@ TRAINING_NAMES = {"loss": "training loss\n(MSE + λ·L1)"}  # on training text, 
 
 @figure("training_curves", "Training loss, squared error and L0 of the scratch SAEs over tokens")
 def training(table: pd.DataFrame, metrics: Sequence[str] = ("loss", "mse", "l0")) -> Figure:
-    """Scratch training: each metric over tokens, one line for each layer, mean over seeds.
+    """Scratch training: each metric over tokens, one line for each layer, mean over replicates.
 
     Args:
         table: rows of `training.parquet`.
@@ -38,6 +38,8 @@ def training(table: pd.DataFrame, metrics: Sequence[str] = ("loss", "mse", "l0")
         axis.set(title=TRAINING_NAMES.get(metric, SHORT_NAMES[metric]), yscale="log")
         log_ticks(axis.yaxis)
     legend(figure, panels)
+    replicates = int(scratch.groupby(["sae_layer", "tokens", "metric"]).size().max())
+    figure.suptitle(f"On training text; means over {replicates} replicate{'s' * (replicates != 1)}.", fontsize=9.5)
     return figure
 
 
@@ -65,7 +67,8 @@ def choice_of_lambda(trials: pd.DataFrame, config: ExperimentConfig) -> Figure:
     axis.margins(y=0.2)
     axis.set(xlabel=METRIC_NAMES["l0"], ylabel=METRIC_NAMES["ce_score"], xscale="log")
     log_ticks(axis.xaxis)
-    axis.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5))
+    axis.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5), title="bold λ: this run's",
+                title_fontsize=8.5, alignment="left")  # fmt: skip
     return figure
 
 

@@ -94,7 +94,7 @@ def distances(saved: pd.DataFrame) -> Figure:
             axis.set_title(f"target: {TARGET_NAMES[target]}" if direction == directions[0] else "")
         row[0].set_ylabel(f"{direction}\nshare of tokens saved")
     for axis in panels[-1]:
-        axis.set_xlabel("layers between source and target")
+        axis.set_xlabel("distance of the source (1: a neighbour)")
         axis.set_xticks(sorted(saved["distance"].unique()))
     legend(figure, panels)
     figure.suptitle(f"Means over layers and {band_note(saved, 'lines')}.", fontsize=9.5)
@@ -121,7 +121,7 @@ def schedules(curves: Mapping[str, pd.DataFrame], metric: str = "loss_ratio") ->
                 band(axis, table[table["arm"] == arm], arm)
             tokens_axis(axis, table["tokens"].max(), label=direction == directions[-1])
             if direction == directions[0]:
-                axis.set_title(f"{title}\n{band_note(table).replace(' (', chr(10) + '(')}", fontsize=9.5)
+                axis.set_title(f"{title}\n{band_note(table).partition(' (')[0]}", fontsize=9.5)
         row[0].set_ylabel(f"{direction}\n{SHORT_NAMES[metric]}")
     legend(figure, panels)
     return figure

@@ -92,8 +92,12 @@ def level_line(axis: Axes, level: float) -> None:
     axis.axhline(level, color=PALETTE["black"], linestyle="--", linewidth=1.1, label=TARGET_LABEL)
 
 
-def start_ring(axis: Axes, curve: pd.DataFrame, arm: str) -> None:
-    """A ring where a transfer stands before any training; where that is off the axis, its value at the edge."""
+def start_ring(axis: Axes, curve: pd.DataFrame, arm: str, told: bool = True) -> None:
+    """A hollow mark where a transfer stands before any training; at the edge, where that is off the axis.
+
+    Args:
+        told: write the value beside a mark at the edge; small panels have no room for it.
+    """
     start = curve[curve["tokens"] == 0]
     if start.empty:
         return
@@ -103,7 +107,7 @@ def start_ring(axis: Axes, curve: pd.DataFrame, arm: str) -> None:
             "markerfacecolor": "white", "markeredgewidth": 1.6, "clip_on": False,
             "label": START_LABEL}  # fmt: skip
     axis.plot(0, min(max(value, bottom), top), **ring)
-    if not bottom <= value <= top:
+    if told and not bottom <= value <= top:
         axis.annotate(f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}", (0, min(max(value, bottom), top)),
                       xytext=(18, -3 if value > top else 3), va="top" if value > top else "bottom",
                       textcoords="offset points", color=style["color"], fontsize=8.5,
