@@ -1,7 +1,7 @@
 """What a mapped start is worth: `python -m saelib.transfer.studies.starts`, a quarter of an hour on two cores.
 
 In: the `tiny` preset. Out: three tables. One run trains copies, affine maps and rotations of sources one, two and three
-layers away: `results/starts.csv` has what each saves, `results/starts_curves.csv` their mean curves.
+layers away: `results/starts.csv` has what each saves, `results/starts_leads.csv` how much more than a copy.
 `results/map_tokens.csv` scores maps that were fitted on few and on many tokens, before any training, SAE by SAE.
 """
 
@@ -18,14 +18,13 @@ from saelib.sae.evaluation import evaluate
 from saelib.sae.mapping import fit_map, map_sae
 from saelib.sae.starts import STARTS
 from saelib.sae.training.plan import SaePlan
-from saelib.transfer.convergence import average_curves
 from saelib.transfer.directions import Arm, parse_arm
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.maps import map_activations
-from saelib.transfer.savings import savings
+from saelib.transfer.savings import leads_over_copies, savings
 from saelib.transfer.studies.shared import keep, read_kept, train_and_score
 
-SAVINGS, CURVES, MAP_TOKENS = "starts.csv", "starts_curves.csv", "map_tokens.csv"
+SAVINGS, LEADS, MAP_TOKENS = "starts.csv", "starts_leads.csv", "map_tokens.csv"
 BUDGETS = (0, *(16_384 * 2**power for power in range(6)))  # half of those of `tiny`, for time
 SIZES = (4096, 16_384, 65_536, 262_144)
 """Tokens from which maps are fitted."""
@@ -111,9 +110,9 @@ def stored_savings() -> pd.DataFrame:
     return read_kept(SAVINGS)
 
 
-def stored_curves() -> pd.DataFrame:
-    """What `average_curves` says of it for `METRICS`, alike."""
-    return read_kept(CURVES)
+def stored_leads() -> pd.DataFrame:
+    """What `leads_over_copies` says of it, alike."""
+    return read_kept(LEADS)
 
 
 def stored_map_tokens() -> pd.DataFrame:
@@ -126,7 +125,7 @@ def main() -> None:
     experiment = open_starts()
     results = train_and_score(experiment)
     keep(SAVINGS, savings(results), experiment)
-    keep(CURVES, average_curves(results, METRICS), experiment)
+    keep(LEADS, leads_over_copies(results), experiment)
     keep(MAP_TOKENS, sweep_map_tokens(experiment, SIZES), experiment)
     print(stored_savings().to_string(index=False))
     by = ["direction", "start", "map_tokens"]

@@ -14,7 +14,7 @@ from saelib.transfer.studies import shared, starts
 from saelib.transfer.studies.shared import train_and_score
 from saelib.transfer.studies.starts import (
     open_starts,
-    stored_curves,
+    stored_leads,
     stored_map_tokens,
     stored_savings,
     sweep_map_tokens,
@@ -66,16 +66,18 @@ def test_tables_are_empty_until_the_study_has_run_and_then_say_what_it_found(
     small_starts: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared, "RESULTS", tmp_path)
-    for stored in (stored_savings, stored_curves, stored_map_tokens):
+    for stored in (stored_savings, stored_leads, stored_map_tokens):
         assert stored().empty
     monkeypatch.setattr(starts, "open_starts", lambda: small_starts)
     monkeypatch.setattr(starts, "SIZES", (128, 512))
     starts.main()
-    saved, curves, swept = stored_savings(), stored_curves(), stored_map_tokens()
+    saved, leads, swept = stored_savings(), stored_leads(), stored_map_tokens()
     arms = set(product(DIRECTIONS, (1, 2), STARTS))
     assert set(saved[["direction", "distance", "start"]].itertuples(index=False, name=None)) == arms
-    assert set(curves["metric"]) == set(starts.METRICS)
-    assert {0, 1024, 2048} == set(curves["tokens"])
+    assert set(leads["start"]) == {"affine", "procrustes"} and set(leads["distance"]) == {1, 2}
+    means = saved.set_index(["arm", "target"])["mean"]
+    first = leads.query("arm == 'backward_affine_2' and target == 'loss'")["mean"].item()
+    assert first == pytest.approx(means["backward_affine_2", "loss"] - means["backward_2", "loss"], abs=1e-5)
     assert len(swept) == 40
-    for table in (saved, curves, swept):
+    for table in (saved, leads, swept):
         assert set(table["config_sha256"]) == {small_starts.config.sha256()}
