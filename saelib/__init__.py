@@ -5,7 +5,7 @@ What to type first, layer transfer:
     >>> from saelib import open_experiment, train_phase, evaluate_phase
     >>> experiment = open_experiment(preset="smoke", run="mine")      # nothing is written yet
     >>> train_phase(experiment, "scratch")                            # an SAE for each layer, from random weights
-    >>> train_phase(experiment, "transfer")                           # forward, backward, and their control
+    >>> train_phase(experiment, "transfer")                           # forward and backward, as copies and by maps
     >>> table = evaluate_phase(experiment, "transfer")                # one row for each SAE and checkpoint
     >>> sae = experiment.sae("forward", layer=1)                      # one of them, to look into
 

@@ -51,7 +51,8 @@ def test_what_help_says_to_type_first_for_layer_transfer(layer_transfer: dict[st
     experiment, table, sae = (layer_transfer[name] for name in ("experiment", "table", "sae"))
     plans = experiment.plans("transfer")
     assert len(table) == len(plans) * len(experiment.config.transfer.checkpoints)  # one row for each, as is said there
-    assert {plan.arm for plan in plans} == {"forward", "backward", "control"} == set(table["arm"])
+    arms = {"forward", "backward", "forward_affine", "backward_affine"}
+    assert {plan.arm for plan in plans} == arms == set(table["arm"])
     assert sae.lineage["sae_layer"] == 1
 
 

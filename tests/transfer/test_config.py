@@ -13,7 +13,7 @@ from saelib.run.files import read_json
 from saelib.sae.config import TrainingConfig, TrainingPhase
 from saelib.transfer.config import PRESETS, ExperimentConfig, budget_grid, checkpoint_grid, resolve_config
 
-TINY = "eaa8a7388b1ec789830060ee4f9f987c3b75eff9bdc23d75597f058ebb7fef6c"
+TINY = "bc07e3d77b07d4e4c82dd6419e630228781681e2cb3f40b50a7251b526cb0ee5"
 
 
 def test_every_preset_is_valid_and_can_be_written() -> None:
