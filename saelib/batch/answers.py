@@ -107,10 +107,16 @@ def _compared(rows: Sequence[Mapping[Any, Any]]) -> str:
 
 def _source(pays_off: pd.DataFrame) -> str:
     """How many transfers pay for a source that nobody wanted otherwise; all SAEs share the language model's pass."""
-    rows = pays_off[(pays_off["target"] == OBJECTIVE) & (pays_off["language_model"] == "shared")]
+    rows = pays_off[pays_off["language_model"] == "shared"]
     near = [line for line in rows.to_dict("records") if (arm := parse_arm(line["arm"])) and arm.distance == 1]
-    told = "; ".join(f"{arm_label(line['arm'])} {_transfers(line['transfers'])}" for line in near)
-    return f"A source that was trained only to be one is paid for by this number of transfers from it: {told}."
+    told = {
+        target: "; ".join(f"{arm_label(line['arm'])} {_transfers(line['transfers'])}"
+                          for line in near if line["target"] == target)
+        for target in (OBJECTIVE, JOINT)
+    }  # fmt: skip
+    also = f"; in CE-loss score at no more L0 by {told[JOINT]}" if told[JOINT] else ""
+    return ("A source that was trained only to be one is paid for by this number of transfers from it: in the held-out "
+            f"objective by {told[OBJECTIVE]}{also}.")  # fmt: skip
 
 
 def _transfers(number: float | None) -> str:

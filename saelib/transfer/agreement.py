@@ -103,12 +103,13 @@ def unmatched_baseline(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shares(wanted: float, published: Results, results: Results) -> str:
-    """The shares of the source's tokens that are read for one: "10.0% (paper) and 9.4% (this run)"."""
+    """The shares of the source's tokens that are read for one: "50%", or "10% (paper) and 9.4% (this run)"."""
     shares = []
     for evaluation in (published.evaluation, results.evaluation):
         arm = curve(evaluation, next(way for way in DIRECTIONS if way in set(evaluation["arm"])))
         shares.append(nearest_budget(evaluation, arm, wanted) / source_tokens(evaluation, arm))
-    return f"{shares[0]:.1%} (paper) and {shares[1]:.1%} (this run)"
+    theirs, ours = (f"{100 * share:.3g}%" for share in shares)
+    return ours if theirs == ours else f"{theirs} (paper) and {ours} (this run)"
 
 
 def _side_by_side(statistics: Sequence[Statistic], sample: Sample) -> Float[np.ndarray, "*draws claims"]:

@@ -56,7 +56,10 @@ def test_when_a_source_has_paid_for_itself() -> None:
             ("forward", "joint", "shared", 8.0)]  # fmt: skip
     pays_off = pd.DataFrame(rows, columns=["arm", "target", "language_model", "transfers"])
     sentence = transfer_answer(pd.DataFrame(LINES), CLAIMS, pays_off)[3]
-    assert sentence.endswith("transfers from it: forward: copy never; backward: copy 2.")
+    assert sentence.endswith(
+        "transfers from it: in the held-out objective by forward: copy never; backward: copy 2; in CE-loss score at no "
+        "more L0 by forward: copy 8."
+    )
 
 
 @pytest.mark.parametrize(

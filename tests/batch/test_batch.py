@@ -64,7 +64,7 @@ def test_a_changed_cell_runs_its_notebook_and_those_that_build_on_it(project: Ba
     write_notebook(path, BODY + "\nprint(1)")
     rules = planned(project, *SETTINGS)
     path.write_text(before)
-    assert rules == {"12_layer_transfer", "13_convergence", "90_report", "report", "all"}
+    assert rules == {"12_layer_transfer", "13_convergence", "14_better_start", "90_report", "report", "all"}
 
 
 def test_another_seed_runs_every_notebook_again(project: BatchProject) -> None:
@@ -89,9 +89,10 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
         ("11_scratch_saes", "12_layer_transfer"),
         ("10_language_model", "13_convergence"),
         ("12_layer_transfer", "13_convergence"),
+        ("13_convergence", "14_better_start"),
         ("30_htest_items", "31_htest_accuracy"),
         *(("31_htest_accuracy", ablation) for ablation in ABLATIONS),
-        *((source, "90_report") for source in ("10_language_model", "13_convergence", *ABLATIONS)),
+        *((source, "90_report") for source in ("10_language_model", "14_better_start", *ABLATIONS)),
         ("90_report", "report"),
     }
 

@@ -27,7 +27,7 @@ GLOSSARY = {
     "replicate": "a start seed with an order of the data of its own; the same ones in all arms.",
     "95% interval": "layer transfer: bootstrap over replicates and held-out rows; H-Test: over items. Layers are not "
     "drawn: tables by layer show how they differ.",
-    "open": "the interval holds the border between yes and no.",
+    "open": "the interval holds the border between yes and no, or the paper's number is nearer to it than that.",
     "shots (k)": "solved examples before the question, half of them A.",
     "AUROC": "how often an A item has a larger margin log p(A) − log p(B) than a B item; 50% is guessing. It does not "
     "see a liking for one letter.",
