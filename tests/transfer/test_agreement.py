@@ -59,9 +59,7 @@ def test_every_claim_is_decided_for_a_run_and_can_be_read() -> None:
     shares = table[table["percent"] & table["claim"].str.contains("share of SAEs")]
     assert len(shares) == 6
     assert shares[["low", "high"]].to_numpy().min() >= 0 and shares[["low", "high"]].to_numpy().max() <= 1
-    assert (
-        table["claim"].str.contains(r"after 10% \(paper\) and 8% \(this run\) of the source's tokens").sum() == 2
-    )
+    assert table["claim"].str.contains(r"after 10% \(paper\) and 8% \(this run\) of the source's tokens").sum() == 2
     assert table["claim"].str.contains(r"within 50% of").sum() == 4
     assert table["claim"].str.contains(r"after 50% of").sum() == 10
     shown = readable(table)
