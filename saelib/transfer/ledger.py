@@ -6,14 +6,16 @@ being small beside it.
 """
 
 import math
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from saelib.run.timing import read_intervals
 from saelib.sae.training.schedule import trained_tokens
 from saelib.transfer.directions import transfer_arms
+from saelib.transfer.targets import TARGET_NAMES
 
 if TYPE_CHECKING:
     from saelib.sae.training.plan import SaePlan
@@ -148,6 +150,27 @@ def _fewest(cost: float, gain: float) -> float:
     if math.isnan(gain):
         return math.nan
     return float(math.ceil(cost / gain)) if gain > 0 else math.inf
+
+
+def break_even_table(even: pd.DataFrame) -> pd.DataFrame:
+    """What `break_even` gave for readers: a row for each arm and payer of the language model's pass.
+
+    Returns:
+        arm, language_model, and by the name of each target the number of transfers with its bounds, or "never".
+    """
+    keys = ["arm", "language_model"]
+    texts = [_transfers(row) for row in even.to_dict("records")]
+    named = even.assign(text=texts, target=even["target"].map(TARGET_NAMES))
+    wide = named.pivot(index=keys, columns="target", values="text")
+    order = list(even[keys].drop_duplicates().itertuples(index=False, name=None))
+    return wide.loc[order, [name for name in TARGET_NAMES.values() if name in wide]].reset_index()
+
+
+def _transfers(row: Mapping[Hashable, Any]) -> str:
+    """A whole number of transfers, with bounds where there are any, or that none is enough."""
+    one, *bounds = (f"{row[name]:.0f}" if row[name] < math.inf else "never"
+                    for name in ("transfers", "transfers_low", "transfers_high"))  # fmt: skip
+    return one if math.isnan(row["transfers_low"]) else f"{one} ({bounds[0]} to {bounds[1]})"
 
 
 def cost_table(ledger: pd.DataFrame) -> pd.DataFrame:

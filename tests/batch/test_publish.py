@@ -15,15 +15,18 @@ from saelib.htest.study import open_study
 from saelib.results.provenance import write_table
 from saelib.results.values import record_values
 from saelib.transfer.experiment import Experiment, open_experiment
+from tests.batch.test_experiments import values
 from tests.helpers.made_runs import made_results
 
 ESTIMATES = {value: {"mean": 0.5, "low": 0.4, "high": 0.6} for value in HEADINGS}
 LINES = [{"model": name, "form": "completion", "k": 50, "item_set": OFFICIAL_SET, "readers": ["paper", "likelier"],
           "items": 2000, **ESTIMATES} for name in ("embedded", *SHOWN_CONTROLS)]  # fmt: skip
+SMALL = values()
 VALUES: dict[str, dict[str, Any]] = {
+    **SMALL,
     "30_htest_items": {"items_sha256": {OFFICIAL_SET: "0" * 64}},
     "31_htest_accuracy": {"models": ["embedded"], "main": LINES},
-    "34_htest_fine_tuning": {"tuned": [LINES[0] | {"model": "tuned:embedded"}]},
+    "34_htest_fine_tuning": SMALL["34_htest_fine_tuning"] | {"tuned": [LINES[0] | {"model": "tuned:embedded"}]},
 }
 
 

@@ -11,12 +11,14 @@ from saelib.sae.training.schedule import trained_tokens
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.ledger import (
     break_even,
+    break_even_table,
     compute_ledger,
     cost_table,
     language_model_flops_per_token,
     sae_flops_per_token,
     wall_times,
 )
+from saelib.transfer.targets import TARGET_NAMES
 from tests.transfer.conftest import OpenSmall
 
 
@@ -134,3 +136,13 @@ def test_a_run_without_notes_has_an_empty_table_of_times(tmp_path: Path) -> None
     table = wall_times(tmp_path)
     assert table.empty
     assert list(table) == ["phase", "device", "seconds", "sae_tokens", "sae_tokens_per_second"]
+
+
+def test_break_even_is_told_in_whole_transfers() -> None:
+    rows = [("forward", "shared", "joint", 3.0, 2.0, math.inf), ("forward", "shared", "loss", 2.0, math.nan, math.nan),
+            ("backward", "shared", "loss", math.inf, 4.0, math.inf)]  # fmt: skip
+    columns = ["arm", "language_model", "target", "transfers", "transfers_low", "transfers_high"]
+    table = break_even_table(pd.DataFrame(rows, columns=columns))
+    assert list(table) == ["arm", "language_model", TARGET_NAMES["loss"], TARGET_NAMES["joint"]]
+    assert table.iloc[0].to_list() == ["forward", "shared", "2", "3 (2 to never)"]
+    assert table.iloc[1].to_list()[:3] == ["backward", "shared", "never (4 to never)"]

@@ -7,6 +7,6 @@ In: the preset tiny with a few other values. Out: the table, which figures and n
   tokens a map needs;
 - `python -m saelib.transfer.studies.paper_schedule`: the default run by the schedule of the paper.
 
-Public: `choice_of_lambda.stored_trials`; `starts.stored_savings`, `starts.stored_curves` and
+Public: `choice_of_lambda.stored_trials`; `starts.stored_savings`, `starts.stored_leads` and
 `starts.stored_map_tokens`; `paper_schedule.stored_paper_schedule`.
 """
