@@ -14,7 +14,7 @@ from jaxtyping import Float
 from saelib.results.bootstrap import RESAMPLES
 from saelib.transfer.curves import Curve, Matched, compared_arms, curve, matched, trained_arms
 from saelib.transfer.directions import parse_arm
-from saelib.transfer.samples import Sample, columns_of
+from saelib.transfer.samples import Sample, metric_table
 from saelib.transfer.tables import Results
 
 Group = tuple[str, int, Curve]  # direction and distance, and one of the arms that are compared over their layers
@@ -52,9 +52,8 @@ def layer_curves(
         keys = [
             {"arm": arm, "act_layer": layer, "tokens": tokens} for layer in chosen.layers for tokens in chosen.tokens
         ]
-        for metric in metrics:
-            found = columns_of(results, partial(_layer_means, chosen, metric), metric, seed=seed, resamples=resamples)
-            parts.append(pd.DataFrame(keys).assign(metric=metric, **found))
+        means = partial(_layer_means, chosen)
+        parts.append(metric_table(results, keys, metrics, means, seed=seed, resamples=resamples))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -114,11 +113,7 @@ def _means(
         for tokens in chosen.tokens
     ]
     curves = [chosen for *_, chosen in groups]
-    parts = []
-    for metric in metrics:
-        found = columns_of(results, partial(_overall_means, curves, metric), metric, seed=seed, resamples=resamples)
-        parts.append(pd.DataFrame(keys).assign(metric=metric, **found))
-    return pd.concat(parts, ignore_index=True)
+    return metric_table(results, keys, metrics, partial(_overall_means, curves), seed=seed, resamples=resamples)
 
 
 def _overall_means(curves: Sequence[Curve], metric: str, sample: Sample) -> Float[np.ndarray, "*draws points"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from saelib.results.bootstrap import RESAMPLES
 from saelib.transfer.curves import Matched, equal_token_reference, matched
 from saelib.transfer.directions import parse_arm, transfer_arms
-from saelib.transfer.samples import Sample, columns_of, whole
+from saelib.transfer.samples import Sample, metric_table, whole
 from saelib.transfer.tables import Results
 
 GAIN_COLUMNS = ("direction", "distance", "arm", "reference", "tokens", "metric", "mean", "low", "high", "count")
@@ -75,11 +75,7 @@ def _differences(
         keys += [identity | {"reference": pair.reference.arm, "tokens": int(tokens)} for tokens in pair.arm.tokens]
     if not keys:
         return pd.DataFrame(columns=list(GAIN_COLUMNS))
-    parts = []
-    for metric in metrics:
-        found = columns_of(results, partial(_mean_gains, pairs, metric), metric, seed=seed, resamples=resamples)
-        parts.append(pd.DataFrame(keys).assign(metric=metric, **found))
-    return pd.concat(parts, ignore_index=True)
+    return metric_table(results, keys, metrics, partial(_mean_gains, pairs), seed=seed, resamples=resamples)
 
 
 def _mean_gains(pairs: Sequence[Matched], metric: str, sample: Sample) -> Float[np.ndarray, "*draws points"]:

@@ -6,6 +6,7 @@ it is, and thousands of runs drawn from it, all at once: their averages over row
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,13 +162,30 @@ def read_rows(results: Results) -> Readings:
     return Readings(evaluation, {name: wide[name].to_numpy(np.float64) for name in metrics})
 
 
-def columns_of(
-    results: Results, statistic: Statistic, metric: str, *, seed: int = 0, resamples: int = RESAMPLES
-) -> dict[str, Any]:
-    """Columns mean, low, high and count of a table whose rows are the outputs of a statistic of one metric.
+def metric_table(
+    results: Results,
+    keys: Sequence[Mapping[str, Any]],
+    metrics: Sequence[str],
+    statistic: Callable[[str, Sample], Float[np.ndarray, "..."]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """A row for each metric and each output of a statistic of it: the keys, metric, mean, low, high, count.
 
     Bounds are NaN where nothing that the metric is made of could be drawn again.
+
+    Args:
+        keys: of the outputs, in their order.
     """
+    parts = []
+    for metric in metrics:
+        found = _columns_of(results, partial(statistic, metric), metric, seed=seed, resamples=resamples)
+        parts.append(pd.DataFrame(keys).assign(metric=metric, **found))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _columns_of(results: Results, statistic: Statistic, metric: str, *, seed: int, resamples: int) -> dict[str, Any]:
     found = estimate(results, statistic, seed=seed, resamples=resamples)
     columns = {name: values.ravel() for name, values in found._asdict().items() if name != "count"}
     by_row = results.rows is not None and metric in {*results.rows.columns, *FORMULAS, *RATIOS}

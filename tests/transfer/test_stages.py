@@ -1,6 +1,7 @@
 """A whole run in small: files, provenance, resumption, refusals; and a run claims its folder with its first result."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,18 @@ class Killed(BaseException):
     """What no part of the library catches."""
 
 
+def killed_after(files: int, paths: list[Path]) -> Callable[[pd.DataFrame, Path], None]:
+    """`write_table`, which notes what it writes, and is killed when so many files are there."""
+
+    def write(table: pd.DataFrame, path: Path) -> None:
+        if len(paths) == files:
+            raise Killed
+        paths.append(path)
+        write_table(table, path)
+
+    return write
+
+
 @pytest.mark.parametrize("name", ["training.parquet", "maps.parquet", "maps/affine-L0-L1-data0"])
 def test_tables_of_a_finished_phase_that_are_lost_are_made_again(run: Experiment, name: str) -> None:
     """Those of the process that was killed before it wrote them too."""
@@ -139,14 +152,8 @@ def test_a_phase_that_is_killed_before_its_tables_are_written_goes_on(
     scratch = pd.read_parquet(run.folder / "training" / "scratch.parquet")
     write_table(scratch, run.folder / "training.parquet")  # as it is before the second phase
 
-    def write(table: pd.DataFrame, path: Path) -> None:
-        if len(paths) == written:
-            raise Killed
-        paths.append(path)
-        write_table(table, path)
-
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(stages, "write_table", write)
+        patch.setattr(stages, "write_table", killed_after(written, paths))
         train_phase(run, "transfer")
     train_phase(run, "transfer")
     assert files_below(run.folder) == before
@@ -179,14 +186,8 @@ def test_an_evaluation_that_is_killed_before_any_of_its_files_goes_on(
     for folder in ("evaluation", "evaluation_rows"):
         (run.folder / folder / "transfer-000000001024.parquet").unlink()
 
-    def write(table: pd.DataFrame, path: Path) -> None:
-        if len(paths) == written:
-            raise Killed
-        paths.append(path)
-        write_table(table, path)
-
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("saelib.transfer.parts.write_table", write)
+        patch.setattr("saelib.transfer.parts.write_table", killed_after(written, paths))
         evaluate_phase(run, "transfer")
     joined = [run.folder / f"{name}.parquet" for name in ("evaluation_rows", "evaluation")]
     assert [path for path in joined if path.is_file()] == [path for path in paths if path in joined]
