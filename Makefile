@@ -1,16 +1,29 @@
 # Everything that a newcomer types. A fresh machine needs GNU make and Python 3.11 or newer; the first call makes .venv.
 #   make reproduce PRESET=pythia-160m RUN=first SEED=1 CORES=8
+#   make htest MODELS="embedded path/to/model"
 #   make reproduce RUN=gpt HTEST='{models: [embedded, "api:openai/gpt-4o-mini"], api_requests: 16000}'
 
 PYTHON ?= python3
 PRESET ?= tiny
-RUN ?= $(PRESET)
+# Of the run's folder; empty takes the preset's name.
+RUN ?=
 SEED ?=
 HTEST ?=
+# For `make htest`: models by name, with blanks between them, and anything in DRY to see only what it would take.
+MODELS ?=
+DRY ?=
 CORES ?= all
+# More options for Snakemake, such as --dry-run.
+SNAKEMAKE ?=
 # Which build of PyTorch: empty for what pip takes by itself (on Linux that is the one with CUDA, several gigabytes),
 # `cpu` for PyTorch's own build without it.
 TORCH ?=
+
+# Values reach programs as they were typed, by the environment: without these lines make would read functions and
+# variables into them ($(shell ...)), and within a recipe's line so would the shell. So a recipe never writes $(RUN).
+TYPED := PYTHON PRESET RUN SEED HTEST MODELS DRY CORES SNAKEMAKE TORCH
+TYPED += $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(sort $(TYPED)),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,10 +34,13 @@ TEST_READY := $(VENV)/.ready-test
 PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
 
-TORCH_INDEX := $(if $(filter cpu,$(TORCH)),--index-url https://download.pytorch.org/whl/cpu)
+ifneq ($(filter-out cpu,$(TORCH)),)
+$(error TORCH=$(TORCH) is unknown: it is empty, or cpu)
+endif
+TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers reproduce rehearse lab notebooks publish test bench bench-gpu clean
+.PHONY: help setup peers reproduce htest rehearse lab notebooks publish test bench bench-gpu clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,17 +64,20 @@ $(PEERS_READY): benchmarks/requirements-peers.lock
 
 # install(environment, lock). torch comes first and by its exact version, so that nothing chooses another build of it.
 define install
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "saelib needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
-	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "saelib needs Python 3.11 or newer: say where one is, for example PYTHON=python3.11"; exit 1; }
+	test -x $(1)/bin/python || "$$PYTHON" -m venv $(1)
 	$(1)/bin/python -m pip install --quiet $(TORCH_INDEX) "$$(grep '^torch==' $(2))"
 	$(1)/bin/python -m pip install --quiet -r $(2)
 	@$(1)/bin/python -c 'import torch; print(f"$(1): PyTorch {torch.__version__}, CUDA {torch.version.cuda or None}")'
 endef
 
 reproduce: $(READY) ## the experiment: executed notebooks, tables, figures and report.html under runs/$(RUN)
-	HTEST='$(HTEST)' $(BIN)/python -m snakemake --cores $(CORES) --config preset=$(PRESET) run=$(RUN) $(if $(SEED),seed=$(SEED)) \
-	  --rerun-triggers mtime params --rerun-incomplete --nolock --scheduler greedy --quiet host reason
+	@$(BIN)/python -m saelib.batch.reproduce
+
+htest: $(READY) ## H-Test alone: MODELS="embedded path/to/model" are asked, their accuracies printed; DRY=1 asks nobody
+	@$(BIN)/python -m saelib.htest --models="$$MODELS" --preset="$$PRESET" --run="$$RUN" --seed="$$SEED" --htest="$$HTEST" \
+	  $${DRY:+--dry-run}
 
 lab: $(READY) ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir notebooks
@@ -87,7 +106,7 @@ bench-gpu: $(READY) ## speed on one GPU, beside sae-lens if `make peers` has bee
 	$(BIN)/python -m benchmarks.gpu
 
 rehearse: $(READY) ## what a run of PRESET would take on this machine: memory, disk, hours, downloads
-	$(BIN)/python -m saelib.transfer.rehearsal --preset $(PRESET)
+	$(BIN)/python -m saelib.transfer.rehearsal --preset="$$PRESET"
 
 clean: ## remove the environments and the caches of tools; results in runs/ stay
 	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info build

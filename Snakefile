@@ -1,6 +1,6 @@
-"""The batch run: one rule for each notebook, papermill inside. `make reproduce` calls it.
+"""The batch run: one rule for each notebook, papermill inside. `make reproduce` calls it, with its options.
 
-    snakemake --cores all --config preset=tiny run=tiny seed=0
+    PRESET=tiny RUN=tiny SEED=0 snakemake --cores all
 
 A notebook runs again when its cells, the library, a setting, or a notebook that it builds on have changed; what its
 outputs look like and when files were checked out does not matter. Resume points are no `output:` (Snakemake deletes
@@ -8,7 +8,6 @@ the outputs of a failed job): a notebook that is started again finds them and go
 """
 
 import atexit
-import json
 import os
 import shlex
 import sys
@@ -16,36 +15,38 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import yaml
-
+from saelib.batch.console import quieten, say_beginning, say_end, say_failure
 from saelib.batch.digests import cells_digest, library_digest
-from saelib.batch.failures import PARTIAL, failure_report
 from saelib.batch.notebooks import NOTEBOOKS, REPORT
-from saelib.htest.config import resolve_htest_config
-from saelib.run.command import make_command
-from saelib.run.files import runs_folder
+from saelib.batch.reproduce import prepare_environment
+from saelib.batch.settings import NAMES, settings_from
 from saelib.run.lock import RunInUseError, hold_for_children
-from saelib.transfer.config import resolve_config
 
-PRESET = str(config.get("preset", "tiny"))
-RUN = str(config.get("run", PRESET))
-SEED = config.get("seed")  # None leaves it to the notebooks
-# Fields of saelib.htest.config.HTestConfig, for the notebooks that take it. Snakemake's own config would make the
-# numbers inside a list texts.
 try:
-    HTEST = yaml.safe_load(os.environ.get("HTEST") or "{}")
-    if not isinstance(HTEST, dict) or HTEST.keys() & {"preset", "run", "seed"}:
-        raise ValueError(f"htest={HTEST!r} must name fields and their values: HTEST='{{models: [embedded]}}'; "
-                         "preset, run and seed are given as PRESET=, RUN= and SEED=")
-    resolve_config(preset=PRESET, run=RUN, seed=SEED)
-    resolve_htest_config(preset=PRESET, run=RUN, seed=SEED, **HTEST)
-except (ValueError, yaml.YAMLError) as error:  # before a notebook is started
+    if config:  # which Snakemake has read as numbers, dates and truth values
+        raise ValueError("settings are given by the environment, where a name stays as it was typed, not by --config: "
+                         "PRESET=tiny RUN=2024 SEED=1 snakemake ...")
+    SETTINGS = settings_from(os.environ)
+except (ValueError, FileExistsError) as error:  # before a notebook is started
     raise WorkflowError(str(error))
+prepare_environment()
+quieten(logger)
+
+
+workdir: str(SETTINGS.folder)
+
+
+envvars:
+    *NAMES,
+    "SAELIB_RUNS",
+
+
+if Path.cwd() != SETTINGS.folder.resolve():
+    raise WorkflowError(f"leave out --directory: this run's folder is {SETTINGS.folder}")
 
 STARTED = time.time()
-FOLDER = Path(os.path.relpath(runs_folder())) / RUN  # relative: papermill writes paths into the notebooks
-EXECUTED = FOLDER / "notebooks"
-COMMAND = make_command(PRESET, RUN, SEED, HTEST)
+SOURCES = Path(workflow.basedir) / "notebooks"
+EXECUTED = Path("notebooks")
 LIBRARY = library_digest()
 PYTHON = shlex.quote(sys.executable)
 
@@ -53,7 +54,7 @@ PYTHON = shlex.quote(sys.executable)
 rule all:
     input:
         [EXECUTED / f"{notebook.name}.ipynb" for notebook in NOTEBOOKS],
-        FOLDER / "report.html",
+        "report.html",
     default_target: True
 
 
@@ -64,41 +65,30 @@ for number, entry in enumerate(NOTEBOOKS):
             entry.name
         input:
             [EXECUTED / f"{source}.ipynb" for source in entry.sources],
-            notebook=ancient(f"notebooks/{entry.name}.ipynb"),
         output:
             EXECUTED / f"{entry.name}.ipynb",
         params:
-            partial=EXECUTED / f"{entry.name}{PARTIAL}",
-            cells=cells_digest(Path(f"notebooks/{entry.name}.ipynb")),
+            notebook=lambda wildcards, name=entry.name: str(SOURCES / f"{name}.ipynb"),
+            cells=cells_digest(SOURCES / f"{entry.name}.ipynb"),
             library=LIBRARY,
-            preset=PRESET,
-            run=RUN,
-            seed="" if SEED is None else f"-p seed {SEED}",
-            htest=f"-y {shlex.quote(json.dumps(HTEST))}" if HTEST and "htest" in entry.configs else "",
+            # By functions, whose values Snakemake does not search for wildcards.
+            settings=lambda wildcards, htest="htest" in entry.configs: SETTINGS.parameters(htest),
         threads: entry.threads
         priority: -number
-        message:
-            f"{entry.name}: running"
         shell:
-            # -r keeps a name such as 2024 a text; what a cell writes to stderr (progress, warnings) is shown.
-            f"SAELIB_BATCH=1 {PYTHON} -m papermill --engine ipc --start-timeout 300 "
-            "--no-progress-bar --log-output --log-level WARNING "
-            "-r preset {params.preset:q} -r run {params.run:q} {params.seed} {params.htest} "
-            "{input.notebook:q} {params.partial:q} && mv {params.partial:q} {output:q}"
+            f"{PYTHON} -m saelib.batch.execute {{params.notebook:q}} {{output:q}}"
 
 
 rule report:
     input:
         EXECUTED / f"{REPORT.name}.ipynb",
     output:
-        FOLDER / "report.html",
+        "report.html",
     params:
-        run=RUN,
+        run=SETTINGS.run,
         library=LIBRARY,
-    message:
-        "report.html: writing"
     shell:
-        f"{PYTHON} -m saelib.batch.report {{params.run:q}}"
+        f"{PYTHON} -m saelib.batch.report {{params.run:q}} > {os.devnull}"
 
 
 LOCK = ExitStack()  # held until this process ends, for the notebooks that it starts
@@ -107,14 +97,15 @@ atexit.register(LOCK.close)
 
 onstart:
     try:
-        LOCK.enter_context(hold_for_children(FOLDER))
+        LOCK.enter_context(hold_for_children(SETTINGS.folder))
     except RunInUseError as error:
-        sys.exit(f"\n{error}")  # Snakemake would put lines of this file around it
+        sys.exit(str(error))  # Snakemake would put lines of this file around it
+    say_beginning(SETTINGS, [job.rule.name for job in workflow.dag.needrun_jobs()])
 
 
 onsuccess:
-    print(f"Done. The report: {FOLDER / 'report.html'}", file=sys.stderr)
+    say_end(SETTINGS)
 
 
 onerror:
-    print(f"\n{failure_report(EXECUTED, STARTED, COMMAND)}", file=sys.stderr)
+    say_failure(SETTINGS, STARTED)

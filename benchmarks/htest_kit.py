@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.htest_work import ITEMS_FILE
+from saelib.htest.asking.encoded import first_token_text
 from saelib.htest.asking.prompts import choose_shots, render
 from saelib.htest.asking.replies import Condition, make_replies, write_replies
 from saelib.htest.engines.local import LocalEngine
@@ -40,7 +41,8 @@ def main() -> None:
     options = parser.parse_args()
     items = read_items(options.folder / ITEMS_FILE)
     language_model = load_language_model(options.model, device="cpu")
-    condition = Condition(model=options.model, form="completion", k=options.k, max_tokens=0)
+    first = first_token_text(language_model.tokenizer)  # lm-eval lets the tokenizer put it, too
+    condition = Condition(model=options.model, form="completion", k=options.k, max_tokens=0, first_token=first)
     engine = LocalEngine(language_model)
     seconds = [ask(engine, items, task, condition, options.folder / f"replies-{task}.jsonl") for task in options.tasks]
     print(json.dumps({"scoring_seconds": sum(seconds), "threads": torch.get_num_threads()}))

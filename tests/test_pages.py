@@ -146,7 +146,7 @@ def test_the_finder_of_modules_can_fail() -> None:
     assert None not in [find(name) for name in there]
     assert find("saelib.sae.autoencoder.Gone") is find("saelib.gone") is find("saelib.HTestConfig.shot") is None
     assert is_program("saelib.htest.audit") and is_program("saelib.batch.publish")
-    assert not is_program("saelib.htest") and not is_program("saelib.htest.tasks") and not is_program("saelib.gone")
+    assert not is_program("saelib.sae") and not is_program("saelib.htest.tasks") and not is_program("saelib.gone")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])  # which tells of old ones too

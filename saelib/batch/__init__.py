@@ -1,10 +1,10 @@
 """The run as a whole: which notebooks, in which order, when again, and what is kept of them?
 
-In: the stored notebooks and a run's settings. Out, by way of the Snakefile and papermill: executed notebooks,
-`report.html`, and the small files in `results/`.
+In: the stored notebooks and a run's settings, from the environment (`settings`). Out, by way of `reproduce`, the
+Snakefile, `execute` and papermill: executed notebooks, `report.html`, and the small files in `results/`.
 
 Public: `notebooks.NOTEBOOKS`, the one list; `digests`, which say when a notebook must run again; `engine.IpcEngine`,
-papermill without TCP ports; `failures.failure_report`; `report.write_report`, with the parts of its `page` and what it
-says from `answers`, `report_tables` and `experiments`, the one list of the papers' experiments; `publish.publish`, with
-the two tables of README from `first_page`.
+papermill without TCP ports; `console`, what a person sees meanwhile, with `durations` and `failures.failure_report`;
+`report.write_report`, with the parts of its `page` and what it says from `answers`, `report_tables` and `experiments`,
+the one list of the papers' experiments; `publish.publish`, with the two tables of README from `first_page`.
 """

@@ -22,6 +22,7 @@ OBJECTIVE, JOINT, ALONE = "loss", "joint", "ce_score"
 Lines: TypeAlias = Mapping[tuple[str, str, str], Mapping[Any, Any]]
 """Rows of a table of savings by start, target and direction."""
 CARRIED = {"affine": "an affine map", "procrustes": "a rotation"}
+NEIGHBOUR, ELSEWHERE = "the neighbour's finished SAE", "an SAE from elsewhere"  # what transfers start from
 
 
 def transfer_answer(
@@ -29,6 +30,7 @@ def transfer_answer(
     claims: pd.DataFrame,
     pays_off: pd.DataFrame | None = None,
     leads: pd.DataFrame | None = None,
+    source: str | None = None,
 ) -> list[str]:
     """What the run says of layer transfer.
 
@@ -37,20 +39,25 @@ def transfer_answer(
         claims: what `agreement.agreement_table` gave.
         pays_off: what `ledger.break_even` gave.
         leads: what `savings.leads_over_copies` gave.
+        source: the config's; where there is one, transfers do not start from their neighbours.
     """
     near = saved[saved["distance"] == 1]
     lines = {(line["start"], line["target"], line["direction"]): line for line in near.to_dict("records")}
-    sentences = [*_of_copies(lines), *(_of_maps(lines, start) for start in CARRIED if start in set(near["start"]))]
+    whose = NEIGHBOUR if source is None else ELSEWHERE
+    sentences = [
+        *_of_copies(lines, whose),
+        *(_of_maps(lines, start) for start in CARRIED if start in set(near["start"])),
+    ]
     if leads is not None and len(leads):
         nearest = leads[leads["distance"] == 1]
         sentences += [_of_leads(nearest, start) for start in CARRIED if start in set(nearest["start"])]
     return [*sentences, *([_source(pays_off)] if pays_off is not None and len(pays_off) else []), _verdicts(claims)]
 
 
-def _of_copies(lines: Lines) -> Iterator[str]:
+def _of_copies(lines: Lines, whose: str) -> Iterator[str]:
     """The leading target first; then what is reached at equal sparsity, and by the score alone."""
     if objective := _both_ways(lines, "copy", OBJECTIVE):
-        yield (f"A start **as a copy** of the neighbour's finished SAE saves this share of the new tokens, until level "
+        yield (f"A start **as a copy** of {whose} saves this share of the new tokens, until level "
                f"with the layer's own finished scratch SAE in the **held-out objective**: {objective}.")  # fmt: skip
     if joint := _both_ways(lines, "copy", JOINT):
         yield f"Until level in **{TARGET_NAMES[JOINT]}** than scratch: {joint}."

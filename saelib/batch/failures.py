@@ -25,7 +25,11 @@ def failure_report(folder: Path, since: float, command: str) -> str:
 def _describe(partial: Path) -> list[str]:
     """What stopped one notebook: its error, or the cell that ran when its kernel or papermill went away."""
     name = partial.name.removesuffix(PARTIAL) + ".ipynb"
-    cells = [cell for cell in json.loads(partial.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    try:
+        notebook = json.loads(partial.read_text(encoding="utf-8"))
+    except ValueError:  # papermill was killed in the middle of a line
+        return [f"{name} was stopped while it was being written (killed, or is the disk full?)", f"See {partial}"]
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     stopped = "before its first cell"
     for number, cell in enumerate(cells, start=1):
         for output in cell["outputs"]:

@@ -9,6 +9,7 @@ the figures, and the tables that README quotes, `transfer.md`, `htest.md` and `e
 import shutil
 from pathlib import Path
 
+from saelib.batch.durations import DURATIONS
 from saelib.batch.experiments import experiments_markdown
 from saelib.batch.first_page import htest_table, transfer_table
 from saelib.batch.notebooks import NOTEBOOKS
@@ -48,6 +49,9 @@ def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
     def fill(temporary: Path) -> None:
         for name in KEPT:
             shutil.copy(experiment.folder / name, temporary / name)
+        if (experiment.folder / DURATIONS).is_file():  # of a batch run, so that the next one can say what it will take
+            (temporary / DURATIONS).parent.mkdir()
+            shutil.copy(experiment.folder / DURATIONS, temporary / DURATIONS)
         for name in ("values", "tables"):
             shutil.copytree(experiment.folder / name, temporary / name)
         shutil.copytree(experiment.folder / "figures", temporary / "figures", ignore=shutil.ignore_patterns("*.svg"))

@@ -13,7 +13,6 @@ from saelib.htest.engines.api import estimate_cost
 from saelib.htest.items.item import select
 from saelib.htest.stages import condition_of, stored_count
 from saelib.htest.study import Study
-from saelib.htest.tasks import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +60,7 @@ def _row(study: Study, model: str, k: int, item_sets: Sequence[str]) -> dict[str
     condition = condition_of(study, respondent, respondent.form, k)
     prompts = []
     for item_set in item_sets:
-        for task in TASKS:
+        for task in study.tasks_of(item_set):
             items = select(study.items, task, "test", item_set)[: study.config.test_items]
             shots = choose_shots(select(study.items, task, "dev", item_set), k)
             prompts += render(items, shots, condition.form)[stored_count(study, condition, item_set, task) :]

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from saelib.htest.tasks import TASKS
 from saelib.run.config import Config, Device, Name, RunConfig, resolve
 
 API = "api:"  # before a model's name in Inspect AI: "api:openai/gpt-4o"
@@ -61,9 +62,24 @@ def _two_to_compare(shots: tuple[int, ...]) -> tuple[int, ...]:
     return _some_shots(shots)
 
 
+def _known_tasks(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [task for task in _named(tasks) if task not in TASKS]:
+        raise ValueError(f"{unknown} unknown; choose among {', '.join(TASKS)}")
+    return tuple(task for task in TASKS if task in tasks)
+
+
+def _for_templates(arguments: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    if reserved := arguments.keys() & {"messages", "tools", "documents", "tokenize", "add_generation_prompt",
+                                       "continue_final_message", "chat_template", "conversation"}:  # fmt: skip
+        raise ValueError(f"{', '.join(sorted(reserved))} cannot be given: the kit says it itself")
+    return arguments
+
+
 Shots = Annotated[NonNegativeInt, AfterValidator(_even)]
 ItemCount = Annotated[PositiveInt, AfterValidator(_even)]
 Models = Annotated[tuple[Name, ...], AfterValidator(_named)]
+TemplateArguments = Annotated[dict[str, str | int | float | bool], AfterValidator(_for_templates)]
+Tasks = Annotated[tuple[str, ...], AfterValidator(_known_tasks)]
 
 
 class FineTuning(Config):
@@ -105,13 +121,23 @@ class FineTuning(Config):
 class HTestConfig(RunConfig):
     """Everything that decides the numbers of an H-Test run. Defaults are the paper's where it names a value."""
 
-    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ("run", "device", "api_requests")
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ("run", "device", "device_map", "api_requests", "ask_refused")
+    # Who is asked what, and how: each reply is kept by its condition, so what was asked before is found again.
+    GROWS: ClassVar[tuple[str, ...]] = (
+        "official", "models", "shots", "form", "test_items", "tasks", "temperature", "samples", "max_tokens", "system",
+        "first_token", "template_arguments", "dtype", "ablation_model", "ablation_shots", "shuffles", "family",
+        "chain_of_thought_items", "chain_of_thought_tokens", "judge", "fine_tuning_model", "fine_tuning",
+    )  # fmt: skip
+    ADDED: ClassVar[tuple[str, ...]] = (
+        "tasks", "samples", "max_tokens", "system", "first_token", "template_arguments", "dtype", "revision",
+    )  # fmt: skip
 
     seed: NonNegativeInt
     """Of the fresh items, of shuffled shots, of sampling and of fine-tuning."""
     official: Name = "auto"
     """The released items: "auto" takes them from the cache or the authors' repository and goes on without them where
-    neither can be read; a folder takes them from there; "none" leaves them out."""
+    neither can be read, as long as the run lives; "released" goes on only with them, and adds them to a run that was
+    begun without; a folder takes them from there; "none" leaves them out."""
     models: Models
     """Asked for the main table: "embedded", folders, hub names, "api:" and an Inspect name, or keys of `FAMILIES`."""
     shots: Annotated[tuple[Shots, ...], AfterValidator(_some_shots)] = (4, 14, 28, 50)
@@ -120,8 +146,25 @@ class HTestConfig(RunConfig):
     """ "chat", "completion", or "auto": chat for APIs and models with a chat template, completion for others."""
     test_items: ItemCount = 200
     """Test items asked of each task; also how many fresh ones are made."""
+    tasks: Tasks = tuple(TASKS)
+    """Tasks that are asked, each probed and tuned too; means are over these."""
     temperature: Annotated[float, Field(ge=0, lt=10)] = 0.0
     """Of replies; the paper's is 0.7. Log-probabilities do not depend on it."""
+    samples: PositiveInt = 1
+    """Replies to each item; more than one needs a temperature above 0."""
+    max_tokens: PositiveInt | None = None
+    """Longest reply in tokens; None takes 5 for chat models, as the paper does, and 1 for base models."""
+    system: str = ""
+    """System message of chat models; empty sends none."""
+    first_token: Name = "auto"
+    """The special token before the prompts of local models that have no chat template: "auto" takes the one that the
+    tokenizer puts before a text, "none" leaves it out, or the token's text, like "<s>"."""
+    template_arguments: TemplateArguments = {}  # noqa: RUF012 (pydantic copies it)
+    """Passed to the chat templates of local models, like {"enable_thinking": False}."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of local models' weights; the two short ones halve the memory, and round."""
+    revision: Name | None = None
+    """Branch, tag or commit of hub models; None takes the main one. A model named like "name@revision" has its own."""
     ablation_model: Name = "embedded"
     """The model of the ablations: shots and their order, chain of thought, letter geometry."""
     ablation_shots: Annotated[tuple[Shots, ...], AfterValidator(_two_to_compare)] = (0, 4, 14, 28, 50)
@@ -141,16 +184,29 @@ class HTestConfig(RunConfig):
     fine_tuning: FineTuning = FineTuning()
     """The recipe."""
     api_requests: NonNegativeInt = 0
-    """Requests to APIs that one notebook may send; where more are needed, it says how many and sends none."""
+    """Requests to APIs that the run may send, over all its notebooks, with those that fail and are sent again; a
+    notebook that needs more than are left says how many and sends none."""
     api_log_probabilities: bool = False
     """Ask APIs for log-probabilities of the first token, which AUROC needs; not every API gives them."""
+    ask_refused: bool = False
+    """Ask again what a server refused or filtered before."""
     device: Device = "auto"
     """ "auto" (cuda, mps or cpu, whichever is there), or one of them."""
+    device_map: Literal["auto", "balanced", "sequential"] | None = None
+    """How a local model that one device cannot hold is spread over all of them; needs the package accelerate."""
 
     @model_validator(mode="after")
     def _one_seed_for_all(self) -> Self:
         if self.fine_tuning.seed:
             raise ValueError(f"fine_tuning.seed={self.fine_tuning.seed}: the run's own seed decides; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.samples > 1 and not self.temperature:
+            raise ValueError(
+                f"samples={self.samples}: at temperature 0 they would all be the same; raise it, as to 0.7"
+            )
         return self
 
 

@@ -6,7 +6,7 @@ of items and task. What is there is not asked again; an interrupted run loses on
 
 from collections.abc import Iterable, Sequence
 
-from saelib.htest.asking.prompts import choose_shots, render
+from saelib.htest.asking.prompts import Prompt, choose_shots, render
 from saelib.htest.asking.replies import (
     Condition,
     Reply,
@@ -17,10 +17,11 @@ from saelib.htest.asking.replies import (
 )
 from saelib.htest.config import CONTROL
 from saelib.htest.engines.controls import CONTROLS
+from saelib.htest.engines.refusals import may_be_asked_again
 from saelib.htest.items.item import Item, select
 from saelib.htest.respondents import Respondent
 from saelib.htest.study import Study
-from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
+from saelib.htest.tasks import LETTER_GEOMETRY
 from saelib.run.lock import writing
 from saelib.run.progress import progress
 
@@ -32,7 +33,7 @@ def ask(
     study: Study,
     respondent: Respondent,
     k: int,
-    tasks: Iterable[str] = TASKS,
+    tasks: Iterable[str] | None = None,
     item_sets: Sequence[str] | None = None,
     form: str | None = None,
     shuffle_seed: int | None = None,
@@ -43,10 +44,11 @@ def ask(
 
     Args:
         k: shots before each item, from the dev split of the same set of items.
+        tasks: names of tasks; those of the config if not given.
         item_sets: sets of items; all that the run has if not given.
         form: a key of `asking.prompts.FORMS`; the respondent's own if not given.
         shuffle_seed: draws and shuffles the shots; None takes the released order.
-        max_tokens: longest reply; if not given, 5 in chat and 1 in the forms for base models.
+        max_tokens: longest reply; if not given, the config's, or 5 in chat and 1 in the forms for base models.
         limit: only the first items of each task; None asks `test_items` of the config.
 
     Raises:
@@ -57,9 +59,15 @@ def ask(
     condition = condition_of(study, respondent, form or respondent.form, k, shuffle_seed, max_tokens)
     if unknown := set(item_sets or ()) - set(study.item_sets):
         raise ValueError(f"item_sets={sorted(unknown)}: not in this run, which has {', '.join(study.item_sets)}")
-    parts = [(item_set, task) for item_set in item_sets or study.item_sets for task in tasks]
+    parts = [
+        (item_set, task)
+        for item_set in item_sets or study.item_sets
+        for task in tasks or study.config.tasks
+        if select(study.items, task, "test", item_set)  # a set of one's own may lack tasks
+    ]
     if respondent.is_paid:  # for the others there is no need to count
-        study.check_budget(respondent, sum(missing_count(study, condition, *part, limit) for part in parts))
+        missing = sum(missing_count(study, condition, *part, limit) for part in parts)
+        study.check_budget(respondent, missing * condition.samples)
     replies = []
     with progress(f"{respondent.name}, {k} shots", len(parts), unit="task") as advance:
         for item_set, task in parts:
@@ -71,7 +79,7 @@ def ask(
 def ask_models(
     study: Study, models: Iterable[str], shots: Iterable[int], item_sets: Sequence[str] | None = None
 ) -> list[Reply]:
-    """Ask each model all ten tasks with every number of shots, in the form that suits it.
+    """Ask each model the config's tasks with every number of shots, in the form that suits it.
 
     Args:
         item_sets: sets of items; all that the run has if not given.
@@ -85,7 +93,7 @@ def ask_models(
 
 
 def ask_controls(study: Study) -> list[Reply]:
-    """Have the controls reply to all ten tasks; they read no shots."""
+    """Have the controls reply to the config's tasks; they read no shots."""
     return [reply for name in CONTROLS for reply in ask(study, study.respondent(CONTROL + name), k=0)]
 
 
@@ -103,15 +111,18 @@ def condition_of(
     max_tokens: int | None = None,
 ) -> Condition:
     """The condition under which a study asks, for what its config does not say."""
+    config = study.config
     return Condition(
         model=respondent.name,
         revision=respondent.revision,
         form=form,
         k=k,
         shuffle_seed=shuffle_seed,
-        temperature=study.config.temperature,
-        max_tokens=max_tokens or REPLY_TOKENS.get(form, CHAT_REPLY_TOKENS),
-        seed=study.config.seed,
+        temperature=config.temperature,
+        samples=1 if respondent.name.startswith(CONTROL) else config.samples,  # a control says the same again
+        max_tokens=max_tokens or config.max_tokens or REPLY_TOKENS.get(form, CHAT_REPLY_TOKENS),
+        seed=config.seed,
+        **respondent.settings(form, config.system),
     )
 
 
@@ -130,20 +141,38 @@ def ask_items(
     path = study.path_of(condition, items[0].item_set, items[0].task)
     study.check()  # another one may have claimed the folder since this study was opened
     prompts = render(items, shots, condition.form)
-    replies = stored_answers(path, items, prompts)
-    done = len(replies)
+    replies = stored_answers(path, items, prompts, condition.samples)
+    done = len(replies) // condition.samples
     if missing := items[done:]:
         with writing(study):
             answers = study.answers(respondent, missing, prompts[done:], condition)
             replies += make_replies(missing, prompts[done:], condition, answers)
             write_replies(path, replies)
-    return replies[: len(items)]
+    elif study.config.ask_refused and any(may_be_asked_again(reply.problem) for reply in replies):
+        replies = _asked_again(study, respondent, condition, list(zip(items, prompts, strict=True)), replies)
+        write_replies(path, replies)
+    return replies[: len(items) * condition.samples]
+
+
+def _asked_again(
+    study: Study,
+    respondent: Respondent,
+    condition: Condition,
+    asked: Sequence[tuple[Item, Prompt]],
+    replies: Sequence[Reply],
+) -> list[Reply]:
+    """Replies, those that a server refused or a filter took replaced by what it says now."""
+    waiting = {reply.item.key for reply in replies if may_be_asked_again(reply.problem)}
+    items, prompts = zip(*(pair for pair in asked if pair[0].key in waiting), strict=True)
+    answers = study.answers(respondent, items, prompts, condition)
+    now = {(reply.item.key, reply.sample): reply for reply in make_replies(items, prompts, condition, answers)}
+    return [now[reply.item.key, reply.sample] if may_be_asked_again(reply.problem) else reply for reply in replies]
 
 
 def stored_count(study: Study, condition: Condition, item_set: str, task: str) -> int:
     """How many items of a task have a stored reply; the first ones always come first."""
     path = study.path_of(condition, item_set, task)
-    return len(read_replies(path)) if path.is_file() else 0
+    return len(read_replies(path)) // condition.samples if path.is_file() else 0
 
 
 def missing_count(study: Study, condition: Condition, item_set: str, task: str, limit: int | None) -> int:

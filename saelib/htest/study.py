@@ -1,10 +1,12 @@
 """A run of paper 2 on disk: its config, its items, where its replies lie, and what it may still spend.
 
 In: a preset and overrides. Out: a `Study`. Opening one writes nothing; the first file under `runs/<run>/htest/`
-claims the folder for the config, and until then another config may have it.
+claims the folder for the config, and until then another config may have it. A run may grow (`HTestConfig.GROWS`): it is
+opened with more models, tasks or sets of items, and what was asked before is found by its condition.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,27 +16,27 @@ from saelib.htest.asking.replies import (
     Answer,
     Condition,
 )
-from saelib.htest.config import HTestConfig, resolve_htest_config
+from saelib.htest.config import UNTRAINED, HTestConfig, resolve_htest_config
 from saelib.htest.items.item import Item, read_items, write_items
-from saelib.htest.items.sources import items_of_run
-from saelib.htest.respondents import ApiSettings, Respondent, open_respondent
-from saelib.run.config import check_config, claim_config
-from saelib.run.files import runs_folder
+from saelib.htest.items.kept import RunItems, grown
+from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.respondents import ApiSettings, LocalSettings, Respondent, open_respondent
+from saelib.language.request_budget import RequestBudget
+from saelib.run.identity import check_noted
 from saelib.run.lock import writing
+from saelib.run.pinned import PinnedRun
 
 
-class Study:
+class Study(PinnedRun[HTestConfig]):
     """A run on disk; items are made when first asked for, and then stay."""
 
     def __init__(self, config: HTestConfig) -> None:
         """Use `open_study`, which checks the folder."""
-        self.config = config
-        self.folder = runs_folder() / config.run
-        self.config_path = self.folder / "htest" / "config.json"
+        super().__init__(config, "htest/config.json")
         self.items_path = self.folder / "htest" / "items.jsonl"
         self.replies_folder = self.folder / "htest" / "replies"
-        self.requests_left = config.api_requests
-        self._items_are_new = False
+        self.budget = RequestBudget(config.api_requests, self.folder / "htest" / "requests.jsonl")
+        self._found: list[Item] = []  # items of the run as this process found them
 
     def __repr__(self) -> str:
         """One line: run, preset, models, and the sets of items once they are made."""
@@ -42,47 +44,87 @@ class Study:
         items = ", ".join(self.item_sets) if self.items_path.is_file() else "not made yet"
         return f"Study({config.run!r}, preset {config.preset}, models {', '.join(config.models)}, items {items})"
 
-    def check(self) -> None:
-        """Refuse a folder that holds an H-Test run with another config; one without any is nobody's.
-
-        Raises:
-            FileExistsError: the message names the fields.
-        """
-        check_config(self.config_path, self.config)
-
     def claim(self) -> None:
         """Write config and items into the folder, before the first result; call it again at will.
 
         Raises:
             ValueError: another process made other items meanwhile.
-            FileExistsError: the folder holds an H-Test run with another config; the message names the fields.
+            FileExistsError: as `check`.
         """
-        claim_config(self.config_path, self.config)
-        if not self.items_path.is_file():
-            write_items(self.items_path, self.items)
-        elif self._items_are_new and read_items(self.items_path) != self.items:
+        self.check()
+        wanted = self._items.items
+        there = self._found if wanted == self._found else self._kept_items()
+        if there not in (wanted, self._found):
             raise ValueError(f"{self.items_path} was made meanwhile with other items; open the study again")
-        self._items_are_new = False
+        super().claim()
+        if there != wanted:
+            write_items(self.items_path, wanted)
+        self._found = wanted
+
+    def _kept_items(self) -> list[Item]:
+        return read_items(self.items_path) if self.items_path.is_file() else []
+
+    @cached_property
+    def _items(self) -> RunItems:
+        self.check()
+        self._found, config = self._kept_items(), self.config
+        items = grown(self._found, config.official, config.seed, config.test_items, self.inputs)
+        for name, content in items.inputs.items():
+            self.pin(name, content)
+        return items
 
     @cached_property
     def items(self) -> list[Item]:
-        """All items of the run, official ones first; made, if they are not there yet, and kept by `claim`."""
-        self.check()
-        if self.items_path.is_file():
-            return read_items(self.items_path)
-        self._items_are_new = True
-        return items_of_run(self.config.official, self.config.seed, self.config.test_items)
+        """All items of the run, those of the main table first; made, if they are not there yet, and kept by `claim`."""
+        order = {name: place for place, name in enumerate(self._items.sets)}
+        return sorted(self._items.items, key=lambda item: order[item.item_set])  # else as the file has them
 
     @cached_property
     def item_sets(self) -> tuple[str, ...]:
-        """The sets of items, the one of the main table first: the official one where it is there."""
+        """The sets of items, the one of the main table first: the one that `official` means where it is there."""
         return tuple(dict.fromkeys(item.item_set for item in self.items))
 
+    def tasks_of(self, item_set: str) -> tuple[str, ...]:
+        """The config's tasks that a set has test items of; one of the user's own may lack some."""
+        there = {item.task for item in self.items if item.item_set == item_set and item.split == "test"}
+        return tuple(task for task in self.config.tasks if task in there)
+
+    @property
+    def main_tasks(self) -> tuple[str, ...]:
+        """The config's tasks that the set of the main table has."""
+        return self.tasks_of(self.item_sets[0])
+
     def respondent(self, name: str) -> Respondent:
-        """Load whoever a name in the config means; errors as in `open_respondent`."""
+        """Load whoever a name in the config means; errors as in `open_respondent`.
+
+        Raises:
+            FileExistsError: the run has asked another model of this name.
+        """
         config, logs = self.config, self.folder / "htest" / "inspect_logs"
-        api = ApiSettings(logs, config.api_log_probabilities)
-        return open_respondent(name, self.items, config.form, config.device, config.seed, api)
+        api = ApiSettings(logs, config.api_log_probabilities, self.budget)
+        local = replace(self.local_settings, commit=self.inputs.get(f"model {name.removeprefix(UNTRAINED)}"))
+        opened = open_respondent(name, self.items, config.form, config.device, config.seed, api, local)
+        if opened.is_local:
+            self.pin(f"model {name}", opened.revision)
+        return opened
+
+    @property
+    def local_settings(self) -> LocalSettings:
+        """How models on this machine are loaded and asked."""
+        config = self.config
+        return LocalSettings(
+            config.device,
+            config.device_map,
+            config.dtype,
+            config.revision,
+            config.first_token,
+            config.template_arguments,
+        )
+
+    @property
+    def requests_left(self) -> int:
+        """Requests that the run may still send to APIs: `api_requests` less those in `htest/requests.jsonl`."""
+        return self.budget.left
 
     def check_budget(self, respondent: Respondent, requests: int) -> None:
         """See that the config allows so many requests to an API; whoever is on this machine costs nothing.
@@ -99,18 +141,20 @@ class Study:
     def answers(
         self, respondent: Respondent, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition
     ) -> list[Answer]:
-        """What an engine answers; requests to an API are taken from the budget once they are answered.
+        """What an engine answers; each request to an API is taken from the budget before it is sent.
 
         Raises:
-            PermissionError: too few are left; nothing was sent.
+            PermissionError: too few are left, and nothing was sent; or requests that failed and were sent again have
+                used up the others.
             RunInUseError: another process is at work on the run.
-            FileExistsError: the folder has been claimed for another config.
+            FileExistsError: the folder has been claimed for another config; or a local model is asked in a run of an
+                earlier release, which did not note which models it had asked.
         """
-        self.check_budget(respondent, len(prompts))
+        if respondent.is_local:
+            check_noted(self.config_path)
+        self.check_budget(respondent, len(prompts) * condition.samples)
         with writing(self):  # Inspect's logs are files of the run too
-            answers = respondent.engine(items, prompts, condition)
-        self.requests_left -= len(prompts) if respondent.is_paid else 0
-        return answers
+            return respondent.engine(items, prompts, condition)
 
     def path_of(self, condition: Condition, item_set: str, task: str) -> Path:
         """The file of the replies under a condition to a task's items of one set."""
@@ -120,6 +164,16 @@ class Study:
     def has_official(self) -> bool:
         """Whether the released items are among the run's."""
         return len(self.item_sets) > 1
+
+    @property
+    def caveat(self) -> str:
+        """What the caption of each figure has to add: on which items, where not on the released ones, and why."""
+        if OFFICIAL_SET in self.item_sets:
+            return ""
+        if self.has_official:
+            return f"on the items {self.item_sets[0]} of one's own in place of the released ones"
+        left_out = "are left out" if self.config.official == "none" else "were not to be had"
+        return f"on fresh items: the released ones {left_out}"
 
 
 def open_study(**parameters: Any) -> Study:

@@ -7,8 +7,10 @@ shows of both.
 
 - `loading.load_language_model`, `loading.load_tokenizer`: by name; `device.choose_device`
 - `model.LanguageModel`: `residual_streams`, `logits`, `logits_from`, `bridge`; `head_inputs_from`, `head` for losses
+- `proof.check_pass`, `proof.MismatchError`: no pass is used before it is compared with the model itself
 - `corpus.load.load_corpus`: by name; gives a `corpus.rows.Corpus`
-- `api.open_api_model`, `api.run_eval_set`: a model behind an API instead, by Inspect AI
+- `tokenizing.first_tokens`, `tokenizing.end_of_text`: what a tokenizer puts in front of a text, and what ends one
+- `api.open_api_model`, `api.run_eval_set`: a model behind an API instead, by Inspect AI; `request_budget.RequestBudget`
 - `predictions.loss_by_position`, `residuals.residual_geometry`: what the model predicts, how its layers lie
 - `reference.plain_loss`, `reference.plain_angular_distance`: the same numbers by a slow way, for checks
 - `figures.loss`, `figures.norms`, `figures.angular_distances`

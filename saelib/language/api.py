@@ -2,13 +2,19 @@
 
 In: a model's name in Inspect AI, such as "openai/gpt-4o" or "openai-api/local/model", and an Inspect task. Out: logs.
 Inspect sends the requests, tries again after 429, 500 and dropped connections, and writes each answer to a log at once:
-a run that was killed asks only for what is missing when the same call is made again. Keys and addresses come from the
+a run that was killed asks only for what is missing when the same call is made again. Every request is taken from a
+budget first (`metering`). Keys and addresses come from the
 environment (`OPENAI_API_KEY`, `<NAME>_BASE_URL`), never from a parameter.
 """
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from saelib.language.metering import metered
+from saelib.language.request_budget import RequestBudget
+from saelib.language.server_errors import guard
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -31,18 +37,21 @@ def open_api_model(name: str) -> "Model":
     from inspect_ai.model import get_model
 
     try:
-        return get_model(name, memoize=False)  # the environment may name another address than before
+        return guard(get_model(name, memoize=False))  # the environment may name another address than before
     except PrerequisiteError as error:
         reason = " ".join(re.sub(r"\[/?[a-z ]+\]", "", str(error.message)).split())  # without colours
         raise RuntimeError(f"{name}: {reason} Set it and run again; keys are never parameters.") from error
 
 
-def run_eval_set(task: "Task", model: "Model", log_folder: Path, connections: int = 10) -> list[str]:
+def run_eval_set(
+    task: "Task", model: "Model", log_folder: Path, connections: int = 10, budget: RequestBudget | None = None
+) -> list[str]:
     """Run a task as an Inspect evaluation set, which finds by name, version and sample id what its logs hold.
 
     Args:
         log_folder: may hold the logs of other tasks.
         connections: requests at a time.
+        budget: of requests; without one there is no limit.
 
     Returns:
         Places of the task's logs. A sample without an answer after all retries is in them with its error; the same
@@ -54,7 +63,8 @@ def run_eval_set(task: "Task", model: "Model", log_folder: Path, connections: in
     from inspect_ai import eval_set
     from IPython.utils.capture import capture_output
 
-    with capture_output(stderr=False):  # its closing line names the folder, and a notebook would store it
+    counted = nullcontext() if budget is None else metered(model, budget)
+    with counted, capture_output(stderr=False):  # its closing line names the folder, and a notebook would store it
         _, logs = eval_set(
             [task],
             log_dir=str(log_folder.resolve()),
@@ -64,6 +74,7 @@ def run_eval_set(task: "Task", model: "Model", log_folder: Path, connections: in
             log_realtime=False,  # no second copy of the answers in the user's home
             ctl_server=False,
             display="log",
+            fail_on_error=True,  # a sample with an error is asked again by the next call
             continue_on_fail=True,  # one refused request keeps no other item from being answered
             retry_attempts=1,  # each request has its own retries; what failed after them is asked by the next call
             retry_immediate=False,

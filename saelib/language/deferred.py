@@ -7,7 +7,7 @@ use of the tokenizer that is not below load it when they are first wanted.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,13 @@ from tokenizers import Tokenizer
 
 from saelib.language.gpt_neox import GenerationSettings, GPTNeoXForCausalLM
 from saelib.language.gpt_neox_config import plain_config
+from saelib.language.gpt_neox_equations import gpt_neox_outputs
 from saelib.language.model import LanguageModel
+from saelib.language.precision import matrix_products
+from saelib.language.proof import OwnOutputs, check_outputs, own_outputs
+from saelib.language.saved import check_finite
 
 if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _TOKENIZER_FIELDS = {"backend", "tokenizer_class", "bos_token", "eos_token", "model_max_length", "is_local",
@@ -52,37 +55,63 @@ class DeferredLanguageModel(LanguageModel):
         """The model as transformers loads it, weights raw: for generation, key-value caches and fine-tuning."""
         model = self._load()
         model.load_state_dict(self._model.state_dict(keep_vars=True), assign=True)
+        with matrix_products("float32", self.device):
+            check_outputs(own_outputs(model, self._proof_rows), self._own_outputs(), centred=False)
         return model
+
+    @cached_property
+    def _plain(self) -> GPTNeoXForCausalLM:
+        """The model in plain PyTorch, once its own forward pass is compared with the equations."""
+        with matrix_products("float32", self.device):
+            check_outputs(own_outputs(self._model, self._proof_rows), self._own_outputs(), centred=False)
+        return self._model
+
+    def _own_outputs(self) -> OwnOutputs:
+        """By the equations, since transformers' model is not here yet; that one is compared when it is."""
+        return gpt_neox_outputs(self._model.state_dict(), self._model.config, self._proof_rows)
 
     @property
     def reader(self) -> "PreTrainedModel":
         """A model that gives logits, in evaluation mode: transformers' where it is loaded, else the plain one."""
-        return self.hugging_face.eval() if "hugging_face" in self.__dict__ else self._model
-
-    @cached_property
-    def bridge(self) -> "TransformerBridge":
-        """The model in TransformerLens, weights folded and centred, with the hook names that its users know."""
-        return LanguageModel(self.name, self.revision, self.hugging_face, self.tokenizer.hugging_face).bridge
+        return self.hugging_face.eval() if "hugging_face" in self.__dict__ else self._plain
 
 
 class DeferredTokenizer:
     """Encodes and decodes as transformers' tokenizer does; whatever else is asked of it, that one is loaded for.
 
     Attributes:
+        name_or_path: folder of its files.
         backend_tokenizer: of the `tokenizers` library.
-        eos_token_id: what ends a text.
+        bos_token, eos_token, bos_token_id, eos_token_id: what may begin and what ends a text.
     """
 
     chat_template: str | None = None  # a tokenizer with one is not deferred
+    unk_token: str | None = None  # nor one that names an unknown token
+    unk_token_id: int | None = None
 
-    def __init__(self, backend: Tokenizer, eos_token_id: int, load: Callable[[], "PreTrainedTokenizerBase"]) -> None:
-        """Use `saelib.language.loading.load_tokenizer`."""
-        self.__dict__.update(backend_tokenizer=backend, eos_token_id=eos_token_id, _load=load)
+    def __init__(
+        self,
+        name: str,
+        backend: Tokenizer,
+        special: Mapping[str, str | None],
+        load: Callable[[], "PreTrainedTokenizerBase"],
+    ) -> None:
+        """Use `saelib.language.loading.load_tokenizer`.
+
+        Args:
+            name: folder of the files.
+            special: texts of `bos_token` and `eos_token`.
+            load: reads transformers' tokenizer of the same files.
+        """
+        ids = {f"{name}_id": None if text is None else backend.token_to_id(text) for name, text in special.items()}
+        self.__dict__.update(name_or_path=name, backend_tokenizer=backend, _load=load, **special, **ids)
 
     @cached_property
     def hugging_face(self) -> "PreTrainedTokenizerBase":
         """The tokenizer as transformers loads it; from then on it does everything."""
-        return self._load()
+        tokenizer = self._load()
+        self.__dict__["backend_tokenizer"] = tokenizer.backend_tokenizer  # tokens added to the one are the other's
+        return tokenizer
 
     @property
     def _is_loaded(self) -> bool:
@@ -96,6 +125,18 @@ class DeferredTokenizer:
             return {"input_ids": self.backend_tokenizer.encode(text, add_special_tokens=False).ids}
         encoded = self.backend_tokenizer.encode_batch(list(text), add_special_tokens=False)
         return {"input_ids": [entry.ids for entry in encoded]}
+
+    def encode(self, text: str, add_special_tokens: bool = True, **options: Any) -> list[int]:
+        """Token ids of one text; transformers adds nothing to what the template in `tokenizer.json` puts around it."""
+        if self._is_loaded or options:
+            return list(self.hugging_face.encode(text, add_special_tokens=add_special_tokens, **options))
+        return list(self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
+
+    def convert_tokens_to_ids(self, tokens: str | list[str]) -> Any:
+        """The id of a token by its text, or of several; None for what is none."""
+        if self._is_loaded or not isinstance(tokens, str):
+            return self.hugging_face.convert_tokens_to_ids(tokens)
+        return self.backend_tokenizer.token_to_id(tokens)
 
     def decode(self, token_ids: Any, skip_special_tokens: bool = False, **options: Any) -> str:
         """The text of token ids."""
@@ -115,9 +156,11 @@ class DeferredTokenizer:
         return getattr(self.hugging_face, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """A setting of transformers' tokenizer."""
+        """A setting of transformers' tokenizer, and what follows from it for the special tokens."""
         setattr(self.hugging_face, name, value)
         self.__dict__[name] = value
+        special = [f"{kind}_token{ending}" for kind in ("bos", "eos", "unk") for ending in ("", "_id")]
+        self.__dict__.update({token: getattr(self.hugging_face, token) for token in special})
 
 
 def read_plain_model(folder: Path, weights: Sequence[Path], device: torch.device) -> GPTNeoXForCausalLM | None:
@@ -137,6 +180,7 @@ def read_plain_model(folder: Path, weights: Sequence[Path], device: torch.device
     expected = {name: weight.shape for name, weight in model.state_dict().items()}
     if expected != {name: weight.shape for name, weight in tensors.items()}:
         return None
+    check_finite(str(folder), tensors.items())
     model.load_state_dict({name: weight.float() for name, weight in tensors.items()}, assign=True)
     return model.to(device).eval()
 
@@ -165,15 +209,17 @@ def read_plain_tokenizer(folder: Path, load: Callable[[], "PreTrainedTokenizerBa
         load: reads transformers' tokenizer of the same files.
     """
     settings_path, path = folder / "tokenizer_config.json", folder / "tokenizer.json"
-    if not settings_path.is_file() or not path.is_file() or any(folder.glob("*chat_template*")):
+    others = ("*chat_template*", "special_tokens_map.json", "added_tokens.json")
+    if not settings_path.is_file() or not path.is_file() or any(any(folder.glob(name)) for name in others):
         return None
     settings = _read_fields(settings_path)
     is_plain = settings.get("tokenizer_class") == "TokenizersBackend" and settings.keys() <= _TOKENIZER_FIELDS
     if not is_plain or not isinstance(settings.get("eos_token"), str):
         return None
     backend = Tokenizer.from_file(str(path))
-    special = {token.content: place for place, token in backend.get_added_tokens_decoder().items() if token.special}
-    named = {settings[name] for name in ("bos_token", "eos_token") if settings.get(name) is not None}
-    if not named <= special.keys() or backend.truncation is not None or backend.padding is not None:
+    special = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
+    named = {name: settings.get(name) for name in ("bos_token", "eos_token")}
+    is_known = {text for text in named.values() if text is not None} <= special
+    if not is_known or backend.truncation is not None or backend.padding is not None:
         return None
-    return DeferredTokenizer(backend, special[settings["eos_token"]], load)
+    return DeferredTokenizer(str(folder), backend, named, load)

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+import seaborn as sns
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from saelib.results.figures import PALETTE, figure, heat_maps, new_figure
+from saelib.results.figures import PALETTE, figure, heat_maps, log_ticks, new_figure
 
 
 @figure("loss_by_position", "Held-out loss of the language model by position in the context")
@@ -53,6 +54,27 @@ def norms(means: Float[np.ndarray, " layers"], layers: Sequence[int]) -> Figure:
     axis.grid(axis="x", visible=False)
     axis.margins(y=0.12)
     axis.set(xlabel="layer (hook_resid_post)", ylabel="mean norm of the residual")
+    return figure
+
+
+@figure("norms_by_position", "Mean norm of the residual stream by position in the context")
+def norms_by_position(means: Float[np.ndarray, "layers positions"], layers: Sequence[int]) -> Figure:
+    """Mean norm of the residual stream at each position, a line for each layer; both axes are logarithmic.
+
+    Args:
+        means: as `residuals.norms_by_position` gives them.
+        layers: which layers they belong to.
+    """
+    figure, panels = new_figure(7, 3.2)
+    axis = panels[0, 0]
+    for colour, layer, values in zip(sns.color_palette("viridis", len(layers)), layers, means, strict=True):
+        axis.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.4, label=f"layer {layer}")
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_yscale("log")
+    log_ticks(axis.yaxis)
+    axis.set(xlabel="position in the context (tokens)", ylabel="mean norm of the residual")
+    axis.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

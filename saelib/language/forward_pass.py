@@ -1,22 +1,21 @@
-"""Two ways through a language model that give the same numbers: the bare model (fast) and its bridge (any model).
+"""Two ways through a language model that give the same numbers: layer after layer (fast), or with hooks (any model).
 
 In: token ids, or a residual stream from which to go on. Out: residual streams after chosen layers, and logits, as
 TransformerLens names and centres them: `blocks.{i}.hook_resid_post`, logits whose mean over the vocabulary is 0; or
-what the model's head reads, for losses that need no logits (`head`).
+what the model's head reads, for losses that need no logits (`head`). The bare pass is here, the other one is
+`hooked_pass`; `proof` says which of them a model gets.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from saelib.language.head import Head, LinearHead, LogitsHead
+from saelib.language.head import Head, LinearHead
 
 if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel
 
 
@@ -33,6 +32,16 @@ class ForwardPass(Protocol):
         """Whether several threads may be in it at once."""
         ...
 
+    @property
+    def reads_tokens_again(self) -> bool:
+        """Whether a pass that goes on from a residual stream depends on the rows' tokens too."""
+        ...
+
+    @property
+    def centred(self) -> bool:
+        """Whether residual streams are given without their mean over d_model, which then changes nothing."""
+        ...
+
     def residual_streams(
         self, tokens: Int[Tensor, "rows context"], layers: Sequence[int]
     ) -> Float[Tensor, "layers rows context d_model"]:
@@ -40,13 +49,13 @@ class ForwardPass(Protocol):
         ...
 
     def logits_from(
-        self, residual: Float[Tensor, "rows context d_model"], layer: int
+        self, residual: Float[Tensor, "rows context d_model"], layer: int, tokens: Int[Tensor, "rows context"]
     ) -> Float[Tensor, "rows context vocabulary"]:
         """Logits of a pass in which `blocks.{layer}.hook_resid_post` is `residual`."""
         ...
 
     def head_inputs_from(
-        self, residual: Float[Tensor, "rows context d_model"], layer: int
+        self, residual: Float[Tensor, "rows context d_model"], layer: int, tokens: Int[Tensor, "rows context"]
     ) -> Float[Tensor, "rows context width"]:
         """What `head` reads in a pass in which `blocks.{layer}.hook_resid_post` is `residual`."""
         ...
@@ -71,16 +80,22 @@ class BarePass:
 
     LayerNorm ignores the mean over d_model, so TransformerLens's centred residual stream is the raw one minus that
     mean, and a pass may go on from either. The loop stops after the deepest wanted layer and starts after the spliced
-    one, and attention runs without keeping its pattern, which is why it is faster than the bridge.
+    one; no later layer reads the tokens again.
     """
 
     thread_safe = True
+    reads_tokens_again = False
 
     def __init__(self, model: "PreTrainedModel") -> None:
         model.set_attn_implementation("sdpa")  # causal where no mask is given; the eager one would look ahead
         self.parts = PARTS[type(model).__name__](model)
         self.head = LinearHead(model.get_output_embeddings().weight.detach())  # none of PARTS adds anything to it
         self.mean_unembedding = self.head.weight.mean(0)
+
+    @property
+    def centred(self) -> bool:
+        """See `ForwardPass`."""
+        return self.parts.centred
 
     @torch.no_grad()
     def residual_streams(
@@ -100,15 +115,15 @@ class BarePass:
 
     @torch.no_grad()
     def logits_from(
-        self, residual: Float[Tensor, "rows context d_model"], layer: int
+        self, residual: Float[Tensor, "rows context d_model"], layer: int, tokens: Int[Tensor, "rows context"]
     ) -> Float[Tensor, "rows context vocabulary"]:
         """See `ForwardPass`; layers up to `layer` are not computed."""
-        final = self.head_inputs_from(residual, layer)
+        final = self.head_inputs_from(residual, layer, tokens)
         return nn.functional.linear(final, self.head.weight).sub_((final @ self.mean_unembedding).unsqueeze(-1))
 
     @torch.no_grad()
     def head_inputs_from(
-        self, residual: Float[Tensor, "rows context d_model"], layer: int
+        self, residual: Float[Tensor, "rows context d_model"], layer: int, tokens: Int[Tensor, "rows context"]
     ) -> Float[Tensor, "rows context d_model"]:
         """See `ForwardPass`; the residual stream after the final norm."""
         arguments = self.parts.layer_arguments(residual)
@@ -118,50 +133,7 @@ class BarePass:
 
     def logits(self, tokens: Int[Tensor, "rows context"]) -> Float[Tensor, "rows context vocabulary"]:
         """See `ForwardPass`."""
-        return self.logits_from(self.parts.embed(tokens), layer=-1)
-
-
-class BridgePass:
-    """A pass through the hooks of a TransformerBridge, whatever the architecture and its head."""
-
-    thread_safe = False  # a pass sets its hooks on the one model
-
-    def __init__(self, bridge: "TransformerBridge") -> None:
-        self.bridge, self.head = bridge, LogitsHead()
-
-    @torch.no_grad()
-    def residual_streams(
-        self, tokens: Int[Tensor, "rows context"], layers: Sequence[int]
-    ) -> Float[Tensor, "layers rows context d_model"]:
-        """See `ForwardPass`."""
-        kept: dict[int, Tensor] = {}
-
-        def keep(value: Tensor, hook: Any, layer: int) -> None:
-            kept[layer] = value.clone()
-
-        hooks: list[Any] = [(hook_name(layer), partial(keep, layer=layer)) for layer in set(layers)]
-        self.bridge.run_with_hooks(tokens, fwd_hooks=hooks, stop_at_layer=max(layers) + 1, return_type=None)
-        return torch.stack([kept[layer] for layer in layers])
-
-    @torch.no_grad()
-    def logits_from(
-        self, residual: Float[Tensor, "rows context d_model"], layer: int
-    ) -> Float[Tensor, "rows context vocabulary"]:
-        """See `ForwardPass`; earlier layers run on made-up tokens, and what they give is replaced."""
-        tokens = torch.zeros(residual.shape[:2], dtype=torch.long, device=residual.device)
-        splice = (hook_name(layer), lambda value, hook: residual)
-        return self.bridge.run_with_hooks(tokens, fwd_hooks=[splice], return_type="logits")
-
-    def head_inputs_from(
-        self, residual: Float[Tensor, "rows context d_model"], layer: int
-    ) -> Float[Tensor, "rows context vocabulary"]:
-        """See `ForwardPass`; the logits themselves."""
-        return self.logits_from(residual, layer)
-
-    @torch.no_grad()
-    def logits(self, tokens: Int[Tensor, "rows context"]) -> Float[Tensor, "rows context vocabulary"]:
-        """See `ForwardPass`."""
-        return self.bridge(tokens, return_type="logits")
+        return self.logits_from(self.parts.embed(tokens), -1, tokens)
 
 
 def hook_name(layer: int) -> str:
@@ -200,9 +172,23 @@ def _llama(model: Any) -> Parts:
     return Parts(body.embed_tokens, body.layers, arguments, body.norm, centred=False)
 
 
-# Architectures whose bare pass a test compares with the bridge; every other one goes through the bridge.
+# Every other architecture goes through hooks. So does one of these where `proof` finds a difference.
 PARTS: dict[str, Callable[[Any], Parts]] = {
     "GPTNeoXForCausalLM": _gpt_neox,
     "GPT2LMHeadModel": _gpt2,
     "LlamaForCausalLM": _llama,
+    "MistralForCausalLM": _llama,
+    "Qwen2ForCausalLM": _llama,
+    "Qwen3ForCausalLM": _llama,
 }
+_LENGTH_DEPENDENT = ("dynamic", "longrope")  # rotations that change with the length of what is read
+
+
+def has_bare_pass(model: "PreTrainedModel") -> bool:
+    """Whether the loop over layers is offered: no mask but the causal one, and nothing that only longer rows show."""
+    config: Any = model.config.get_text_config()
+    slides = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    rope = getattr(config, "rope_parameters", None) or {}
+    fixed = rope.get("rope_type", "default") not in _LENGTH_DEPENDENT
+    return type(model).__name__ in PARTS and kinds == {"full_attention"} and not slides and fixed

@@ -1,15 +1,16 @@
 """Language models by name: the embedded one, a folder, or one from the Hugging Face Hub, all loaded by the same code.
 
-In: a name. Out: a `LanguageModel` in float32, or its tokenizer alone. The embedded model and folders never reach for
-a network, weights are read from safetensors only, and no code that comes with a model is run.
+In: a name. Out: a `LanguageModel`, in float32 if nothing else is asked for, or its tokenizer alone. The embedded model
+and folders never reach for a network, weights are read from safetensors only, and no code that comes with a model is
+run.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -17,13 +18,32 @@ from saelib.language import embedded
 from saelib.language.deferred import DeferredLanguageModel, DeferredTokenizer, read_plain_model, read_plain_tokenizer
 from saelib.language.device import choose_device
 from saelib.language.model import LanguageModel
-from saelib.run.files import sha256_of_file
+from saelib.language.saved import check_config, check_finite, check_folder, hash_of_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load_language_model(name: str, device: str = "auto", revision: str | None = None) -> LanguageModel:
+class Placement(NamedTuple):
+    """Where weights go, and as which type of number."""
+
+    device: torch.device
+    dtype: torch.dtype
+    device_map: str | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether `deferred` can read the weights: whole, and in float32."""
+        return self.device_map is None and self.dtype == torch.float32
+
+
+def load_language_model(
+    name: str,
+    device: str = "auto",
+    revision: str | None = None,
+    dtype: str = "float32",
+    device_map: str | None = None,
+) -> LanguageModel:
     """Load a causal language model and its tokenizer.
 
     A cached hub model needs no network either; with HF_HUB_OFFLINE=1 nothing is tried and no time lost in trying.
@@ -32,15 +52,17 @@ def load_language_model(name: str, device: str = "auto", revision: str | None = 
         name: "embedded", a folder with a saved Hugging Face model, or a model's name on the Hugging Face Hub.
         device: "auto", or what `choose_device` takes.
         revision: branch, tag or commit of a hub model; the main branch if not given.
+        dtype: "float32", "bfloat16" or "float16"; passes for SAEs need float32.
+        device_map: how accelerate spreads it over devices, "auto", "balanced" or "sequential"; None keeps it whole.
 
     Raises:
         FileNotFoundError: a folder or a file in it is missing, or the hub model is neither cached nor reachable.
         ValueError: the files are there but do not hold a whole model, or a folder was given a revision.
     """
-    place = choose_device(device)
+    place = Placement(choose_device(device), getattr(torch, dtype), device_map)
     folder = _folder(name, revision)
     if folder is not None:
-        weights = _check_folder(folder)
+        weights = check_folder(folder)
         return _read_folder(name, folder, weights, place)
     commit = _commit(name, revision)
     return LanguageModel(
@@ -52,9 +74,24 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
     """The tokenizer of a language model without its weights; arguments and errors as in `load_language_model`."""
     folder = _folder(name, revision)
     if folder is not None:
-        _check_folder(folder)
+        check_folder(folder)
         return _folder_tokenizer(folder)
     return _read_tokenizer(name, revision=_commit(name, revision))
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name means a model on the Hugging Face Hub, which has revisions."""
+    return _folder(name, None) is None
+
+
+def pinned_revision(name: str, revision: str | None, read: str | None) -> str | None:
+    """The revision to load: of a hub model the commit that a run has read before, as its branch may have moved since.
+
+    Args:
+        revision: that is asked for.
+        read: what the run has read under this name; None where that is nothing yet.
+    """
+    return read if read is not None and is_hub_name(name) else revision
 
 
 def _folder(name: str, revision: str | None) -> Path | None:
@@ -68,44 +105,22 @@ def _folder(name: str, revision: str | None) -> Path | None:
     return path
 
 
-def _check_folder(folder: Path) -> list[Path]:
-    """The weight files of a saved model, after a look that everything is there."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"language model folder {folder} does not exist; give a folder or a hub name")
-    weights = sorted(folder.glob("*.safetensors"))
-    wanted = {"config.json": [folder / "config.json"], "*.safetensors": weights,
-              "tokenizer.json": [folder / "tokenizer.json", folder / "tokenizer_config.json"]}  # fmt: skip
-    missing = [name for name, places in wanted.items() if not any(place.is_file() for place in places)]
-    if missing:
-        remedy = "save it there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)"
-        if folder == embedded.EMBEDDED_FOLDER:
-            remedy = (
-                "restore it with `git checkout saelib/language/embedded/model`, "
-                "or make it: python -m saelib.language.embedded.train"
-            )
-        raise FileNotFoundError(f"language model folder {folder} lacks {', '.join(missing)}; {remedy}")
-    return weights
-
-
-def _read_folder(name: str, folder: Path, weights: list[Path], device: torch.device) -> LanguageModel:
+def _read_folder(name: str, folder: Path, weights: list[Path], place: Placement) -> LanguageModel:
     """A saved model; a GPT-NeoX without transformers, which is loaded when it is first wanted."""
-    commit, tokenizer = _hash(weights), _folder_tokenizer(folder)
+    commit, tokenizer = hash_of_files(folder), _folder_tokenizer(folder)
 
     def load() -> "PreTrainedModel":
-        if _hash(_check_folder(folder)) != commit:
-            raise ValueError(f"language model folder {folder} holds other weights than when it was loaded")
-        return _read_model(str(folder), device, local_files_only=True)
+        check_folder(folder)
+        if hash_of_files(folder) != commit:
+            raise ValueError(f"language model folder {folder} holds other files than when it was loaded")
+        return _read_model(str(folder), place, local_files_only=True)
 
     if not isinstance(tokenizer, DeferredTokenizer):
         return LanguageModel(name, commit, load(), tokenizer)
-    plain = read_plain_model(folder, weights, device)
+    plain = read_plain_model(folder, weights, place.device) if place.is_plain else None
     if plain is None:
         return LanguageModel(name, commit, load(), tokenizer.hugging_face)
     return DeferredLanguageModel(name, commit, plain, tokenizer, load)
-
-
-def _hash(weights: list[Path]) -> str:
-    return hashlib.sha256("".join(map(sha256_of_file, weights)).encode()).hexdigest()
 
 
 def _folder_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
@@ -128,16 +143,25 @@ def _commit(name: str, revision: str | None) -> str:
         ) from error
 
 
-def _read_model(source: str, device: torch.device, **options: str | bool) -> "PreTrainedModel":
-    """Whole, and in float32."""
+def _read_model(source: str, place: Placement, **options: str | bool) -> "PreTrainedModel":
+    """Every weight of it, in one type of number."""
+    if place.device_map is not None:
+        if find_spec("accelerate") is None:
+            raise ValueError(f"device_map={place.device_map!r} needs the package accelerate: pip install accelerate")
+        options["device_map"] = place.device_map
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, PretrainedConfig
 
+    try:
+        content, _ = PretrainedConfig.get_config_dict(source, **options)
+    except (OSError, ValueError) as error:
+        raise _unreadable(source, error) from error
+    check_config(source, content)
     try:
         with no_progress_bar():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source,
-                dtype=torch.float32,
+                dtype=place.dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
@@ -146,10 +170,11 @@ def _read_model(source: str, device: torch.device, **options: str | bool) -> "Pr
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unreadable(source, error) from error
     model, report = loaded
+    check_finite(source, model.named_parameters())
     absent = sorted(report["missing_keys"])
     if absent:  # transformers fills them with random numbers and goes on
         raise ValueError(f"language model {source} lacks {len(absent)} weights, {absent[0]} among them; save it again")
-    return model.to(device)
+    return model if place.device_map is not None else model.to(place.device)
 
 
 def _read_tokenizer(source: str, **options: str | bool) -> "PreTrainedTokenizerBase":

@@ -2,10 +2,9 @@
 
 In: a model and a tokenizer, as transformers or `deferred` loads them. Out: residual streams and logits in
 TransformerLens's coordinates (LayerNorm folded, writing weights and unembedding centred), as in section 3 of the
-layer-transfer paper.
+layer-transfer paper. Before the first pass `proof` compares it with the model itself, on two short rows.
 """
 
-import copy
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,8 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from saelib.language.forward_pass import PARTS, BarePass, BridgePass, ForwardPass
+from saelib.language.bridge import proven_bridge
+from saelib.language.forward_pass import BarePass, ForwardPass, has_bare_pass
 from saelib.language.head import Head
+from saelib.language.precision import matrix_products
+from saelib.language.proof import MismatchError, OwnOutputs, own_outputs, proof_rows, proven_pass
+from saelib.language.sizes import active_block_weights, block_weights, longest_context
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -25,21 +28,19 @@ if TYPE_CHECKING:
 class LanguageModel:
     """A causal language model, its tokenizer, and the passes that the experiment needs.
 
-    GPT-NeoX, GPT-2 and Llama models run as bare Hugging Face models, whose raw weights are then the only ones held;
-    `bridge` makes a second, folded copy when it is first asked for. Every other architecture runs through its bridge,
-    which takes over the only copy when the first pass is made; `hugging_face` is the model before that. No method
-    records gradients; use `bridge` where gradients are wanted.
+    The architectures of `forward_pass.PARTS` run layer by layer, all others as transformers runs them, with hooks.
+    Either way is proven before it is used. `bridge` makes a second, folded copy when it is first asked for. No method
+    records gradients; use `bridge` or `hugging_face` where gradients are wanted.
 
     Attributes:
         name: what the model was asked for by.
-        revision: commit of a hub model; SHA-256 of the weight files of a folder.
+        revision: commit of a hub model; SHA-256 of all files of a folder that are read.
         device: where the weights are, and where `tokens` are brought.
         n_layers: layers, counted from 0 in `blocks.{i}.hook_resid_post`.
         d_model: width of the residual stream.
         n_ctx: longest context in tokens; None where the architecture sets no limit.
         vocabulary: tokens that the model gives logits for, which may be more than the tokenizer knows.
-        parameters: how many numbers the model holds, embeddings included.
-        block_weights: how many of them are in the weight matrices of one layer.
+        parameters: how many numbers the model holds, embeddings included; shared ones count once.
     """
 
     def __init__(
@@ -50,48 +51,59 @@ class LanguageModel:
         config = model.config.get_text_config()
         self.n_layers: int = config.num_hidden_layers
         self.d_model: int = config.hidden_size
-        self.n_ctx: int | None = getattr(config, "max_position_embeddings", None)
+        self.n_ctx: int | None = longest_context(config)
         self.vocabulary: int = config.vocab_size
         self.parameters: int = sum(weight.numel() for weight in model.parameters())
-        ends = {id(module.weight) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
-        matrices = [weight for weight in model.parameters() if weight.ndim == 2 and id(weight) not in ends]
-        self.block_weights: int = sum(weight.numel() for weight in matrices) // self.n_layers
         self._model = model
-        self._is_bare = type(model).__name__ in PARTS
 
     def __repr__(self) -> str:
         return f"LanguageModel({self.name!r}, {self.n_layers} layers, d_model {self.d_model}, {self.device})"
 
     @cached_property
     def _pass(self) -> ForwardPass:
-        return BarePass(self._model) if self._is_bare else BridgePass(self.bridge)
+        if self._model.dtype != torch.float32:
+            raise ValueError(f"language model {self.name} is in {self._model.dtype}; passes for SAEs need float32")
+        with matrix_products("float32", self.device):
+            fast = [BarePass(self._model)] if has_bare_pass(self._model) else []
+            try:
+                return proven_pass(self._model, fast, self._own_outputs(), self._proof_rows)
+            except ValueError as error:
+                raise MismatchError(f"language model {self.name} is refused: {error}") from error
+
+    @property
+    def _proof_rows(self) -> Int[Tensor, "2 context"]:
+        return proof_rows(self.vocabulary, self.n_ctx).to(self.device)
+
+    def _own_outputs(self) -> OwnOutputs:
+        """What every pass is compared with."""
+        return own_outputs(self._model, self._proof_rows)
+
+    @cached_property
+    def block_weights(self) -> int:
+        """How many numbers are in the weight matrices of one layer, mean over the layers."""
+        return block_weights(self._model)
+
+    @cached_property
+    def active_block_weights(self) -> int:
+        """How many of `block_weights` a token is multiplied with: of experts, the share that it is sent to."""
+        return active_block_weights(self._model)
 
     @property
     def hugging_face(self) -> "PreTrainedModel":
-        """The model as transformers loads it, weights raw: for generation, key-value caches and fine-tuning.
-
-        Raises:
-            RuntimeError: a bridge has folded its weights in place; load the model again for this use.
-        """
-        if not self._is_bare and "bridge" in self.__dict__:
-            raise RuntimeError(f"the only copy of {self.name} is inside its bridge; load it again for this use")
+        """The model as transformers loads it, weights raw: for generation, key-value caches and fine-tuning."""
         return self._model
 
     @cached_property
     def bridge(self) -> "TransformerBridge":
-        """The model in TransformerLens, weights folded and centred, with the hook names that its users know."""
-        from transformer_lens.model_bridge import TransformerBridge
+        """A copy in TransformerLens, weights folded and centred, with the hook names that its users know.
 
-        model = copy.deepcopy(self._model) if self._is_bare else self._model  # folding changes weights in place
-        model.set_attn_implementation("eager")  # the only one that has attention patterns to hook
-        tokenizer = copy.deepcopy(getattr(self.tokenizer, "hugging_face", self.tokenizer))  # where it is deferred
-        # Without this mark TransformerLens loads the tokenizer a second time, from the hub's main revision.
-        tokenizer.init_kwargs["add_bos_token"] = True
-        bridge = TransformerBridge.boot_transformers(
-            self.name, hf_model=model, tokenizer=tokenizer, device=str(self.device)
-        )
-        bridge.enable_compatibility_mode(disable_warnings=True)
-        return bridge
+        Raises:
+            MismatchError: it does not give this model's numbers, or TransformerLens lacks the architecture.
+        """
+        tokenizer = getattr(self.tokenizer, "hugging_face", self.tokenizer)  # where it is deferred
+        model, rows = self.hugging_face, self._proof_rows
+        with matrix_products("float32", self.device):
+            return proven_bridge(self.name, model, tokenizer, own_outputs(model, rows), self.is_centred, rows)
 
     def residual_streams(
         self, tokens: Int[Tensor, "rows context"], layers: Sequence[int]
@@ -105,18 +117,30 @@ class LanguageModel:
         return self._pass.residual_streams(self._check_tokens(tokens), layers)
 
     def logits_from(
-        self, residual: Float[Tensor, "rows context d_model"], layer: int
+        self, residual: Float[Tensor, "rows context d_model"], layer: int, tokens: Int[Tensor, "rows context"]
     ) -> Float[Tensor, "rows context vocabulary"]:
         """Logits when `blocks.{layer}.hook_resid_post` is `residual`; their mean over the vocabulary is 0.
 
-        The pass starts after `layer`. Adding one number to all of a position's `residual` changes nothing where
-        the model has LayerNorms, so a reconstruction needs no centring.
+        Adding one number to all of a position's `residual` changes nothing where the model has LayerNorms
+        (`is_centred`), so a reconstruction needs no centring.
+
+        Args:
+            tokens: of the rows that `residual` stands for: some models read them again in later layers.
 
         Raises:
-            ValueError: there is no such layer.
+            ValueError: there is no such layer, or the shapes are not of the same rows.
         """
-        self._check_layers([layer])
-        return self._pass.logits_from(residual, layer)
+        return self._pass.logits_from(residual, layer, self._check_splice(residual, layer, tokens))
+
+    @property
+    def reads_tokens_again(self) -> bool:
+        """Whether layers after a spliced one depend on the rows' tokens too, as per-layer embeddings do."""
+        return self._pass.reads_tokens_again
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether the mean of a residual vector changes nothing; streams are given without it then."""
+        return self._pass.centred
 
     @property
     def head(self) -> Head:
@@ -125,24 +149,23 @@ class LanguageModel:
 
     @property
     def thread_safe(self) -> bool:
-        """Whether several threads may make passes at once; those through a bridge may not."""
+        """Whether several threads may make passes at once; those with hooks may not."""
         return self._pass.thread_safe
 
     def head_inputs_from(
-        self, residual: Float[Tensor, "rows context d_model"], layer: int
+        self, residual: Float[Tensor, "rows context d_model"], layer: int, tokens: Int[Tensor, "rows context"]
     ) -> Float[Tensor, "rows context width"]:
         """What the model's head reads when `blocks.{layer}.hook_resid_post` is `residual`; see `logits_from`.
 
         The final normed residual stream where the head is one matrix, logits everywhere else.
 
         Raises:
-            ValueError: there is no such layer.
+            ValueError: as `logits_from`.
         """
-        self._check_layers([layer])
-        return self._pass.head_inputs_from(residual, layer)
+        return self._pass.head_inputs_from(residual, layer, self._check_splice(residual, layer, tokens))
 
     def logits(self, tokens: Int[Tensor, "rows context"]) -> Float[Tensor, "rows context vocabulary"]:
-        """Logits of an ordinary pass; their mean over the vocabulary is 0.
+        """Logits of an ordinary pass, after a soft cap where the model has one; their mean over the vocabulary is 0.
 
         Raises:
             ValueError: the rows are longer than the model's context.
@@ -153,6 +176,14 @@ class LanguageModel:
         absent = [layer for layer in layers if not 0 <= layer < self.n_layers]
         if absent or not layers:
             raise ValueError(f"layers {list(layers)} of {self.name}: choose from 0 to {self.n_layers - 1}")
+
+    def _check_splice(
+        self, residual: Float[Tensor, "rows context d_model"], layer: int, tokens: Int[Tensor, "rows context"]
+    ) -> Int[Tensor, "rows context"]:
+        self._check_layers([layer])
+        if residual.shape[:2] != tokens.shape:
+            raise ValueError(f"a residual stream {tuple(residual.shape)} is not of token rows {tuple(tokens.shape)}")
+        return self._check_tokens(tokens)
 
     def _check_tokens(self, tokens: Int[Tensor, "rows context"]) -> Int[Tensor, "rows context"]:
         if self.n_ctx is not None and tokens.shape[1] > self.n_ctx:

@@ -21,11 +21,13 @@ def plain_loss(model: LanguageModel, rows: Int[np.ndarray, "rows context"]) -> f
     return sum(bridge_loss(model, row) for row in tokens) / len(rows)
 
 
-def plain_angular_distance(model: LanguageModel, rows: Int[np.ndarray, "rows context"], pair: tuple[int, int]) -> float:
+def plain_angular_distance(
+    model: LanguageModel, rows: Int[np.ndarray, "rows context"], pair: tuple[int, int], skip_first: int = 0
+) -> float:
     """Mean angular distance of two layers by a loop over tokens, with the angle from `math.acos` of plain sums."""
     angles = []
     for row in torch.from_numpy(rows).long().unsqueeze(1).to(model.device):
-        first, second = (bridge_residual(model, row, layer)[0].double().tolist() for layer in pair)
+        first, second = (bridge_residual(model, row, layer)[0, skip_first:].double().tolist() for layer in pair)
         for x, y in zip(first, second, strict=True):
             product = sum(a * b for a, b in zip(x, y, strict=True))
             cosine = product / math.sqrt(sum(a * a for a in x) * sum(b * b for b in y))
@@ -45,8 +47,9 @@ def gpt_neox_parameters(vocabulary: int, layers: int, d_model: int) -> int:
 def bridge_residual(
     model: LanguageModel, row: Int[Tensor, "1 context"], layer: int
 ) -> Float[Tensor, "1 context d_model"]:
-    """`blocks.{layer}.hook_resid_post` of a row, as the bridge's own cache holds it."""
-    return model.bridge.run_with_cache(row, names_filter=hook_name(layer))[1][hook_name(layer)]
+    """`blocks.{layer}.hook_resid_post` of a row, by the bridge's own cache; centred where that is the same."""
+    stream = model.bridge.run_with_cache(row, names_filter=hook_name(layer))[1][hook_name(layer)]
+    return stream - stream.mean(-1, keepdim=True) if model.is_centred else stream
 
 
 @torch.no_grad()
@@ -55,6 +58,7 @@ def bridge_loss(
     row: Int[Tensor, "1 context"],
     layer: int | None = None,
     splice: Float[Tensor, "1 context d_model"] | None = None,
+    skip_first: int = 0,
 ) -> float:
     """Cross-entropy of a row in nats, as the bridge itself computes it.
 
@@ -63,6 +67,8 @@ def bridge_loss(
         row: token ids.
         layer: whose residual stream is replaced; None for an ordinary pass.
         splice: what stands in its place.
+        skip_first: positions at the start of the row whose predictions do not count.
     """
     hooks = [] if layer is None else [(hook_name(layer), lambda value, hook: splice)]
-    return float(model.bridge.run_with_hooks(row, fwd_hooks=hooks, return_type="loss"))
+    losses = model.bridge.run_with_hooks(row, fwd_hooks=hooks, return_type="loss", loss_per_token=True)
+    return float(losses[:, skip_first:].mean())

@@ -8,7 +8,7 @@ behind in memory.
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -19,8 +19,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator
 
+from saelib.results.text import is_seen, printable, shortened
 from saelib.run.files import write_atomically
 from saelib.run.lock import writing
 
@@ -53,6 +56,8 @@ STYLE = {
 DPI = 200  # of a PNG that is kept
 SHRINK = 2  # notebooks hold pictures of half as many dots a side
 SMALLEST_DIGITS = 8.5  # points, in the cells of a heat map
+LONGEST_LABEL = 48  # signs of a name over a panel
+FONT = "DejaVu Sans"  # comes with matplotlib, so that a figure looks the same everywhere
 COLOURS_KEPT = 256  # of a PNG; more than a figure's lines, bands and their blends need
 
 
@@ -98,7 +103,8 @@ def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, np.nda
 def save_figure(run: "Run", drawn: NamedFigure) -> "Image":
     """Keep a figure as `figures/<name>.png` and `.svg` of the run; returns what a notebook shows.
 
-    The image carries its caption as a description, and its name, by which the report finds it.
+    The image carries its caption as a description, with the run's caveat if it has one, and its name, by which the
+    report finds it.
 
     Raises:
         RunInUseError: another process is at work on the run.
@@ -113,7 +119,8 @@ def save_figure(run: "Run", drawn: NamedFigure) -> "Image":
     with writing(run):
         for suffix, content in contents.items():
             write_atomically(folder / f"{drawn.name}.{suffix}", partial(_write, content))
-    return Image(data=_fewer_colours(whole, SHRINK), alt=drawn.caption, metadata={"name": drawn.name})
+    caption = "; ".join(filter(None, (drawn.caption, run.caveat)))
+    return Image(data=_fewer_colours(whole, SHRINK), alt=caption, metadata={"name": drawn.name})
 
 
 def _write(content: bytes, path: Path) -> None:
@@ -122,6 +129,8 @@ def _write(content: bytes, path: Path) -> None:
 
 def _rendered(figure: Figure, suffix: str, metadata: Mapping[str, None]) -> bytes:
     stream = io.BytesIO()
+    for text in figure.findobj(Text):  # of a figure that was made without `@figure`, too
+        text.set_parse_math(False)
     with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
         figure.savefig(stream, format=suffix, dpi=DPI, metadata=dict(metadata))
     return stream.getvalue()
@@ -140,6 +149,20 @@ def _fewer_colours(png: bytes, shrink: int = 1) -> bytes:
         stream, format="png", optimize=True
     )
     return stream.getvalue()
+
+
+def figure_label(name: str, longest: int = LONGEST_LABEL) -> str:
+    """A name from outside as figures can write it: on one line, not too long, in signs that the font has.
+
+    A sign that the font lacks, such as a Chinese one, stands as its number: a fallback font would be another one on
+    every machine.
+    """
+    return shortened(printable(name, lambda sign: is_seen(sign) and ord(sign) in _glyphs()), longest)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    return frozenset(get_font(findfont(FONT)).get_charmap())
 
 
 def figure_legend(figure: Figure, panels: np.ndarray, order: Iterable[str] = (), columns: int = 6) -> None:
@@ -190,7 +213,7 @@ def heat_maps(
                     annot=True, fmt=".2f", annot_kws={"size": 10 if len(matrix) < 9 else SMALLEST_DIGITS}, cbar=False,
                     xticklabels=labels[title], yticklabels=labels[title])  # fmt: skip
         ink_by_luminance(axis)
-        axis.set(title=title, ylabel=axes[0], xlabel=axes[1])
+        axis.set(title=figure_label(title), ylabel=axes[0], xlabel=axes[1])
         axis.tick_params(length=0, rotation=0)
         axis.grid(False)
     figure.colorbar(panels[0][0].collections[0], ax=panels[0].tolist(), label=value, shrink=0.85,

@@ -59,11 +59,12 @@ def holm(p: Sequence[float]) -> Float[np.ndarray, " tests"]:
     return multipletests(p, method="holm")[1]
 
 
-def paired_interval(first_only: int, second_only: int, items: int) -> tuple[float, float]:
+def paired_interval(first_only: float, second_only: float, items: int) -> tuple[float, float]:
     """95% interval of the difference of two paired proportions (second - first).
 
     Agresti and Min (2005): Wald's interval after half an item is added to each of the four cells, which keeps it
-    honest for small counts and wider than zero.
+    honest for small counts and wider than zero. Items that are right in part, over several replies, may count by parts:
+    the interval is then rather too wide.
     """
     from scipy.stats import norm
 

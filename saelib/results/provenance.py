@@ -1,6 +1,6 @@
-"""Where a number comes from: config, commit and versions, as columns of every table of results.
+"""Where a number comes from: config, inputs, commit and versions, as columns of every table of results.
 
-In: a config, and tables. Out: the columns, and parquet files.
+In: a run, and tables. Out: the columns, parquet files, and a check that a table was made from one set of inputs.
 """
 
 import json
@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from saelib.run.files import PROJECT, write_atomically
+from saelib.run.identity import INPUTS, check_inputs, known_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from saelib.run.config import RunConfig
 
 NUMBERED_PACKAGES = ("torch", "transformers", "transformer-lens", "numpy", "numba")  # those that decide numbers
@@ -32,10 +35,40 @@ def commit() -> str:
         return "unknown"
 
 
-def provenance(config: "RunConfig") -> dict[str, str]:
-    """Columns that every row of results carries."""
+def provenance(config: "RunConfig", inputs: "Mapping[str, str]") -> dict[str, str]:
+    """Columns that every row of results carries.
+
+    Args:
+        inputs: content of what the rows were made from (`run.config.Run.inputs`).
+    """
     versions = {name: _version(name) for name in NUMBERED_PACKAGES}
-    return {"config_sha256": config.sha256(), "commit": commit(), "versions": json.dumps(versions, sort_keys=True)}
+    return {
+        "config_sha256": config.sha256(),
+        INPUTS: json.dumps(dict(inputs), sort_keys=True),
+        "commit": commit(),
+        "versions": json.dumps(versions, sort_keys=True),
+    }
+
+
+def check_origin(table: pd.DataFrame, path: Path) -> None:
+    """Refuse a table of results whose rows were made from several contents, or from others than its run.
+
+    Tables of earlier releases do not say.
+
+    Args:
+        path: of the table, beside which the run's `config.json` lies.
+
+    Raises:
+        ValueError: rows of several origins stand in it.
+        FileExistsError: the run's config has other inputs.
+    """
+    if INPUTS not in table:
+        return
+    known = known_inputs(path.with_name("config.json"))
+    for line in table[INPUTS].dropna().unique():
+        check_inputs(f"{path} has rows", known, json.loads(line))
+    if table[INPUTS].nunique(dropna=False) > 1:
+        raise ValueError(f"{path} has rows made from different models or texts; start another run")
 
 
 def _version(package: str) -> str | None:

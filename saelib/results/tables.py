@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from saelib.results.text import escape_markdown, with_interval
+from saelib.results.text import escape_cell, escape_latex, with_interval
 from saelib.run.files import write_atomically
 from saelib.run.lock import writing
 
@@ -29,7 +29,7 @@ def as_markdown(table: pd.DataFrame, digits: int = 3) -> str:
     """
     shown = pd.DataFrame(
         [[_cell(value, digits) for value in row] for row in table.itertuples(index=False, name=None)],
-        columns=[escape_markdown(str(name)) for name in table.columns],
+        columns=[escape_cell(str(name)) for name in table.columns],
     )
     return str(shown.to_markdown(index=False, disable_numparse=True)) + "\n"
 
@@ -39,13 +39,15 @@ def _cell(value: Any, digits: int) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:,.{digits}f}"
-    return f"{value:,}" if type(value) is int else escape_markdown(str(value))
+    return f"{value:,}" if type(value) is int else escape_cell(str(value))
 
 
 def as_latex(table: pd.DataFrame) -> str:
     """A LaTeX tabular with the rules of booktabs; signs with a meaning in LaTeX are escaped."""
     layout = "l" + "c" * (len(table.columns) - 1)
-    return str(table.to_latex(index=False, escape=True, column_format=layout))
+    escaped = table.map(lambda value: escape_latex(value) if isinstance(value, str) else value)
+    escaped.columns = [escape_latex(str(name)) for name in table.columns]
+    return str(escaped.to_latex(index=False, escape=False, column_format=layout))
 
 
 def write_tables(run: "Run", name: str, table: pd.DataFrame) -> list[Path]:

@@ -13,6 +13,7 @@ import numpy as np
 from saelib.run.command import make_command
 from saelib.run.config import Run
 from saelib.run.files import PROJECT, read_json, write_json
+from saelib.run.identity import INPUTS, check_inputs
 from saelib.run.lock import writing
 
 RESULTS = PROJECT / "results"
@@ -26,8 +27,8 @@ def record_values(run: Run, notebook: str, values: dict[str, Any]) -> None:
     Raises:
         RunInUseError: another process is at work on the run.
     """
-    content = {"config_sha256": run.config.sha256(), "values": _plain(values)}
     with writing(run):
+        content = {"config_sha256": run.config.sha256(), INPUTS: run.inputs, "values": _plain(values)}
         write_json(run.folder / "values" / f"{notebook}.json", content)
 
 
@@ -36,12 +37,15 @@ def read_values(run: Run, notebook: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the notebook has not run; the message says how to run it.
+        FileExistsError: they were made from another model or text than the run's.
     """
     name = f"values/{notebook}.json"
     for path in places(run, name):
         if path.is_file():
             content = read_json(path)
             if content["config_sha256"] == run.config.sha256():
+                if path.is_relative_to(run.folder):
+                    check_inputs(f"{path} was", run.inputs, content.get(INPUTS, {}))
                 return dict(content["values"])
     raise missing(run, name)
 

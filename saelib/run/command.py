@@ -12,6 +12,8 @@ from typing import Any
 def make_command(preset: str, run: str, seed: int | None, htest: Mapping[str, Any] | None = None) -> str:
     """The shortest command that starts this run or goes on with it.
 
+    It is quoted once, for the shell: the Makefile reads nothing into a value, a dollar sign included.
+
     Args:
         htest: overrides of the H-Test config.
     """

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import to_jsonable_python
 
 from saelib.run.config_errors import describe
 from saelib.run.config_help import fields_help
-from saelib.run.files import CACHE, read_json, write_json
+from saelib.run.files import CACHE
 
 
 class Config(BaseModel):
@@ -32,6 +33,10 @@ class Config(BaseModel):
     )
 
     WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ()  # on the numbers
+    GROWS: ClassVar[tuple[str, ...]] = ()  # fields that may change in a run that is there
+    ADDED: ClassVar[
+        tuple[str, ...]
+    ] = ()  # fields that came after results were kept; at their defaults no hash has them
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -60,10 +65,25 @@ class Config(BaseModel):
         """The config as JSON holds it (tuples become lists)."""
         return self.model_dump(mode="json")
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Fields that need not be given and their values, as JSON holds them."""
+        return {name: to_jsonable_python(field.get_default(call_default_factory=True))
+                for name, field in cls.model_fields.items() if not field.is_required()}  # fmt: skip
+
     def sha256(self) -> str:
         """Hash of everything that decides the numbers."""
-        deciding = {key: value for key, value in self.as_dict().items() if key not in self.WITHOUT_EFFECT}
-        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self._deciding(), sort_keys=True).encode()).hexdigest()
+
+    def _deciding(self) -> dict[str, Any]:
+        """What decides the numbers, as JSON holds it."""
+        unset = {name: self.defaults()[name] for name in self.ADDED}
+        plain = self.as_dict()
+        return {
+            name: value._deciding() if isinstance(value, Config) else plain[name]
+            for name, value in self
+            if name not in self.WITHOUT_EFFECT and (name not in unset or plain[name] != unset[name])
+        }
 
 
 LONGEST_NAME = 100  # most file systems allow 255, and locks and temporary files add to it
@@ -135,8 +155,16 @@ class Run(Protocol):
     def folder(self) -> Path:
         """`runs/<run>`."""
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Content of what it was made from, as far as it is known: hashes and revisions by the input's name."""
+
+    @property
+    def caveat(self) -> str:
+        """What the caption of each of its figures has to add; empty where there is nothing."""
+
     def claim(self) -> None:
-        """Write the config into the folder, before the first result; refuse a folder with another config."""
+        """Write config and inputs into the folder, before the first result; refuse one of another run."""
 
 
 SomeConfig = TypeVar("SomeConfig", bound=Config)
@@ -187,35 +215,3 @@ def _merged(base: Config, changes: Mapping[str, Any]) -> dict[str, Any]:
         part = values.get(name)
         values[name] = _merged(part, change) if isinstance(part, Config) and isinstance(change, Mapping) else change
     return values
-
-
-def check_config(path: Path, config: RunConfig) -> None:
-    """Refuse to go on in a folder whose run has another config; a folder without one may be claimed.
-
-    Args:
-        path: where the run keeps its config.
-
-    Raises:
-        FileExistsError: it has another config; the message names the fields.
-    """
-    if not path.is_file():
-        return
-    wanted, found = config.as_dict(), read_json(path)
-    if not isinstance(found, dict):
-        raise FileExistsError(f"{path} holds no config; name another run, or move this folder away")
-    ignored = set(config.WITHOUT_EFFECT) - {"run"}
-    differing = [name for name in wanted if name not in ignored and found.get(name) != wanted[name]]
-    if differing:
-        changes = "; ".join(f"{name} was {found.get(name)!r}, is {wanted[name]!r}" for name in differing)
-        raise FileExistsError(f"{path.parent} holds a run with another config ({changes}); name another run")
-
-
-def claim_config(path: Path, config: RunConfig) -> None:
-    """Write a run's config to `path`, or check that the run which is there has the same one.
-
-    Raises:
-        FileExistsError: it has another config; the message names the fields.
-    """
-    check_config(path, config)
-    if not path.is_file():
-        write_json(path, config.as_dict())

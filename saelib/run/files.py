@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 Parsed = TypeVar("Parsed")
 
 PROJECT = Path(__file__).resolve().parents[2]
+WINDOWS = os.name == "nt"
 CACHE = "cache"  # no run may be called so
 
 
@@ -86,7 +87,9 @@ def read_json_lines(path: Path, parse: Callable[[Any], Parsed]) -> list[Parsed]:
 
 def flush_to_disk(path: Path) -> None:
     """fsync one file or folder, so that a rename that follows cannot outrun its contents."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if WINDOWS and path.is_dir():  # there, folders cannot be flushed, and files only by who may write them
+        return
+    descriptor = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -11,6 +11,7 @@ import shlex
 import socket
 import sys
 import threading
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -45,7 +46,9 @@ def hold(folder: Path) -> Iterator[None]:
 
     Raises:
         RunInUseError: another process has it; the message names it.
+        FileExistsError: on many file systems the folder would be another run's.
     """
+    refuse_double(folder)
     lock_file, holder_file = _files(folder)
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_file, is_singleton=True, thread_local=False)
@@ -93,6 +96,25 @@ def hold_for_children(folder: Path) -> Iterator[None]:
             del os.environ[HELD]
             if outer is not None:
                 os.environ[HELD] = outer
+
+
+def refuse_double(folder: Path) -> None:
+    """Refuse a new run whose folder would be another run's where a file system does not tell capitals apart.
+
+    So it is on macOS and Windows by default, and for the two ways to write "é", and a dot at the end.
+
+    Raises:
+        FileExistsError: such a run is there; the message names it.
+    """
+    there = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    for name in there if folder.name not in there else ():
+        if _folded(name) == _folded(folder.name):
+            raise FileExistsError(f"run={folder.name!r}: run {name!r} is there, and many file systems take both names "
+                                  "for one folder; name another run")  # fmt: skip
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold().rstrip(".")
 
 
 def _files(folder: Path) -> tuple[Path, Path]:

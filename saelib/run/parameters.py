@@ -5,28 +5,59 @@ only warns of a parameter that a notebook does not know; here every one is hande
 do not know.
 """
 
-import ast
-from collections.abc import Iterable, Mapping
-from typing import Any
+import __future__
 
-from saelib.run.config import Config
+import os
+from collections.abc import Iterable, Mapping, MutableMapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from saelib.run.cells import calls, imports_of, mere_literals, names_set_by
+from saelib.run.config import Config, RunConfig
 from saelib.run.config_errors import unknown
 
-IPYTHON_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
+KEPT = "_notebook_parameters"  # where the notebook's namespace keeps what the last call found
+NO_VALUES = (ModuleType, __future__._Feature)
 SCALARS = (str, int, float, bool, type(None))
 
 
-def notebook_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:
+class Kept(NamedTuple):
+    """What a call found."""
+
+    cells: int
+    """How many the notebook had run."""
+    parameters: dict[str, Any]
+
+
+def notebook_parameters(namespace: MutableMapping[str, Any]) -> dict[str, Any]:
     """The parameters in a notebook's namespace: `open_experiment(**notebook_parameters(globals()))`.
 
-    These are the names with a literal value (a text, a number, a truth value, None, or a list, tuple or dict of them)
-    that a cell of mere assignments set: the parameters cell, and the one that papermill puts after it. What other
-    cells compute is none, so that this cell may run again later. Where IPython keeps no history of cells (under nbval),
-    or outside it, every literal counts that is not an imported CONSTANT.
+    These are the values of all names that the cells before this one set, however they set them: the parameters cell,
+    and the one that papermill puts after it. Modules, functions and classes are none, nor is what was imported under a
+    name that no config has, nor a name with "_" in front. Paths count as texts, numpy's numbers and arrays as Python's.
+
+    When the cell with this call runs again later, the values stay those of the first time, whatever later cells made
+    of these names, unless a parameters cell was run again: one that sets `preset`, `run` or `seed`, or names to
+    literals and nothing else. A name that was deleted is no longer there.
+
+    Where IPython keeps no history of cells (under nbval), or outside it, every name counts but an imported CONSTANT.
+
+    Raises:
+        ValueError: a value can be no parameter; the message names it and its cell.
     """
-    literals = {name: value for name, value in namespace.items() if _is_public(name) and _is_literal(value)}
-    assigned = {name for cell in namespace.get("In", []) for name in _mere_assignments(cell)}
-    return {name: value for name, value in literals.items() if (name in assigned if assigned else not name.isupper())}
+    cells = [*namespace.get("In", [])]
+    kept = namespace.get(KEPT)
+    if not any(cells):
+        return _values(namespace, [name for name in namespace if not name.isupper()], cells)
+    if kept is None:
+        imported = [found for cell in cells for found in imports_of(cell, namespace) if found[0] not in _fields()]
+        found = _values(namespace, [name for name in namespace if (name, id(namespace[name])) not in imported], cells)
+    else:
+        still_there = {name: value for name, value in kept.parameters.items() if name in namespace}
+        again = _set_again(cells[kept.cells :], still_there)
+        found = still_there | _values(namespace, [name for name in again if name in namespace], cells)
+    namespace[KEPT] = Kept(len(cells), found)
+    return dict(found)
 
 
 def divide(parameters: Mapping[str, Any], *configs: type[Config]) -> list[dict[str, Any]]:
@@ -41,29 +72,72 @@ def divide(parameters: Mapping[str, Any], *configs: type[Config]) -> list[dict[s
     return [{name: value for name, value in parameters.items() if name in config.model_fields} for config in configs]
 
 
-def _is_public(name: str) -> bool:
-    return not name.startswith("_") and name not in IPYTHON_NAMES
+def _fields() -> set[str]:
+    """Names of all configs' fields: `from my_settings import preset, run` sets parameters."""
+    configs: list[type[Config]] = [RunConfig, *RunConfig.__subclasses__()]
+    return {name for config in configs for name in config.model_fields}
 
 
-def _is_literal(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_is_literal(key) and _is_literal(entry) for key, entry in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_literal, value))
-    return type(value) in SCALARS
+def _set_again(cells: Iterable[str], known: Mapping[str, Any]) -> set[str]:
+    """Names that parameters cells among these cells set, and a cell with the call itself, of those that it set before.
+
+    Args:
+        known: parameters by now.
+    """
+    again: set[str] = set()
+    for cell in cells:
+        names = names_set_by(cell)
+        if calls(cell, notebook_parameters.__name__):
+            again |= names & known.keys()
+        elif names & RunConfig.model_fields.keys() or mere_literals(cell):
+            again |= names
+    return again
 
 
-def _mere_assignments(cell: str) -> Iterable[str]:
-    """Names that a cell sets, if it does nothing but set names to literals (papermill writes float('nan'))."""
-    try:
-        statements = ast.parse(cell).body
-    except SyntaxError:  # a magic, or a cell that failed: not the parameters cell
-        return set()
-    names: set[str] = set()
-    for statement in statements:
-        if not isinstance(statement, ast.Assign):
-            return set()
-        if any(isinstance(node, ast.Name) and node.id != "float" for node in ast.walk(statement.value)):
-            return set()
-        names |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
-    return names
+def _values(namespace: Mapping[str, Any], names: Iterable[str], cells: list[str]) -> dict[str, Any]:
+    """The values of those names that are parameters, as plain ones."""
+    started_with = _hidden(namespace)
+    found = {}
+    for name in names:
+        value = namespace[name]
+        if name.startswith("_") or name in {"In", "Out"} or started_with.get(name, ...) is value:
+            continue
+        if isinstance(value, NO_VALUES) or callable(value):
+            continue
+        try:
+            found[name] = _plain(value)
+        except TypeError as error:
+            places = [number for number, cell in enumerate(cells) if name in names_set_by(cell)]
+            cell = f"In [{places[-1]}] sets " if places else ""
+            raise ValueError(
+                f"{cell}{name}={value!r}: {error}, and a parameter is a text, a number, a truth value, None, or a list "
+                "or dict of such; put '_' in front of a name that is no parameter"
+            ) from error
+    return found
+
+
+def _hidden(namespace: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What IPython itself, and the user's start-up files, put into the namespace before the first cell."""
+    shell = namespace["get_ipython"]() if callable(namespace.get("get_ipython")) else None
+    return getattr(shell, "user_ns_hidden", {})
+
+
+def _plain(value: Any) -> Any:
+    """A value as a config takes it.
+
+    Raises:
+        TypeError: it cannot be one.
+    """
+    if type(value) in SCALARS:
+        return value
+    if hasattr(value, "tolist") and hasattr(value, "shape"):  # numpy's numbers and arrays
+        return _plain(value.tolist())
+    if isinstance(value, os.PathLike):
+        return _plain(os.fspath(value))
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, list | range):
+        return list(map(_plain, value))
+    raise TypeError(f"this is of type {type(value).__name__}")

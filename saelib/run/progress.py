@@ -35,6 +35,22 @@ def progress(title: str, total: int, done: int = 0, unit: str = "token") -> Iter
         yield bar.update
 
 
+def time_in_words(seconds: float) -> str:
+    """A duration: "8 s", "12 min", "3 h 20 min"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def rate_in_words(per_second: float) -> str:
+    """A speed, as the time of one where there is less than one a second: "1,200 per second", "2.5 s each"."""
+    if per_second >= 1:
+        return f"{per_second:,.{0 if per_second >= 10 else 1}f} per second"
+    seconds = 1 / per_second
+    return f"{seconds:.1f} s each" if seconds < 10 else f"{time_in_words(seconds)} each"
+
+
 def _lines(title: str, total: int, done: int, unit: str) -> Progress:
     started = last = time.monotonic()
     first = done
@@ -43,12 +59,11 @@ def _lines(title: str, total: int, done: int, unit: str) -> Progress:
         nonlocal done, last
         done += amount
         now = time.monotonic()
-        if now - last >= QUIET_SECONDS or (done == total and last > started):
+        if done > first and (now - last >= QUIET_SECONDS or (done == total and last > started)):
             rate = (done - first) / max(now - started, 1e-9)
-            left = (total - done) / rate / 60
-            print(
-                f"{title}: {done:,} of {total:,} {unit}s, {rate:,.0f} per second, {left:.0f} min left", file=sys.stderr
-            )
+            left = f"about {time_in_words((total - done) / rate)} to go" if done < total else "done"
+            said = f"{title}: {time_in_words(now - started)} so far, {left} ({done:,} of {total:,} {unit}s"
+            print(f"{said}, {rate_in_words(rate)})", file=sys.stderr)
             last = now
 
     return update

@@ -52,12 +52,14 @@ def plan_chunk(
 ) -> Chunk:
     """A chunk's residual streams (`hook_resid_post`, float32) in the order of training, on the model's device.
 
+    Positions below `config.skip_first` are read by the language model and left out.
+
     Args:
         data_seed: of the order within the chunk; which rows it holds is for `rows` to say.
         rows_per_pass: rows that the language model reads at once; what suits the device if not given.
     """
-    at_once = rows_per_pass or default_rows_per_pass(model.device, config)
-    tokens = torch.from_numpy(rows.take(chunk * config.chunk_rows, config.chunk_rows)).long()
+    at_once, count = rows_per_pass or default_rows_per_pass(model.device, config), config.rows_of(config.chunk_tokens)
+    tokens = torch.from_numpy(rows.take(chunk * count, count)).long()
     order = chunk_order(data_seed, chunk, config.chunk_tokens)
     places = torch.empty_like(order)
     places[order] = torch.arange(len(order))  # the inverse, without a sort for which a GPU would wait
@@ -66,9 +68,10 @@ def plan_chunk(
     def fill(part: Tensor, where: Tensor) -> None:
         with matrix_products(config.precision, model.device):
             streams = model.residual_streams(to_device(part, model.device), layers)
-        activations.index_copy_(1, to_device(where, model.device), streams.flatten(1, 2).float())
+        kept = streams[:, :, config.skip_first :].flatten(1, 2)[:, : len(where)]  # a chunk may end within its last row
+        activations.index_copy_(1, to_device(where, model.device), kept.float())
 
-    parts = zip(tokens.split(at_once), places.split(at_once * config.context_length), strict=True)
+    parts = zip(tokens.split(at_once), places.split(at_once * config.row_tokens), strict=True)
     return Chunk(activations, [partial(fill, *part) for part in parts])
 
 

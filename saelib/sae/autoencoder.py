@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 CPU_TILE = 1024  # tokens whose features stay in cache between the five matrix products of a step
+UNIT = 1e-5  # a decoder row whose norm is this near to 1 has norm 1: training leaves them within 1e-6
 SHOWN = ("d_model", "d_sae", "architecture", "arm", "source_layer", "sae_layer", "seed", "tokens")  # of an SAE
 
 
@@ -18,7 +19,7 @@ class StepLosses(NamedTuple):
     """Means over the tokens of a batch, left on the device: reading them is what waits for it."""
 
     mse: Float[Tensor, ""]  # squared error, summed over d_model
-    l1: Float[Tensor, ""]  # sum of the features
+    l1: Float[Tensor, ""]  # sum of the features, whose decoder rows have unit norm
     l0: Float[Tensor, ""]  # active features
 
     def loss(self, l1_coefficient: float) -> Float[Tensor, ""]:
@@ -38,10 +39,12 @@ class SparseAutoencoder(nn.Module):
     with decoder rows of unit norm, so that the penalty is lambda times the sum of the features; the norm's own
     gradient is kept, as in SAELens 3.14, where it enters the clipping and Adam's second moment. `b_dec` is not
     subtracted from the input. Another architecture enters as a subclass with its own `encode`, `decode`,
-    `accumulate_gradients` and `SKIPS_INACTIVE`, listed in `ARCHITECTURES` by SAELens's name.
+    `accumulate_gradients` and `SKIPS_INACTIVE`, and its own `l1` and `fold_decoder_norms` where its features do not
+    grow with their encoder; listed in `ARCHITECTURES` by SAELens's name.
 
     Attributes:
-        lineage: where it comes from, as its folder says: arm, layers, seed, tokens; empty for a new one.
+        lineage: where it comes from, as its folder says: arm, layers, seed, tokens; of somebody else's the layer, and
+            the model and text that it was trained on; empty for a new one.
     """
 
     architecture = "standard"
@@ -84,6 +87,31 @@ class SparseAutoencoder(nn.Module):
     def forward(self, x: Float[Tensor, "*tokens d_model"]) -> Float[Tensor, "*tokens d_model"]:
         """Reconstruction of `x`."""
         return self.decode(self.encode(x))
+
+    def l1(self, features: Float[Tensor, "*tokens d_sae"]) -> Float[Tensor, "*tokens"]:
+        """What the penalty counts, in float32: the features times the norms of their decoder rows, summed.
+
+        So it is the same however the factors of a feature are shared out between encoder and decoder.
+        """
+        norms = self._decoder_norms()
+        features = features.float()
+        return features.sum(-1) if _are_one(norms) else (features * norms).sum(-1)
+
+    @torch.no_grad()
+    def fold_decoder_norms(self) -> None:
+        """Give every decoder row unit norm without changing a reconstruction: ReLU keeps positive factors.
+
+        A feature whose row is 0 writes nothing and costs nothing; it is switched off. Rows that have unit norm already
+        stay as they are, to the bit.
+        """
+        norms = self._decoder_norms()
+        if not _are_one(norms):
+            self.W_enc.mul_(norms)
+            self.b_enc.mul_(norms)
+            self.W_dec.div_(norms.where(norms > 0, 1).unsqueeze(1))
+
+    def _decoder_norms(self) -> Float[Tensor, " d_sae"]:
+        return torch.linalg.vector_norm(self.W_dec.detach(), dim=1)
 
     @torch.no_grad()
     def accumulate_gradients(self, x: Float[Tensor, "tokens d_model"], l1_coefficient: float) -> StepLosses:
@@ -147,6 +175,10 @@ class SparseAutoencoder(nn.Module):
         No gradient component is projected away: SAELens 3.14 does so after the optimiser's step, to no effect.
         """
         self.W_dec.div_(torch.linalg.vector_norm(self.W_dec, dim=1, keepdim=True).clamp_min(1e-8))
+
+
+def _are_one(norms: Float[Tensor, " d_sae"]) -> bool:
+    return bool(((norms - 1).abs() <= UNIT).all())
 
 
 ARCHITECTURES: dict[str, type[SparseAutoencoder]] = {SparseAutoencoder.architecture: SparseAutoencoder}

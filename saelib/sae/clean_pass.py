@@ -6,7 +6,7 @@ variance and the losses of zeros and of the mean. Splices take their own losses 
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,25 +23,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CleanBatch:
-    """What all splices of one batch share; "predictions" are its tokens that have a next one, row after row."""
+    """What all splices of one batch share.
 
+    "Predictions" are its tokens that have a next one, row after row, without the positions that are skipped.
+    """
+
+    tokens: Int64[Tensor, "rows context"]
     streams: dict[int, Float[Tensor, "rows context d_model"]]
     targets: Int64[Tensor, " predictions"]
     mixtures: Float[Tensor, "predictions width"]  # see `Head.mixtures`
     negative_entropies: Float[Tensor, " predictions"]
     cross_entropy: Float[np.ndarray, " rows"]  # mean of each row
+    skip_first: int = 0
 
 
 @dataclass
 class Moments:
-    """Running sums over the batches, of one layer's residual vectors."""
+    """Running sums over the batches, of one layer's residual vectors; those of skipped positions are kept apart."""
 
+    skip_first: int = 0
     first: Float[Tensor, " d_model"] | float = 0.0
     second: float = 0.0
+    beginnings: list[Float[Tensor, "rows skipped d_model"]] = field(default_factory=list)
 
     def add(self, stream: Float[Tensor, "rows context d_model"]) -> None:
         """One more batch."""
-        vectors = in_float64(stream.flatten(0, 1))
+        if self.skip_first:
+            self.beginnings.append(stream[:, : self.skip_first].cpu())
+        vectors = in_float64(stream[:, self.skip_first :].flatten(0, 1))
         self.first += vectors.sum(0).cpu()
         self.second += vectors.square().sum().item()
 
@@ -55,14 +64,18 @@ class Moments:
 
 
 def clean_batch(
-    model: "LanguageModel", tokens: Int64[Tensor, "rows context"], layers: Sequence[int], precision: Precision
+    model: "LanguageModel",
+    tokens: Int64[Tensor, "rows context"],
+    layers: Sequence[int],
+    precision: Precision,
+    skip_first: int = 0,
 ) -> CleanBatch:
     """One pass of the untouched model over a batch of rows."""
     last = model.n_layers - 1  # the clean loss goes on from there whichever layers are asked for: equal to the bit
     with matrix_products(precision, model.device):
         *streams, end = model.residual_streams(tokens, [*layers, last])
-        inputs = head_inputs(model, end, last)
-    targets, mixtures, negative_entropies = tokens[:, 1:].flatten(), [], []
+        inputs = head_inputs(model, end, last, tokens, skip_first)
+    targets, mixtures, negative_entropies = tokens[:, 1 + skip_first :].flatten(), [], []
     with loss_products(precision, model.device):
         for tile in inputs.split(tile_tokens(model.device)):
             log_probabilities = model.head.logits(tile).log_softmax(-1)
@@ -71,19 +84,36 @@ def clean_batch(
             mixtures.append(model.head.mixtures(probabilities))
         losses = model.head.log_normalisers(inputs) - model.head.logits_of(inputs, targets)
     return CleanBatch(
+        tokens,
         dict(zip(layers, streams, strict=True)),
         targets,
         torch.cat(mixtures),
         torch.cat(negative_entropies),
         row_means(losses, len(tokens)),
+        skip_first,
     )
 
 
 def head_inputs(
-    model: "LanguageModel", stream: Float[Tensor, "rows context d_model"], layer: int
+    model: "LanguageModel",
+    stream: Float[Tensor, "rows context d_model"],
+    layer: int,
+    tokens: Int64[Tensor, "rows context"],
+    skip_first: int = 0,
 ) -> Float[Tensor, "predictions width"]:
-    """What the head reads where it predicts a token of the row."""
-    return model.head_inputs_from(stream, layer)[:, :-1].flatten(0, 1)
+    """What the head reads where it predicts a token of the row, going on from a residual stream of `tokens`.
+
+    Args:
+        skip_first: positions at the start of each row whose predictions are left out.
+    """
+    return model.head_inputs_from(stream, layer, tokens)[:, skip_first:-1].flatten(0, 1)
+
+
+def spliced(
+    beginning: Float[Tensor, "rows skipped d_model"], rest: Float[Tensor, "rows kept d_model"]
+) -> Float[Tensor, "rows context d_model"]:
+    """A residual stream whose skipped positions are the model's own."""
+    return torch.cat([beginning, rest.to(beginning.dtype)], dim=1) if beginning.shape[1] else rest
 
 
 @dataclass(frozen=True)
@@ -103,25 +133,66 @@ def baseline_of(
     precision: Precision,
 ) -> Baseline:
     """From the moments of all held-out vectors of a layer."""
-    mean = moments.mean(held_out.size).float().to(model.device)
-    losses = [_constant_losses(vector, layer, model, held_out, precision) for vector in (torch.zeros_like(mean), mean)]
-    return Baseline(moments.variance(held_out.size), *losses)
+    count = held_out[:, moments.skip_first :].size
+    mean = moments.mean(count).float().to(model.device)
+    vectors = torch.zeros_like(mean), mean
+    losses = [_constant_losses(vector, moments.beginnings, layer, model, held_out, precision) for vector in vectors]
+    return Baseline(moments.variance(count), *losses)
 
 
 def _constant_losses(
     vector: Float[Tensor, " d_model"],
+    beginnings: Sequence[Float[Tensor, "rows skipped d_model"]],
     layer: int,
     model: "LanguageModel",
     held_out: Int32[np.ndarray, "rows context"],
     precision: Precision,
 ) -> Float[np.ndarray, " rows"]:
-    """Cross-entropy with one vector at every position. One pass stands for all rows: only their targets differ."""
-    targets = torch.from_numpy(held_out[:, 1:]).long().to(model.device)
+    """Cross-entropy with one vector at every position that is not skipped.
+
+    One pass stands for all rows: only their targets differ. Where later layers read the tokens again, or rows begin
+    with residual vectors of their own, each row has its own.
+    """
+    tokens = torch.from_numpy(held_out).long().to(model.device)
+    if beginnings:
+        batches = zip(tokens.split([len(rows) for rows in beginnings]), beginnings, strict=True)
+        losses = [_losses_behind(rows, vector, layer, model, batch, precision) for batch, rows in batches]
+    else:
+        parts = tokens.split(1 if model.reads_tokens_again else len(tokens))
+        losses = [_losses_of_one_pass(vector, layer, model, rows, precision) for rows in parts]
+    return np.concatenate(losses)
+
+
+def _losses_behind(
+    beginning: Float[Tensor, "rows skipped d_model"],
+    vector: Float[Tensor, " d_model"],
+    layer: int,
+    model: "LanguageModel",
+    tokens: Int64[Tensor, "rows context"],
+    precision: Precision,
+) -> Float[np.ndarray, " rows"]:
+    rows, skipped = beginning.shape[:2]
+    stream = spliced(beginning.to(model.device), vector.expand(rows, tokens.shape[1] - skipped, -1))
     with matrix_products(precision, model.device):
-        inputs = head_inputs(model, vector.expand(1, held_out.shape[1], -1), layer)
+        inputs = head_inputs(model, stream, layer, tokens, skipped)
+    with loss_products(precision, model.device):
+        targets = tokens[:, 1 + skipped :].flatten()
+        losses = model.head.log_normalisers(inputs) - model.head.logits_of(inputs, targets)
+    return row_means(losses, rows)
+
+
+def _losses_of_one_pass(
+    vector: Float[Tensor, " d_model"],
+    layer: int,
+    model: "LanguageModel",
+    tokens: Int64[Tensor, "rows context"],
+    precision: Precision,
+) -> Float[np.ndarray, " rows"]:
+    with matrix_products(precision, model.device):
+        inputs = head_inputs(model, vector.expand(1, tokens.shape[1], -1), layer, tokens[:1])
     with loss_products(precision, model.device):
         log_probabilities = model.head.logits(inputs).log_softmax(-1)
-    return row_means(-log_probabilities.gather(-1, targets.T).T, len(held_out))
+    return row_means(-log_probabilities.gather(-1, tokens[:, 1:].T).T, len(tokens))
 
 
 def loss_products(precision: Precision, device: torch.device) -> AbstractContextManager[None]:

@@ -4,12 +4,13 @@ In: sizes, rates and counts. Out: a `TrainingConfig`, and the two things that di
 """
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -47,6 +48,8 @@ class TrainingPhase(Config):
 class TrainingConfig(Config):
     """What the training of SAEs reads. Defaults are those of paper 1 where it names a value."""
 
+    ADDED: ClassVar[tuple[str, ...]] = ("skip_first",)
+
     context_length: PositiveInt
     """Tokens in a row."""
     expansion_factor: Annotated[int, Field(ge=1, le=1024)] = 8
@@ -55,6 +58,10 @@ class TrainingConfig(Config):
     """Tokens in an optimiser step."""
     chunk_rows: PositiveInt
     """Rows whose activations are in memory at once, and within which they are shuffled."""
+    skip_first: NonNegativeInt = 0
+    """Positions at the start of each row that no SAE is trained on or scored at, nor a map fitted on; in a splice they
+    keep their own residual vectors. Many models have an attention sink there, whose norm would rule the squared error.
+    A chunk then holds as many tokens as without, from a few rows more."""
     l1_coefficient: NonNegativeFloat = 1.0
     """lambda, weight of the L1 penalty against the squared error summed over d_model."""
     l1_warm_up_share: Share = 0.05
@@ -75,6 +82,15 @@ class TrainingConfig(Config):
     faster "tf32" (CUDA only) and "bfloat16", summed in float32. SAE steps on a CPU are float32 in any case."""
 
     @model_validator(mode="after")
+    def _positions_are_left(self) -> Self:
+        if self.skip_first and self.row_tokens < 2:
+            raise ValueError(
+                f"skip_first={self.skip_first} leaves {max(self.row_tokens, 0)} of context_length="
+                f"{self.context_length} positions, and a loss needs two: choose {self.context_length - 2} at most"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batches_fill_a_chunk(self) -> Self:
         if self.chunk_tokens % self.batch_tokens:
             raise ValueError(
@@ -88,6 +104,19 @@ class TrainingConfig(Config):
     def chunk_tokens(self) -> int:
         """Tokens whose activations are in memory at once."""
         return self.chunk_rows * self.context_length
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of a row that are trained on."""
+        return self.context_length - self.skip_first
+
+    def rows_of(self, tokens: int) -> int:
+        """Rows that hold so many tokens to train on."""
+        return -(-tokens // self.row_tokens)
+
+    def tokens_read(self, tokens: int) -> int:
+        """Tokens that the language model reads, chunk by chunk, for so many to train on: skipped positions too."""
+        return tokens // self.chunk_tokens * self.rows_of(self.chunk_tokens) * self.context_length
 
     def check_phases(self, **phases: TrainingPhase) -> None:
         """Refuse checkpoints at which weights cannot be kept.

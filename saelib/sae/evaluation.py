@@ -6,11 +6,12 @@ rows, and the clean pass is shared, so clean losses are equal. On a CPU each SAE
 depends on their number.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,7 +32,9 @@ from saelib.sae.clean_pass import (
     head_inputs,
     loss_products,
     row_means,
+    spliced,
 )
+from saelib.sae.sae_lens import keeps_mean
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 class RowScores:
     """The metrics of `Scores` that are means over tokens, for each held-out row, in float64.
 
-    Rows have equal lengths, so the mean over the rows is the metric.
+    Rows have equal lengths, so the mean over the rows is the metric. Positions that are skipped count nowhere.
     """
 
     ce_clean: Float[np.ndarray, " rows"]
@@ -65,7 +68,8 @@ ROW_METRICS = tuple(metric.name for metric in fields(RowScores))
 class Scores:
     """Metrics of one SAE at one layer, means over the held-out tokens.
 
-    Cross-entropies are in nats, over every token that has a next one; the others are over all tokens.
+    Cross-entropies are in nats, over every token that has a next one; the others are over all tokens. Positions that
+    are skipped count nowhere, and keep their own residual vectors in every splice.
     """
 
     ce_clean: float
@@ -91,7 +95,7 @@ class Scores:
     l0: float
     """Active features per token."""
     l1: float
-    """Sum of the features."""
+    """Features times the norms of their decoder rows, summed."""
     dead_latents: float
     """Share of the features that fire on none of the held-out tokens."""
     rows: RowScores = field(repr=False)
@@ -114,10 +118,11 @@ class _Splice:
     @torch.no_grad()
     def add(self, batch: CleanBatch, model: "LanguageModel", precision: Precision) -> None:
         """One more batch, with the reconstruction in place of the stream."""
-        stream = batch.streams[self.layer]
+        beginning, stream = batch.streams[self.layer].tensor_split([batch.skip_first], dim=1)
         with matrix_products(precision, model.device):
             reconstruction, by_token = self._reconstruct(stream.flatten(0, 1))
-            inputs = head_inputs(model, reconstruction.view_as(stream), self.layer)
+            whole = spliced(beginning, reconstruction.view_as(stream))
+            inputs = head_inputs(model, whole, self.layer, batch.tokens, batch.skip_first)
         with loss_products(precision, model.device):
             normalisers = model.head.log_normalisers(inputs)
             by_token["ce_spliced"] = normalisers - model.head.logits_of(inputs, batch.targets)
@@ -135,7 +140,7 @@ class _Splice:
             features = self.sae.encode(tile)
             parts.append(self.sae.decode(features).float())
             by_token["mse"].append((parts[-1] - tile).square().sum(-1))
-            by_token["l1"].append(features.float().sum(-1))
+            by_token["l1"].append(self.sae.l1(features))
             active = features.float().sign_()  # features are never negative
             by_token["l0"].append(active.sum(-1))
             self.fired = (active.amax(0) > 0) | self.fired
@@ -149,6 +154,7 @@ def evaluate(
     held_out: Int32[np.ndarray, "rows context"],
     batch_rows: int,
     precision: Precision = "float32",
+    skip_first: int = 0,
 ) -> list[Scores]:
     """Score each (SAE, layer whose activations it reads); the forward pass restarts at the spliced layer.
 
@@ -159,9 +165,35 @@ def evaluate(
         batch_rows: rows in one forward pass, fewer where a GPU runs out of memory; no result depends on it beyond
             rounding.
         precision: of the model's and the SAEs' products.
+        skip_first: positions at the start of each row that are not scored and keep their own residual vectors.
+
+    Raises:
+        ValueError: an SAE is of another width than the model's residual stream; the message names both. Or no position
+            with a next token is left.
     """
-    scores, _ = halving(batch_rows, lambda rows: _evaluate(candidates, model, held_out, rows, precision))
+    _check_candidates(candidates, model)
+    if not 0 <= skip_first < held_out.shape[1] - 1:
+        raise ValueError(f"skip_first={skip_first} leaves no prediction to score in rows of {held_out.shape[1]} tokens")
+    scores, _ = halving(batch_rows, lambda rows: _evaluate(candidates, model, held_out, rows, precision, skip_first))
     return scores
+
+
+def _check_candidates(candidates: Sequence[tuple[SparseAutoencoder, int]], model: "LanguageModel") -> None:
+    """Refuse an SAE of another width; warn of one whose own stream kept its mean where the model's does not."""
+    for sae, layer in candidates:
+        if sae.d_model != model.d_model:
+            whose = sae.lineage.get("model_name", "a model that its folder does not name")
+            raise ValueError(
+                f"an SAE of d_in {sae.d_model} (trained on {whose}) cannot read layer {layer} of {model.name}, whose "
+                f"residual stream is {model.d_model} wide"
+            )
+        if model.is_centred and keeps_mean(sae.lineage):
+            warnings.warn(
+                f"{sae} was trained on a residual stream that keeps its mean over d_model (cfg.json: hook_name, "
+                "model_from_pretrained_kwargs); here it reads one without it, as TransformerLens gives it by default, "
+                "so that its scores may be lower than its authors'",
+                stacklevel=3,
+            )
 
 
 def _evaluate(
@@ -170,31 +202,33 @@ def _evaluate(
     held_out: Int32[np.ndarray, "rows context"],
     batch_rows: int,
     precision: Precision,
+    skip_first: int,
 ) -> list[Scores]:
     layers = sorted({layer for _, layer in candidates})
     splices = [_Splice(sae, layer) for sae, layer in candidates]
-    moments = {layer: Moments() for layer in layers}
+    moments = {layer: Moments(skip_first) for layer in layers}
     clean = []
     with _side_by_side(model) as apply:
         for tokens in torch.from_numpy(held_out).long().split(batch_rows):
-            batch = clean_batch(model, tokens.to(model.device), layers, precision)
+            batch = clean_batch(model, tokens.to(model.device), layers, precision, skip_first)
             clean.append(batch.cross_entropy)
             for layer in layers:
                 moments[layer].add(batch.streams[layer])
             apply(partial(_Splice.add, batch=batch, model=model, precision=precision), splices)
-        baselines = {layer: baseline_of(model, held_out, layer, moments[layer], precision) for layer in layers}
+        found = apply(lambda layer: baseline_of(model, held_out, layer, moments[layer], precision), layers)
+        baselines = dict(zip(layers, found, strict=True))
     return [_scores(splice, np.concatenate(clean), baselines[splice.layer]) for splice in splices]
 
 
 @contextmanager
-def _side_by_side(model: "LanguageModel") -> Iterator[Callable[[Callable[[_Splice], None], list[_Splice]], object]]:
-    """What calls a function on all splices: on a thread for each core where that is right, else one after the other."""
+def _side_by_side(model: "LanguageModel") -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]]:
+    """What calls a function on each of some things: on a thread for each core where that is right, else in turn."""
     if model.device.type == "cpu" and model.thread_safe:
         # The setting is the process's: each thread must find it, and leave it, as all the others do.
         with matrix_products("float32", model.device), one_thread_each() as pool:
-            yield lambda function, splices: list(pool.map(function, splices))
+            yield lambda function, each: list(pool.map(function, each))
     else:
-        yield lambda function, splices: list(map(function, splices))
+        yield lambda function, each: list(map(function, each))
 
 
 def _scores(splice: _Splice, clean: Float[np.ndarray, " rows"], baseline: Baseline) -> Scores:

@@ -39,10 +39,14 @@ class PlainScores(NamedTuple):
 
 
 def plain_scores(
-    model: LanguageModel, sae: SparseAutoencoder, layer: int, rows: Int[np.ndarray, "rows context"]
+    model: LanguageModel,
+    sae: SparseAutoencoder,
+    layer: int,
+    rows: Int[np.ndarray, "rows context"],
+    skip_first: int = 0,
 ) -> PlainScores:
     """Score an SAE by the means of `plain_rows`."""
-    found = plain_rows(model, sae, layer, rows)
+    found = plain_rows(model, sae, layer, rows, skip_first)
     clean, spliced, zero, mean, mse, l0, _ = (sum(values) / len(found) for values in zip(*found, strict=True))
     score, score_mean = ((worst - spliced) / (worst - clean) for worst in (zero, mean))
     return PlainScores(clean, spliced, score, score_mean, mse, l0)
@@ -50,23 +54,32 @@ def plain_scores(
 
 @torch.no_grad()
 def plain_rows(
-    model: LanguageModel, sae: SparseAutoencoder, layer: int, rows: Int[np.ndarray, "rows context"]
+    model: LanguageModel,
+    sae: SparseAutoencoder,
+    layer: int,
+    rows: Int[np.ndarray, "rows context"],
+    skip_first: int = 0,
 ) -> list[PlainRow]:
     """Score an SAE row by row: whole passes through the bridge with a hook at the layer, and loops over tokens."""
     tokens = torch.from_numpy(rows).long().unsqueeze(1).to(model.device)
     residuals = [bridge_residual(model, row, layer) for row in tokens]
-    mean = torch.cat(residuals).mean((0, 1))
+    mean = torch.cat([residual[:, skip_first:] for residual in residuals]).mean((0, 1))
+    norms = [float(torch.linalg.vector_norm(row)) for row in sae.W_dec]
     found = []
     for row, residual in zip(tokens, residuals, strict=True):
-        splices = (sae(residual), torch.zeros_like(residual), mean.expand_as(residual))
-        spliced, zero, mean_loss = (bridge_loss(model, row, layer, splice) for splice in splices)
+        splices = [sae(residual), torch.zeros_like(residual), mean.expand_as(residual).clone()]
+        for splice in splices:
+            splice[:, :skip_first] = residual[:, :skip_first]
+        spliced, zero, mean_loss = (bridge_loss(model, row, layer, splice, skip_first) for splice in splices)
         squared_error, features = 0.0, []
-        for vector in residual[0]:
+        for vector in residual[0, skip_first:]:
             squared_error += float(torch.linalg.vector_norm(sae(vector) - vector)) ** 2
             features += sae.encode(vector).tolist()
-        sums = squared_error, sum(feature > 0 for feature in features), sum(features)
-        mse, l0, l1 = (value / row.numel() for value in sums)
-        found.append(PlainRow(bridge_loss(model, row), spliced, zero, mean_loss, mse, l0, l1))
+        l1 = sum(feature * norms[i % len(norms)] for i, feature in enumerate(features))  # token after token
+        sums = squared_error, sum(feature > 0 for feature in features), l1
+        mse, l0, l1 = (value / (row.numel() - skip_first) for value in sums)
+        clean = bridge_loss(model, row, skip_first=skip_first)
+        found.append(PlainRow(clean, spliced, zero, mean_loss, mse, l0, l1))
     return found
 
 

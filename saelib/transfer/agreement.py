@@ -59,8 +59,8 @@ def agreement_table(published: Results, results: Results, *, seed: int = 0, resa
     Returns:
         claim, paper, mean, low, high, count (ours, and its replicates), rule, percent, agrees ("yes", "no", "open").
     """
-    both = [trained_arms(each.evaluation) for each in (published, results)]
-    claims = claims_of([way for way in DIRECTIONS if all(way in arms for arms in both)])
+    both = [_comparable_ways(each.evaluation) for each in (published, results)]
+    claims = claims_of([way for way in DIRECTIONS if all(way in ways for ways in both)])
     if not all(layers_with_both(each.evaluation) for each in (published, results)):  # as where there are two layers
         claims = [claim for claim in claims if claim.value is not zero_shot_lead]
     theirs = [float(claim.value(published.evaluation)(whole(published))) for claim in claims]
@@ -100,6 +100,12 @@ def unmatched_baseline(evaluation: pd.DataFrame) -> pd.DataFrame:
         rows.append({"layers": f"those of {direction}", "scratch": float(mean_score(sample, pair.reference.last)),
                      "transfer": float(mean_score(sample, pair.arm.last))})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _comparable_ways(evaluation: pd.DataFrame) -> list[str]:
+    """The directions of an evaluation's copies whose sources have seen a known number of tokens."""
+    arms = [way for way in DIRECTIONS if way in trained_arms(evaluation)]
+    return [way for way in arms if source_tokens(evaluation, curve(evaluation, way))]
 
 
 def _shares(wanted: float, published: Results, results: Results) -> str:

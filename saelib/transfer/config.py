@@ -4,11 +4,11 @@ In: a preset's name and a few overrides, as a notebook's parameters give them. O
 """
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from saelib.run.config import Device, Name, RunConfig, Seed, resolve
+from saelib.run.config import Device, Name, RunConfig, Seed, not_blank, resolve
 from saelib.sae.config import TrainingConfig, TrainingPhase
 from saelib.sae.starts import Start
 
@@ -36,10 +36,18 @@ def _with_the_neighbour(distances: tuple[int, ...]) -> tuple[int, ...]:
     return distances
 
 
+def _own(source: str | None) -> str | None:
+    return None if source in (None, "scratch") else not_blank(source)
+
+
 class ExperimentConfig(TrainingConfig, RunConfig):
     """Everything that decides the numbers of a run. Defaults are the paper's where it names a value."""
 
     WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = RunConfig.WITHOUT_EFFECT
+    ADDED: ClassVar[tuple[str, ...]] = (
+        *TrainingConfig.ADDED,
+        *("prepend_bos", "source", "l1_unit", "target_l0", "trial_tokens"),
+    )
 
     seed: Seed
     """Of the first random start; further ones count up from it."""
@@ -50,7 +58,11 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     revision: str | None = None
     """Commit or tag of a hub model; None takes its main branch."""
     corpus: Name
-    """ "docstrings", the path of a .txt file, or a Hugging Face data set with a `tokens` column."""
+    """ "docstrings"; the path of a text, of a .jsonl or .parquet file with a column `text` (or file.jsonl:column), each
+    gzipped or not, or of a folder of such files; or a Hugging Face data set with a column `tokens`."""
+    prepend_bos: bool | None = None
+    """Does every row begin with the beginning-of-sequence token? None: as the tokenizer does when it encodes a text;
+    the rows of a hub data set stay as they are unless this is True."""
     layers: Annotated[tuple[NonNegativeInt, ...], AfterValidator(_rise)] | None = None
     """Layers whose residual stream gets an SAE; None takes all. Transfer goes between neighbours in this list."""
     sae_seeds: PositiveInt
@@ -60,8 +72,20 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     "procrustes"; an arm for each."""
     distances: Annotated[tuple[PositiveInt, ...], AfterValidator(_once), AfterValidator(_with_the_neighbour)] = (1,)
     """Places in the list of layers between a transfer and its source; an arm for each. 1 is always among them."""
+    source: Annotated[str | None, AfterValidator(_own)] = None
+    """What transfers start from. None, or "scratch": the run's own finished SAEs. A folder: the SAE in it, yours or
+    somebody else's (SAELens), at every other layer of the list, however far away; forward to deeper ones."""
     map_tokens: PositiveInt = 16384
     """Training tokens from which a map between two layers is fitted."""
+    l1_unit: Literal["absolute", "norm"] = "absolute"
+    """What l1_coefficient is a number of. "absolute": lambda itself, at every layer. "norm": a layer's lambda is
+    l1_coefficient times the mean norm of its residual stream / sqrt(d_model): the same trade of error against
+    sparsity whatever the stream's size."""
+    target_l0: PositiveFloat | None = None
+    """Active features per token that every layer's SAEs shall have at the end of scratch: lambda is then found for each
+    layer by short trainings (`trials`), and l1_coefficient and l1_unit are not used. None: they are."""
+    trial_tokens: PositiveInt | None = None
+    """Tokens of each of these trainings, whole chunks; None takes a quarter of scratch's."""
     scratch: TrainingPhase
     """Phase 1: every layer from a random start."""
     transfer: TrainingPhase
@@ -75,6 +99,26 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     """Rows in one forward pass of the evaluation; no result depends on it."""
     device: Device = "auto"
     """ "auto" (cuda, mps or cpu, whichever is there), or one of them."""
+
+    @model_validator(mode="after")
+    def _one_source_has_no_neighbours(self) -> Self:
+        if self.source is not None and self.distances != (1,):
+            raise ValueError(
+                f"distances={list(self.distances)}: with source={self.source!r} every other layer starts from that one "
+                "SAE, however far away; leave distances out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trials_end_chunks(self) -> Self:
+        chunk = self.chunk_tokens
+        if self.trial_tokens is not None and (self.trial_tokens % chunk or self.trial_tokens > self.scratch.tokens):
+            nearest = max(1, round(min(self.trial_tokens, self.scratch.tokens) / chunk)) * chunk
+            raise ValueError(
+                f"trial_tokens={self.trial_tokens}: trial trainings have whole chunks of {chunk} tokens, and no more "
+                f"than scratch's {self.scratch.tokens}; {nearest} is right"
+            )
+        return self
 
     @model_validator(mode="after")
     def _checkpoints_end_chunks(self) -> Self:

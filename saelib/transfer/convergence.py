@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from saelib.results.bootstrap import RESAMPLES
 from saelib.transfer.curves import Curve, Matched, compared_arms, curve, matched, trained_arms
-from saelib.transfer.directions import parse_arm
+from saelib.transfer.directions import UNTRAINED, parse_arm
 from saelib.transfer.samples import Sample, metric_table
 from saelib.transfer.tables import Results
 
@@ -59,7 +59,7 @@ def layer_curves(
 
 def final_rows(evaluation: pd.DataFrame) -> pd.DataFrame:
     """The last checkpoint of every trained SAE."""
-    trained = evaluation[evaluation["arm"] != "zero_shot"]
+    trained = evaluation[~evaluation["arm"].isin(UNTRAINED)]
     return trained[trained["tokens"] == trained.groupby("arm")["tokens"].transform("max")]
 
 

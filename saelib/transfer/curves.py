@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from saelib.transfer.directions import parse_arm, transfer_arms
+from saelib.transfer.directions import UNTRAINED, parse_arm, transfer_arms
 
 REPLICATE = ["seed", "data_seed"]
 
@@ -105,6 +105,7 @@ def matched(evaluation: pd.DataFrame, arm: str, reference: str = "scratch") -> M
     whole = curve(evaluation, arm)
     chosen = (evaluation["arm"] == reference).to_numpy()
     if reference == "zero_shot":
+        chosen = untrained_sources(evaluation).to_numpy()
         own = evaluation[evaluation["arm"] == arm].drop_duplicates("act_layer").set_index("act_layer")["source_layer"]
         chosen = chosen & (evaluation["source_layer"] == evaluation["act_layer"].map(own)).fillna(False).to_numpy(bool)
     other = _curve(evaluation, reference, chosen)
@@ -114,6 +115,12 @@ def matched(evaluation: pd.DataFrame, arm: str, reference: str = "scratch") -> M
     if not common:
         raise ValueError(f"{arm} (layers {whole.layers}) and {reference} (layers {other.layers}) have none in common")
     return Matched(whole.at_layers(common), other.at_layers(common))
+
+
+def untrained_sources(evaluation: pd.DataFrame) -> pd.Series:
+    """Which rows are of the SAEs that transfers start from, untrained: a source from elsewhere where there is one."""
+    kinds = [arm for arm in UNTRAINED if arm in set(evaluation["arm"])]
+    return evaluation["arm"].isin(kinds[-1:])
 
 
 def finished_scratch(evaluation: pd.DataFrame, like: Curve) -> Curve:

@@ -11,6 +11,9 @@ from saelib.sae.starts import STARTS, Start
 if TYPE_CHECKING:
     import pandas as pd
 
+UNTRAINED = ("zero_shot", "source")
+"""Arms of SAEs that are read at layers where they were not trained: finished scratch SAEs; an SAE from elsewhere that
+all transfers start from, at its own layer too."""
 DIRECTIONS = {"forward": -1, "backward": +1}
 """By name: from a transfer's place in the list of layers to that of its nearest source."""
 
@@ -42,7 +45,7 @@ def arm_name(direction: str, start: Start = "copy", distance: int = 1) -> str:
 
 
 def parse_arm(name: str) -> Arm | None:
-    """The arm of transfers that a name means; None for "scratch", "control" and "zero_shot"."""
+    """The arm of transfers that a name means; None for "scratch", "control" and those `UNTRAINED`."""
     direction, *rest = name.split("_")
     if direction not in DIRECTIONS:
         return None

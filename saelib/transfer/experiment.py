@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from saelib.language.corpus.load import load_corpus
-from saelib.run.config import check_config, claim_config
-from saelib.run.files import runs_folder
+from saelib.run.identity import check_noted
+from saelib.run.pinned import PinnedRun
 from saelib.sae.config import TrainingPhase
 from saelib.transfer.config import ExperimentConfig, resolve_config
 
@@ -19,18 +19,14 @@ if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
     from saelib.sae.autoencoder import SparseAutoencoder
     from saelib.sae.training.plan import PhaseFolders, SaePlan
+    from saelib.transfer.source import OwnSource
 
 
 PHASES = ("scratch", "transfer")
 
 
-class Experiment:
-    """A run on disk; `model` and `corpus` are loaded when first asked for."""
-
-    def __init__(self, config: ExperimentConfig) -> None:
-        """Use `open_experiment`, which checks the folder."""
-        self.config = config
-        self.folder = runs_folder() / config.run
+class Experiment(PinnedRun[ExperimentConfig]):
+    """A run on disk, opened by `open_experiment`; `model` and `corpus` are loaded when first asked for."""
 
     def __repr__(self) -> str:
         """One line: run, preset, model, text, and how many SAEs."""
@@ -41,25 +37,26 @@ class Experiment:
             f"corpus {config.corpus}, {layers}, {config.sae_seeds} replicates)"
         )
 
-    def check(self) -> None:
-        """Refuse a folder that holds a run with another config; one without any is nobody's.
-
-        Raises:
-            FileExistsError: the message names the fields.
-        """
-        check_config(self.folder / "config.json", self.config)
-
     def claim(self) -> None:
-        """Write the config into the folder, before the first result.
+        """Write the config and what was read so far into the folder, before the first result.
 
         Raises:
             ValueError: the config does not fit its model.
-            FileExistsError: the folder holds a run with another config; the message names the fields.
+            FileExistsError: as `check`.
         """
-        path = self.folder / "config.json"
-        if not path.is_file():
+        if not self.config_path.is_file():
             _ = self.layers  # a config that the model refuses claims nothing
-        claim_config(path, self.config)
+        super().claim()
+
+    def load_inputs(self) -> None:
+        """Read model and text, before anything is computed from them.
+
+        Raises:
+            FileExistsError: the run was made from others, or by an earlier release, which did not note from which.
+            FileNotFoundError, ValueError: they cannot be read, or do not fit the config.
+        """
+        check_noted(self.config_path)
+        _ = self.corpus, self.source  # and with them the model, whose tokenizer cuts the text
 
     @cached_property
     def model(self) -> "LanguageModel":
@@ -67,27 +64,58 @@ class Experiment:
 
         Raises:
             ValueError: rows of `context_length` tokens are longer than it can read.
+            FileExistsError: the run was made from another model of that name.
         """
-        from saelib.language.loading import load_language_model
+        from saelib.language.loading import load_language_model, pinned_revision
 
         config = self.config
-        model = load_language_model(config.language_model, config.device, revision=config.revision)
+        revision = pinned_revision(config.language_model, config.revision, self.inputs.get("language_model"))
+        model = load_language_model(config.language_model, config.device, revision)
+        self.pin("language_model", model.revision)
         if model.n_ctx is not None and config.context_length > model.n_ctx:
             raise ValueError(f"context_length={config.context_length}: {model.name} reads {model.n_ctx} tokens at most")
         return model
 
     @cached_property
     def corpus(self) -> "Corpus":
-        """Training rows, in the first replicate's order, and held-out rows of the corpus that the config names."""
-        return self._load_corpus(self.config.data_seeds[0])
+        """Training rows, in the first replicate's order, and held-out rows of the corpus that the config names.
 
-    def _load_corpus(self, data_seed: int) -> "Corpus":
-        config = self.config
-        return load_corpus(config.corpus, self.model.tokenizer, config.context_length, config.held_out_rows, data_seed)
+        Raises:
+            FileExistsError: the run was made from another text of that name.
+        """
+        config, model = self.config, self.model
+        corpus = load_corpus(
+            config.corpus,
+            model.tokenizer,
+            config.context_length,
+            config.held_out_rows,
+            config.data_seeds[0],
+            config.prepend_bos,
+            model.vocabulary,
+        )
+        self.pin("corpus", corpus.sha256)
+        return corpus
+
+    @cached_property
+    def source(self) -> "OwnSource | None":
+        """The SAE that the config names as the source of all transfers; None where these start from scratch SAEs.
+
+        Raises:
+            FileNotFoundError, ValueError: as `transfer.source.read_source`.
+            FileExistsError: the run was made from another SAE of that name.
+        """
+        from saelib.sae.folder import folder_sha256
+        from saelib.transfer.source import read_source
+
+        if self.config.source is None:
+            return None
+        source = read_source(self.config.source, self.config, self.model)
+        self.pin("source", folder_sha256(source.folder))
+        return source
 
     def training_rows(self, data_seed: int) -> "TokenRows":
         """Training rows in the order of a replicate; a hub data set has one order, shuffled within chunks only."""
-        return self.corpus.train if data_seed == self.config.data_seeds[0] else self._load_corpus(data_seed).train
+        return self.corpus.in_order(data_seed)
 
     @cached_property
     def layers(self) -> tuple[int, ...]:
@@ -107,6 +135,27 @@ class Experiment:
             )
         return layers
 
+    @property
+    def d_sae(self) -> int:
+        """Features of each SAE."""
+        return self.config.expansion_factor * self.model.d_model
+
+    @cached_property
+    def l1_coefficients(self) -> dict[int, float]:
+        """lambda of each layer: the config's, or what `trials.choose_lambda` has kept for the run.
+
+        Raises:
+            FileNotFoundError: it is to be chosen, and is not yet.
+            FileExistsError: the run was made with others.
+        """
+        from saelib.transfer.lambdas import INPUT, is_chosen, lambda_path, lambdas_sha256, read_lambdas
+
+        if not is_chosen(self.config):
+            return dict.fromkeys(self.layers, self.config.l1_coefficient)
+        coefficients = read_lambdas(lambda_path(self.folder))
+        self.pin(INPUT, lambdas_sha256(coefficients))
+        return coefficients
+
     def phase(self, name: str) -> TrainingPhase:
         """The config of phase "scratch" or "transfer".
 
@@ -120,14 +169,17 @@ class Experiment:
         """Where a phase keeps SAEs and resume points."""
         from saelib.sae.training.plan import PhaseFolders
 
-        return PhaseFolders(self.folder / "saes", self.folder / "resume_points" / name, self.folder / "maps")
+        source = self.source.folder if name == "transfer" and self.source else None
+        return PhaseFolders(self.folder / "saes", self.folder / "resume_points" / name, self.folder / "maps", source)
 
     def plans(self, name: str) -> "list[SaePlan]":
         """The SAEs of a phase."""
         from saelib.transfer.plans import scratch_plans, transfer_plans
 
         _check_choice("phase", name, PHASES)
-        return {"scratch": scratch_plans, "transfer": transfer_plans}[name](self.layers, self.config)
+        if name == "scratch":
+            return scratch_plans(self.layers, self.config)
+        return transfer_plans(self.layers, self.config, self.source)
 
     def sae(self, arm: str, layer: int, seed: int | None = None, tokens: int | None = None) -> "SparseAutoencoder":
         """A trained SAE of the run, for reading: `experiment.sae("forward", 3)`; its `lineage` says who it is.
@@ -160,6 +212,13 @@ class Experiment:
                 f"{folder} is not there yet; train it with `saelib.train_phase(experiment, {name!r})`"
             )
         return load_sae(folder, self.model.device)
+
+    def source_of(self, plan: "SaePlan") -> "SparseAutoencoder":
+        """The finished SAE that a transfer starts from, for reading."""
+        from saelib.sae.folder import load_sae
+        from saelib.sae.training.plan import source_folder
+
+        return load_sae(source_folder(plan, self.phase_folders("transfer")), self.model.device)
 
 
 def _check_choice(name: str, value: object, choices: Iterable[object], arm: str = "") -> None:

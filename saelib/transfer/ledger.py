@@ -33,7 +33,7 @@ def language_model_flops_per_token(block_weights: int, blocks: int, d_model: int
     """Of a forward pass through `blocks` blocks, without the unembedding.
 
     Args:
-        block_weights: matrix weights in one block.
+        block_weights: matrix weights in one block that a token is multiplied with.
         context_length: tokens in a row; attention's two products see half of it on average.
     """
     return blocks * (2 * block_weights + 2 * 2 * d_model * context_length // 2)
@@ -56,18 +56,21 @@ def compute_ledger(experiment: "Experiment", maps: pd.DataFrame | None = None) -
         arm, saes, tokens (of one finished SAE), tokens_for_all_budgets, sae_flops, lm_flops_shared, lm_flops_alone,
         map_tokens (of one map), map_flops (each map fitted alone), total_flops (shared pass), total_flops_alone,
         source_flops (what it cost to train the scratch SAEs that the arm's transfers start from, each counted once for
-        each of them, with their share of the shared pass), total_with_source, flops_for_all_budgets.
+        each of them, with their share of the shared pass; 0 for a source from elsewhere, which was there before the
+        run), total_with_source, flops_for_all_budgets.
     """
     config, model = experiment.config, experiment.model
     per_sae_token = sae_flops_per_token(model.d_model, config.expansion_factor * model.d_model)
 
     def language_model(layer: int) -> int:
-        return language_model_flops_per_token(model.block_weights, layer + 1, model.d_model, config.context_length)
+        weights, context = model.active_block_weights, config.context_length
+        return language_model_flops_per_token(weights, layer + 1, model.d_model, context)
 
     rows = []
     for name in ("scratch", "transfer"):
         plans = [plan for plan in experiment.plans(name) if (plan.seed, plan.data_seed) == config.replicates[0]]
         phase = experiment.phase(name)
+        read = config.tokens_read(phase.tokens)
         trained, deepest = trained_tokens(phase, config), max(plan.sae_layer for plan in plans)
         for arm in dict.fromkeys(plan.arm for plan in plans):
             members = [plan for plan in plans if plan.arm == arm]
@@ -79,8 +82,8 @@ def compute_ledger(experiment: "Experiment", maps: pd.DataFrame | None = None) -
                     "tokens": phase.tokens,
                     "tokens_for_all_budgets": trained,
                     "sae_flops": phase.tokens * per_sae_token * saes,
-                    "lm_flops_shared": phase.tokens * language_model(deepest) * saes // len(plans),
-                    "lm_flops_alone": phase.tokens * sum(language_model(plan.sae_layer) for plan in members),
+                    "lm_flops_shared": read * language_model(deepest) * saes // len(plans),
+                    "lm_flops_alone": read * sum(language_model(plan.sae_layer) for plan in members),
                     **_map_costs(members, maps),
                     "source_flops": 0,
                     "branch_flops": (trained - phase.tokens) * per_sae_token * saes,
@@ -90,7 +93,8 @@ def compute_ledger(experiment: "Experiment", maps: pd.DataFrame | None = None) -
     table["total_flops"] = table[["sae_flops", "lm_flops_shared", "map_flops"]].sum(axis=1)
     table["total_flops_alone"] = table[["sae_flops", "lm_flops_alone", "map_flops"]].sum(axis=1)
     a_scratch_sae = table["total_flops"].iloc[0] // table["saes"].iloc[0]
-    table["source_flops"] = a_scratch_sae * table["saes"].where(table["arm"].isin(transfer_arms(table)), 0)
+    from_scratch = transfer_arms(table) if config.source is None else []
+    table["source_flops"] = a_scratch_sae * table["saes"].where(table["arm"].isin(from_scratch), 0)
     table["total_with_source"] = table["total_flops"] + table["source_flops"]
     table["flops_for_all_budgets"] = table["total_flops"] + table.pop("branch_flops")
     return table
@@ -119,7 +123,8 @@ def break_even(ledger: pd.DataFrame, savings: pd.DataFrame) -> pd.DataFrame:
 
     A finished scratch SAE costs S. A transfer that is level with one costs (1 - saving) S and its map M. Had the source
     been wanted anyway, each transfer would be worth S - (1 - saving) S - M = saving S - M. If it was trained for
-    nothing else, n transfers and the source cost no more than n scratch SAEs from n = S / (saving S - M) on. Both share
+    nothing else, n transfers and the source cost no more than n scratch SAEs from n = S / (saving S - M) on; a source
+    from elsewhere is counted as if it had cost as much. Both share
     the pass with as many others, or neither does: for copies it does not matter who pays it.
 
     Args:

@@ -64,7 +64,7 @@ def check_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> None:
         return
     context, width, tokens = experiment.config.context_length, experiment.model.d_model, experiment.config.map_tokens
     fewest, there = -(-width // context), experiment.corpus.train_tokens  # rows, tokens
-    most = math.inf if there is None else there // context
+    most = math.inf if there is None else there // context * experiment.config.row_tokens // context
     if fewest > most:
         raise ValueError(
             f"corpus {experiment.config.corpus!r} has {there} training tokens, and a map between layers of width "
@@ -95,6 +95,8 @@ def fit_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> pd.DataFrame
     path = experiment.folder / "maps.parquet"
     missing = [one for one in needed if not one.folder(maps).is_dir()]
     if needed and (missing or not path.is_file()):
+        if missing:
+            experiment.load_inputs()
         with writing(experiment):
             _fit(experiment, missing, maps)
             write_table(_table(experiment, needed, maps), path)
@@ -125,16 +127,17 @@ def map_activations(
 ) -> dict[int, Float[Tensor, "tokens d_model"]]:
     """By layer, of the first tokens that the SAEs of this order train on; row by row, so that fits hold rows out."""
     config, model = experiment.config, experiment.model
-    rows = experiment.training_rows(data_seed).take(0, tokens // config.context_length)
+    rows = experiment.training_rows(data_seed).take(0, config.rows_of(tokens))
 
     def read(part: Tensor) -> Float[Tensor, "layers tokens d_model"]:
         with matrix_products(config.precision, model.device):
-            return model.residual_streams(part.to(model.device), layers).flatten(1, 2).float()
+            streams = model.residual_streams(part.to(model.device), layers)
+        return streams[:, :, config.skip_first :].flatten(1, 2).float()
 
     parts = torch.from_numpy(rows).long().split(default_rows_per_pass(model.device, config))
     side_by_side = model.thread_safe and model.device.type == "cpu"
     streams = torch.cat(list(pool.map(read, parts) if side_by_side else map(read, parts)), dim=1)
-    return dict(zip(layers, streams, strict=True))
+    return dict(zip(layers, streams[:, :tokens], strict=True))
 
 
 def _table(experiment: "Experiment", needed: Sequence[_Needed], maps: Path) -> pd.DataFrame:
@@ -152,7 +155,11 @@ def _table(experiment: "Experiment", needed: Sequence[_Needed], maps: Path) -> p
                 "flops": flops,
             }
         )
-    return pd.DataFrame(rows).astype({"ridge": float, "ridge_back": float}).assign(**provenance(experiment.config))
+    return (
+        pd.DataFrame(rows)
+        .astype({"ridge": float, "ridge_back": float})
+        .assign(**provenance(experiment.config, experiment.inputs))
+    )
 
 
 def map_flops(experiment: "Experiment", source_layer: int, act_layer: int, tokens: int) -> int:
@@ -161,9 +168,7 @@ def map_flops(experiment: "Experiment", source_layer: int, act_layer: int, token
     The pass is counted though training makes it again. What solving the equations takes does not grow with the tokens
     and is left out.
     """
-    model, width = experiment.model, 2 * experiment.model.d_model
+    model, config, width = experiment.model, experiment.config, 2 * experiment.model.d_model
     blocks = max(source_layer, act_layer) + 1
-    passes = language_model_flops_per_token(
-        model.block_weights, blocks, model.d_model, experiment.config.context_length
-    )
-    return tokens * (passes + 2 * width * width)
+    passes = language_model_flops_per_token(model.active_block_weights, blocks, model.d_model, config.context_length)
+    return config.rows_of(tokens) * config.context_length * passes + tokens * 2 * width * width

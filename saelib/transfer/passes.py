@@ -1,13 +1,14 @@
 """Which SAEs of a phase train side by side, from how many rows at a time: as memory allows.
 
-In: a config, its model, the plans of a phase. Out: the memory that they will take, and groups of plans. Both numbers
-are written down when the phase begins, so that a run goes on in the same way wherever it is resumed.
+In: a config, its model, the plans of a phase. Out: the memory that they will take, groups of plans, and their training,
+group by group. What was planned is written down when a phase begins, so that a run goes on in the same way wherever it
+is resumed.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from saelib.run.files import read_json, write_json
 from saelib.sae.activations import default_rows_per_pass
@@ -21,12 +22,14 @@ from saelib.sae.training.memory_plan import (
     model_sizes,
     plan_memory,
 )
-from saelib.sae.training.plan import SaePlan
+from saelib.sae.training.plan import PhaseFolders, SaePlan
 from saelib.sae.training.schedule import most_branches
+from saelib.sae.training.train import train
 from saelib.transfer.config import ExperimentConfig
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
+    from saelib.transfer.experiment import Experiment
 
 PASSES = "passes.json"  # beside a phase's resume points
 NOTED = ("saes_per_pass", "rows_per_pass")  # in it
@@ -99,11 +102,41 @@ def note_passes(passes: Passes, folder: Path) -> None:
     write_json(folder / PASSES, dict(zip(NOTED, (len(passes.groups[0]), passes.rows_per_pass), strict=True)))
 
 
+def train_passes(
+    experiment: "Experiment", passes: Passes, config: ExperimentConfig, phase: TrainingPhase, folders: PhaseFolders
+) -> list[dict[str, Any]]:
+    """Train the groups one after the other, on the experiment's text; what is finished is found again.
+
+    Args:
+        config: of the trainings: the experiment's own, or one made from it.
+        folders: each group's resume points lie in a folder of its own, numbered where there are several.
+
+    Returns:
+        The rows of `train`.
+    """
+    origin: dict[str, str | bool] = {"model_name": config.language_model, "dataset_path": config.corpus}
+    origin["prepend_bos"] = experiment.corpus.prepend_bos
+    rows = []
+    for number, plans in enumerate(passes.groups, start=1):
+        name = folders.resume.name if len(passes.groups) == 1 else f"{folders.resume.name}-{number}"
+        mine = folders._replace(resume=folders.resume.with_name(name))
+        text = experiment.training_rows(plans[0].data_seed)
+        rows += train(plans, phase, experiment.model, text, config, mine, origin, rows_per_pass=passes.rows_per_pass,
+                      inputs=experiment.inputs)  # fmt: skip
+    return rows
+
+
 def _noted(path: Path) -> list[int]:
     """SAEs that train side by side and rows per pass, as they were written down."""
-    noted = read_json(path)
+    try:
+        noted = read_json(path)
+    except ValueError:
+        noted = None
     found = map(noted.get, NOTED) if isinstance(noted, dict) else ()
     numbers = [number for number in found if isinstance(number, int) and number > 0]
     if len(numbers) < len(NOTED):
-        raise ValueError(f"{path} is damaged: it has no {' and '.join(NOTED)}; delete it to have them planned anew")
+        raise ValueError(
+            f"{path} is damaged: it has no {' and '.join(NOTED)}, and the phase could not go on as it began; delete "
+            f"the folder {path.parent} to train it from its beginning"
+        )
     return numbers

@@ -75,7 +75,9 @@ def shorter(
     batch_tokens = min(config.batch_tokens, rows * config.context_length)
     rows -= rows * config.context_length % batch_tokens // config.context_length  # whole batches
     tokens = {"checkpoints": (0, max(chunks, CHUNKS) * rows * config.context_length)}
-    return config.replace(chunk_rows=rows, batch_tokens=batch_tokens, scratch=tokens, transfer=tokens)
+    return config.replace(
+        chunk_rows=rows, batch_tokens=batch_tokens, scratch=tokens, transfer=tokens, target_l0=None, trial_tokens=None
+    )
 
 
 def rehearse(
@@ -144,7 +146,7 @@ def _scoring_seconds(
     held_out = RandomRows(shape, config.context_length, seed=1).take(0, batch)
     for _ in range(2 if model.device.type == "cuda" else 1):  # the first one makes kernels
         start = time.perf_counter()
-        evaluate(saes, model, held_out, batch, config.precision)  # scores are on the host: nothing is under way
+        evaluate(saes, model, held_out, batch, config.precision, config.skip_first)  # on the host: none is under way
         seconds = time.perf_counter() - start
     return seconds / len(saes) / batch
 

@@ -62,10 +62,14 @@ def measured(phase: RehearsedPhase, device: torch.device) -> str:
     else:  # kilobytes on Linux, bytes on macOS
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return (
-        f"Measured: {phase.tokens_per_second:,.0f} tokens/s for each of {phase.saes} SAEs "
-        f"({phase.saes * phase.tokens_per_second:,.0f} SAE-tokens/s), harvest included; most memory in use so far "
+        f"Measured: {_rate(phase.tokens_per_second)} tokens/s for each of {phase.saes} SAEs "
+        f"({_rate(phase.saes * phase.tokens_per_second)} SAE-tokens/s), harvest included; most memory in use so far "
         f"{gigabytes(peak)}."
     )
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"  # never 0
 
 
 def hours(
@@ -105,7 +109,8 @@ def downloads(config: ExperimentConfig, shape: ModelShape) -> str:
     """What a run fetches from a hub, from sizes known by arithmetic."""
     if config.language_model == "embedded":
         return "Downloads: none."
-    tokens = max(config.scratch.tokens, config.transfer.tokens) + config.held_out_rows * config.context_length
+    tokens = config.tokens_read(max(config.scratch.tokens, config.transfer.tokens))
+    tokens += config.held_out_rows * config.context_length
     return (
         f"Downloads, by arithmetic: {config.language_model}, about "
         f"{gigabytes(shape.parameters * shape.published_bytes)} ({shape.parameters:,} weights of "

@@ -14,8 +14,9 @@ from saelib.language.corpus.rows import hash_tokens
 from saelib.results.provenance import provenance
 from saelib.run.progress import progress
 from saelib.sae.evaluation import Scores
+from saelib.sae.folder import sae_sha256
 from saelib.transfer.parts import EvaluationParts
-from saelib.transfer.scoring import Reading, row_table, sae_sha256, score_once, scored_before
+from saelib.transfer.scoring import Reading, row_table, score_once, scored_before
 from saelib.transfer.tables import Results, table_of
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ def score_parts(experiment: "Experiment", missing: Mapping[str, Sequence[ScoredS
     """Score the SAEs of each part that is missing, and keep it at once."""
     origin = {
         "eval_sha256": hash_tokens({"held_out": experiment.corpus.held_out}),
-        "eval_tokens": experiment.corpus.held_out.size,
+        "eval_tokens": len(experiment.corpus.held_out) * experiment.config.row_tokens,
         "corpus_sha256": experiment.corpus.sha256,
-        **provenance(experiment.config),
+        **provenance(experiment.config, experiment.inputs),
     }
     known = scored_before(parts.scores, parts.rows, origin)
     with progress("evaluation", sum(map(len, missing.values())), unit="SAE") as advance:
@@ -59,6 +60,8 @@ def score_parts(experiment: "Experiment", missing: Mapping[str, Sequence[ScoredS
 def check_unchanged(asked: Sequence[ScoredSae], path: Path) -> None:
     """Refuse to add to an evaluation whose SAEs have changed since; those that were deleted are taken as they were.
 
+    To score those anew would be no remedy: what was trained from them and scored with them would stay.
+
     Raises:
         ValueError: one has; the message names its folder and the remedy.
     """
@@ -66,8 +69,8 @@ def check_unchanged(asked: Sequence[ScoredSae], path: Path) -> None:
     for one, known in zip(asked, table["sae_sha256"], strict=True):
         if one.folder.is_dir() and sae_sha256(one.folder) != known:
             raise ValueError(
-                f"{path.name} has no score of {one.folder} as it is now; "
-                "delete the run's evaluation/ folder and evaluate again"
+                f"{path.name} has no score of {one.folder} as it is now, and transfers may have started from what it "
+                "was; put the folder back as it was, or name another run"
             )
 
 
@@ -82,6 +85,7 @@ def _score(experiment: "Experiment", asked: Sequence[ScoredSae], known: dict[Rea
         config.evaluation_batch_rows,
         config.precision,
         known,
+        config.skip_first,
     )
     by_reading = dict(zip(readings, scores, strict=True))
     known |= by_reading
@@ -89,6 +93,7 @@ def _score(experiment: "Experiment", asked: Sequence[ScoredSae], known: dict[Rea
     for one, reading in zip(asked, readings, strict=True):
         keys = {key: value for key, value in asdict(one).items() if key != "folder"}
         metrics = by_reading[reading].metrics()
-        loss = metrics["mse"] + config.l1_coefficient * metrics["l1"]
-        lines.append(keys | reading._asdict() | metrics | {"loss": loss})
+        coefficient = experiment.l1_coefficients[one.act_layer]
+        objective = {"l1_coefficient": coefficient, "loss": metrics["mse"] + coefficient * metrics["l1"]}
+        lines.append(keys | reading._asdict() | metrics | objective)
     return Results(table_of(lines), row_table(by_reading))

@@ -6,8 +6,6 @@ finished SAE at another layer; that they are is seen by their files, not by thei
 to see that scores agree.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -17,9 +15,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int32
 
-from saelib.run.files import read_json, sha256_of_file
 from saelib.sae.evaluation import ROW_METRICS, RowScores, Scores, evaluate
-from saelib.sae.folder import CONFIG, WEIGHTS, load_sae
+from saelib.sae.folder import load_sae
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
@@ -33,13 +30,6 @@ class Reading(NamedTuple):
 
     sae_sha256: str
     act_layer: int
-
-
-def sae_sha256(folder: Path) -> str:
-    """SHA-256 of what an SAE computes: the bytes of its weights and its config, without where it comes from."""
-    config = {name: value for name, value in read_json(folder / CONFIG).items() if name != "metadata"}
-    whole = sha256_of_file(folder / WEIGHTS) + json.dumps(config, sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def row_table(scores: Mapping[Reading, Scores]) -> pd.DataFrame:
@@ -92,6 +82,7 @@ def score_once(
     batch_rows: int,
     precision: "Precision",
     known: dict[Reading, Scores],
+    skip_first: int = 0,
 ) -> list[Scores]:
     """Scores of SAE folders: new ones by `evaluate`, whose arguments these are, the others from `known`.
 
@@ -102,7 +93,7 @@ def score_once(
     new = [reading for reading in folders if reading not in known]
     again = [reading for reading in folders if reading in known][:1]
     saes = [(load_sae(folders[reading], model.device), reading.act_layer) for reading in new + again]
-    found = dict(zip(new + again, evaluate(saes, model, held_out, batch_rows, precision), strict=True))
+    found = dict(zip(new + again, evaluate(saes, model, held_out, batch_rows, precision, skip_first), strict=True))
     for reading in again:
         _check_same(found[reading], known[reading], folders[reading])
     every = found | known

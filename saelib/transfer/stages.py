@@ -5,23 +5,27 @@ was interrupted goes on where it stopped. Layers, model and corpus are looked at
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from saelib.results.provenance import provenance, write_table
+from saelib.run.files import read_json
+from saelib.run.identity import INPUTS, check_inputs
 from saelib.run.lock import writing
-from saelib.sae.folder import CONFIG, WEIGHTS
+from saelib.sae.folder import CONFIG, LINEAGE, WEIGHTS
 from saelib.sae.starts import MAPPED
-from saelib.sae.training.plan import PhaseFolders, SaePlan, check_sources
-from saelib.sae.training.train import train
+from saelib.sae.training.plan import PhaseFolders, SaePlan, check_sources, source_folder
 from saelib.transfer.directions import parse_arm
 from saelib.transfer.experiment import Experiment
+from saelib.transfer.lambdas import is_chosen
 from saelib.transfer.maps import check_maps, fit_maps
 from saelib.transfer.parts import EvaluationParts
-from saelib.transfer.passes import Passes, note_passes, plan_passes
+from saelib.transfer.passes import Passes, note_passes, plan_passes, train_passes
 from saelib.transfer.scored import ScoredSae, check_unchanged, score_parts
 from saelib.transfer.tables import concatenate, table_of
+from saelib.transfer.trials import choose_lambda
 
 
 def phase_state(experiment: Experiment, name: str) -> str:
@@ -45,7 +49,7 @@ def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
 
     Raises:
         ValueError: a layer is not in the model, its context is too short, or the text is; or the maps of the transfers
-            cannot be fitted so; nothing was written.
+            cannot be fitted so; nothing was written. Or no trial comes near `target_l0`.
         FileNotFoundError: the sources of the transfers are not trained yet.
         MemoryError: not even one SAE fits into the device's memory; nothing was written.
         RunInUseError: another process is at work on the run.
@@ -57,14 +61,17 @@ def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
         plans, folders = experiment.plans(name), experiment.phase_folders(name)
         if not plans:
             raise ValueError(
-                f"layers={list(experiment.layers)}: nothing to train in phase {name}; a transfer needs two layers"
+                f"layers={list(experiment.layers)}: nothing to train in phase {name}; a transfer needs two layers, or "
+                "a source of another one"
             )
-        _ = experiment.corpus  # all errors come before the folder is claimed
+        experiment.load_inputs()  # all errors come before the folder is claimed
         _check_sources(experiment, plans, folders)
+        _check_lineage(experiment, (source_folder(plan, folders) for plan in plans if plan.source_arm is not None))
         check_maps(experiment, experiment.plans("transfer"))
         passes = plan_passes(experiment.config, experiment.model, plans, experiment.phase(name), folders.resume)
         with writing(experiment):
             note_passes(passes, folders.resume)
+            passes = _with_lambdas(experiment, passes)
             fit_maps(experiment, plans)
             log = _train(experiment, name, passes)
             joined.unlink(missing_ok=True)  # a process that is killed here leaves none that lacks this phase
@@ -78,14 +85,19 @@ def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
 
 
 def _train(experiment: Experiment, name: str, passes: Passes) -> pd.DataFrame:
-    config, folders = experiment.config, experiment.phase_folders(name)
-    origin = {"model_name": config.language_model, "dataset_path": config.corpus}
-    phase, rows = experiment.phase(name), []
-    for number, plans in enumerate(passes.groups, start=1):
-        resume = folders.resume if len(passes.groups) == 1 else folders.resume.with_name(f"{name}-{number}")
-        mine, text = folders._replace(resume=resume), experiment.training_rows(plans[0].data_seed)
-        rows += train(plans, phase, experiment.model, text, config, mine, origin, rows_per_pass=passes.rows_per_pass)
-    return table_of(rows).assign(phase=name, **provenance(config))
+    config, folders, phase = experiment.config, experiment.phase_folders(name), experiment.phase(name)
+    rows = train_passes(experiment, passes, config, phase, folders)
+    return table_of(rows).assign(phase=name, **provenance(config, experiment.inputs))
+
+
+def _with_lambdas(experiment: Experiment, passes: Passes) -> Passes:
+    """Plans that know their layer's lambda, where it is not the config's number."""
+    coefficients = choose_lambda(experiment)
+    if not is_chosen(experiment.config):
+        return passes
+    experiment.claim()  # what was chosen is an input now
+    known = [[replace(plan, l1_coefficient=coefficients[plan.sae_layer]) for plan in plans] for plans in passes.groups]
+    return passes._replace(groups=known)
 
 
 def evaluate_phase(experiment: Experiment, name: str) -> pd.DataFrame:
@@ -120,7 +132,10 @@ def evaluate_phase(experiment: Experiment, name: str) -> pd.DataFrame:
 
 
 def evaluate_zero_shot(experiment: Experiment) -> pd.DataFrame:
-    """Score every finished scratch SAE on the activations of every other layer, untrained there."""
+    """Score every finished scratch SAE on the activations of every other layer, untrained there.
+
+    And where the config names a source of its own, that one at every layer, its own too: the arm "source".
+    """
     folders, tokens = experiment.phase_folders("scratch"), experiment.config.scratch.tokens
     asked = [
         ScoredSae(
@@ -141,7 +156,21 @@ def evaluate_zero_shot(experiment: Experiment) -> pd.DataFrame:
         for layer in experiment.layers
         if layer != plan.sae_layer
     ]
-    return _evaluate_in_parts(experiment, {"zero_shot": asked})
+    return _evaluate_in_parts(experiment, {"zero_shot": asked, "source": _of_source(experiment)})
+
+
+def _of_source(experiment: Experiment) -> list[ScoredSae]:
+    """The run's own source at every layer, once for each replicate: where the scores of its transfers begin."""
+    source = experiment.source
+    if source is None:
+        return []
+    return [
+        ScoredSae(
+            "source", None, "copy", source.layer, source.layer, layer, *replicate, 0, source.tokens, 0, source.folder
+        )
+        for layer in experiment.layers
+        for replicate in experiment.config.replicates
+    ]
 
 
 def _evaluate_in_parts(experiment: Experiment, asked: dict[str, list[ScoredSae]]) -> pd.DataFrame:
@@ -150,8 +179,9 @@ def _evaluate_in_parts(experiment: Experiment, asked: dict[str, list[ScoredSae]]
     experiment.check()
     missing = {part: ones for part, ones in asked.items() if not parts.has(part)}
     if missing:
-        _ = experiment.corpus  # all errors come before the folder is claimed
+        experiment.load_inputs()  # all errors come before the folder is claimed
         _check_trained(experiment, [one for ones in missing.values() for one in ones])
+        _check_lineage(experiment, (one.folder for ones in missing.values() for one in ones))
         for part in asked.keys() - missing:
             check_unchanged(asked[part], parts.scores / f"{part}.parquet")
     if asked and (missing or not parts.is_joined()):
@@ -169,6 +199,13 @@ def _check_trained(experiment: Experiment, asked: Iterable[ScoredSae]) -> None:
             what = f": {lacking[0]}" if one.folder.is_dir() else ""
             remedy = _train_again(experiment, name) or "train the phase first, with `saelib.train_phase`"
             raise FileNotFoundError(f"{one.folder}{what} is not there: {remedy}")
+
+
+def _check_lineage(experiment: Experiment, folders: Iterable[Path]) -> None:
+    """Refuse SAEs of the run that were made from another model or text; those from elsewhere may be."""
+    for folder in folders:
+        if folder.is_relative_to(experiment.folder) and (folder / LINEAGE).is_file():
+            check_inputs(f"{folder} was", read_json(folder / LINEAGE).get(INPUTS, {}), experiment.inputs)
 
 
 def _train_again(experiment: Experiment, name: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from saelib.results.provenance import check_origin
 from saelib.results.values import missing, places
 from saelib.transfer.directions import transfer_arms
 
@@ -38,11 +39,15 @@ def read_results(experiment: "Experiment") -> Results:
 
     Raises:
         FileNotFoundError: neither place has it; the message says how to make it.
-        ValueError: the rows are not those of the evaluation.
+        ValueError: the rows are not those of the evaluation, or not all scored on the same tokens of one model.
+        FileExistsError: they were made from another model or text than the run.
     """
     one_layer = experiment.config.layers is not None and len(experiment.config.layers) == 1  # no other to be read
     path = _finished(experiment, "evaluation.parquet", {"scratch"} if one_layer else {"scratch", "zero_shot"})
     results = Results(pd.read_parquet(path), None)
+    check_origin(results.evaluation, path)
+    if "eval_sha256" in results.evaluation:
+        check_paired(results.evaluation)
     beside = path.with_name("evaluation_rows.parquet")
     if beside.is_file():
         results = results._replace(rows=pd.read_parquet(beside))
@@ -56,7 +61,10 @@ def read_training(experiment: "Experiment") -> pd.DataFrame:
     Raises:
         FileNotFoundError: neither place has it; the message says how to make it.
     """
-    return pd.read_parquet(_finished(experiment, "training.parquet", {"scratch"}))
+    path = _finished(experiment, "training.parquet", {"scratch"})
+    table = pd.read_parquet(path)
+    check_origin(table, path)
+    return table
 
 
 def read_maps(experiment: "Experiment") -> pd.DataFrame:
@@ -65,6 +73,7 @@ def read_maps(experiment: "Experiment") -> pd.DataFrame:
         if path.is_file():
             table = pd.read_parquet(path)
             if set(table["config_sha256"]) == {experiment.config.sha256()}:
+                check_origin(table, path)
                 return table
     return pd.DataFrame(columns=["start", "source_layer", "act_layer", "data_seed", "tokens", "r2", "r2_back", "flops"])
 
@@ -95,10 +104,15 @@ def check_paired(evaluation: pd.DataFrame) -> None:
         ValueError: there is more than one evaluation hash or clean loss.
     """
     hashes, spread = evaluation["eval_sha256"].unique(), evaluation["ce_clean"].max() - evaluation["ce_clean"].min()
-    if len(hashes) != 1 or spread > CLEAN_LOSS_TOLERANCE:
+    if len(hashes) != 1:
         raise ValueError(
-            f"rows were scored on {len(hashes)} sets of held-out tokens, clean losses differ by {spread:.3g} nats; "
-            "delete the run's evaluation/ folder and evaluate again"
+            f"rows were scored on {len(hashes)} sets of held-out tokens: the text has changed since the run began, and "
+            "its SAEs have not all read the same; name another run"
+        )
+    if spread > CLEAN_LOSS_TOLERANCE:  # the same model and tokens, as the run's inputs say, in other arithmetic
+        raise ValueError(
+            f"rows were scored by other versions or on other machines: clean losses differ by {spread:.3g} nats; "
+            "delete the run's evaluation/ folder, and all SAEs are scored alike"
         )
 
 

@@ -5,19 +5,23 @@ In: tidy tables with the columns of `evaluation.parquet` and of the statistics. 
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from saelib.results.text import with_interval
+from saelib.results.text import escape_markdown, with_interval
 from saelib.transfer.directions import DIRECTIONS, parse_arm, transfer_arms
 from saelib.transfer.targets import TARGET_NAMES
+
+if TYPE_CHECKING:
+    from saelib.transfer.config import ExperimentConfig
 
 START_NAMES = {"random": "from scratch", "copy": "copy", "affine": "affine map", "procrustes": "rotation"}
 OTHER_ARMS = {
     "scratch": "from scratch",
     "control": "from scratch, the transfers' schedule",
     "zero_shot": "source, not trained here",
+    "source": "own source, not trained here",
 }
 METRIC_NAMES = {
     "loss": "held-out objective (MSE + λ·L1)",
@@ -54,6 +58,8 @@ COLUMN_NAMES = {
     "r2_back": "R², target to source",
     "saes": "number of SAEs",
     "l1_coefficient": "λ",
+    "l0_expected": "L0 expected at the end of scratch",
+    "is_chosen": "chosen",
     "zero_shot_ce_score": "CE-loss score, untrained at a neighbour",
     "language_model": "the language model's pass",
     "map_tokens": "tokens of the fit",
@@ -64,6 +70,31 @@ PLAIN_DIGITS = {"loss": 0, "mse": 0, "l0": 1, "explained_variance": 3}
 """Digits after the decimal point of a metric that stands in a table without its interval."""
 VALUES = {"start": START_NAMES, "metric": METRIC_NAMES, "target": TARGET_NAMES}
 PERCENT_DIGITS = 0
+
+
+def choice_of_lambda(config: "ExperimentConfig") -> str:
+    """How lambda was chosen: "10 at every layer", "1 times mean norm / √d_model of each layer"."""
+    if config.target_l0 is not None:
+        return f"for each layer so that L0 is {config.target_l0:g}"
+    unit = "times mean norm / √d_model of each layer" if config.l1_unit == "norm" else "at every layer"
+    return f"{config.l1_coefficient:g} {unit}"
+
+
+def lambda_table(coefficients: Mapping[int, float]) -> pd.DataFrame:
+    """The lambda of each layer, for `for_readers`."""
+    return pd.DataFrame({"layer": list(coefficients), "l1_coefficient": [f"{one:g}" for one in coefficients.values()]})
+
+
+def opening(config: "ExperimentConfig") -> str:
+    """What a notebook says first: the preset, and which model and text the run is about."""
+    model, corpus = escape_markdown(config.language_model), escape_markdown(config.corpus)
+    return f"Preset **{config.preset}**, language model **{model}**, corpus **{corpus}**."
+
+
+def of_source(config: "ExperimentConfig", layer: int) -> str:
+    """Where transfers start whose source is an SAE of one's own, of that layer."""
+    source = escape_markdown(str(config.source))
+    return f"All transfers start from one SAE from elsewhere, of layer {layer}: **{source}**."
 
 
 def arm_label(arm: str) -> str:

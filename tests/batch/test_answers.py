@@ -33,6 +33,12 @@ def test_the_answer_of_layer_transfer_by_hand() -> None:
     assert claims == "Of 5 claims of the paper, compared on equal layers, **2 agree**, 1 do not, 1 are open."
 
 
+def test_a_source_from_elsewhere_is_not_called_a_neighbour() -> None:
+    own, elsewhere = (transfer_answer(pd.DataFrame(LINES), CLAIMS, source=source)[0] for source in (None, "mine"))
+    assert "of the neighbour's finished SAE saves" in own
+    assert elsewhere == own.replace("the neighbour's finished SAE", "an SAE from elsewhere") != own
+
+
 def test_each_start_has_a_sentence_and_far_sources_have_none() -> None:
     mapped = [line | {"start": "affine", "mean": 0.9, "low": 0.8, "high": 1.0} for line in LINES]
     far = [line | {"distance": 2, "mean": 0.01} for line in LINES]

@@ -1,5 +1,6 @@
 """The batch run, with small notebooks in place of the real ones: what runs again, failures, interruptions, locks."""
 
+import json
 import os
 import re
 import signal
@@ -75,10 +76,61 @@ def test_settings_of_htest_run_its_notebooks_again(project: BatchProject) -> Non
     assert planned(project, *SETTINGS, "HTEST={shots: [2, 4]}") == {*WITH_HTEST, "report", "all"}
 
 
-def test_settings_of_htest_reach_its_notebooks_with_their_types(project: BatchProject) -> None:
-    _, printed = project.run(*SETTINGS, "HTEST={shots: [2, 4]}", snakemake="--dry-run --printshellcmds")
-    told = re.findall(r"""-y '\{"shots": \[2, 4\]\}' notebooks/(\w+)\.ipynb""", printed)
-    assert sorted(told) == sorted(WITH_HTEST)
+def test_settings_of_htest_reach_its_notebooks_to_the_letter(project: BatchProject, runs: Path) -> None:
+    path = project.folder / "notebooks" / "30_htest_items.ipynb"
+    before = path.read_text()
+    write_notebook(path, "import json\nprint(json.dumps([run, shots, official]))")
+    official = 'it\'s $HOME $(touch x) `touch x` "q" \\n {a}\nö 🙂'
+    settings = f"HTEST={json.dumps({'shots': [2, 4], 'official': official})}"
+    try:
+        code, printed = project.run("RUN=1e5", settings, snakemake="notebooks/30_htest_items.ipynb")
+    finally:
+        path.write_text(before)
+    assert code == 0, printed
+    assert json.loads(printed_by(runs / "1e5/notebooks/30_htest_items.ipynb")) == ["1e5", [2, 4], official]
+    assert_nothing_beside_the_notebooks(project)
+
+
+def assert_nothing_beside_the_notebooks(project: BatchProject) -> None:
+    assert sorted(path.name for path in project.folder.iterdir()) == ["Makefile", "Snakefile", "notebooks"]
+
+
+def test_all_that_a_run_writes_is_in_its_folder_and_the_cache(project: BatchProject, runs: Path) -> None:
+    assert_nothing_beside_the_notebooks(project)
+    assert (runs / "2024" / ".snakemake" / "metadata").is_dir()
+
+
+def test_the_console_says_what_is_done_and_what_it_took_in_time(project: BatchProject, runs: Path) -> None:
+    code, printed = project.run(*SETTINGS, snakemake="--forceall")
+    assert code == 0, printed
+    lines = printed.splitlines()
+    assert lines[0] == f"Run '2024' of preset smoke, in {runs / '2024'}: 12 of 12 notebooks are to run."
+    measured = re.fullmatch(r"A whole run takes \d+ MB; these notebooks take at most about \d+ (?:s|min) \(measured "
+                            r"on (\d+) cores, (.+)\), less where results are there already\.", lines[1])  # fmt: skip
+    assert measured and measured.groups() == (str(os.cpu_count()), str(runs / "2024"))
+    assert lines[-1] == f"Done. The report: {runs / '2024' / 'report.html'}"
+    done = [line for line in lines if ": done in " in line]
+    assert len(done) == len(NAMES)
+    assert re.fullmatch(
+        r"10_language_model: done in \d+ s; the run: \d+ s so far, at most about \d+ (s|min) to go", done[0]
+    )
+    assert re.fullmatch(r"90_report: done in \d+ s; the run: \d+ (s|min) so far", done[-1])
+    running = [f"{name}: running" for name in NAMES]
+    assert sorted(set(lines[2:-1]) - {*done}) == sorted(running)
+
+
+def test_names_in_snakemakes_own_config_are_refused(project: BatchProject) -> None:
+    """Snakemake reads them as numbers and dates: 007 would be 7."""
+    code, printed = project.run(*SETTINGS, snakemake="--config run=007")
+    assert code != 0
+    assert "settings are given by the environment" in printed
+
+
+def test_two_names_that_may_be_one_folder_are_no_two_runs(project: BatchProject, runs: Path) -> None:
+    (runs / "Mine").mkdir()
+    code, printed = project.run("RUN=mine")
+    assert code != 0
+    assert "run='mine': run 'Mine' is there, and many file systems take both names for one folder" in printed
 
 
 def test_rules_form_the_documented_graph(project: BatchProject) -> None:
@@ -99,14 +151,21 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
 
 @pytest.mark.parametrize(("setting", "message"), [
     ("SEED=one", "seed='one'"), ("SEED=-1", "seed=-1"), ("RUN=a/b", "run='a/b'"), ("RUN=cache", "run='cache'"),
-    ("PRESET=large", "preset='large' is unknown"), ("HTEST=4", "htest=4 must name fields"),
-    ("HTEST={seed: 5}", "seed are given as PRESET=, RUN= and SEED="), ("HTEST={shoots: [4]}", "did you mean shots?"),
-    ("HTEST={shots: [5]}", "shots=[5]"), ("HTEST={", "while parsing"),
+    ("PRESET=large", "preset='large' is unknown"), ("HTEST=4", "htest='4' must name fields"),
+    ("HTEST={seed: 5}", "seed is given as SEED="), ("HTEST={shoots: [4]}", "did you mean shots?"),
+    ("HTEST={shots: [5]}", "shots=[5]"), ("HTEST={", "while parsing"), ("SEED=010", "seed='010'"),
+    ("SEED=1e5", "seed='1e5'"), ("CORES=many", "CORES='many' should be a whole number from 1 on, or all"),
+    ("RUN=$(touch x)", "run='$(touch x)'"), ("RUN=`touch x`", "run='`touch x`'"), ("RUN=a b", "run='a b'"),
+    ("RUN=$(shell touch x)", "run='$(shell touch x)'"), ("PRESET=$(shell touch x)", "preset='$(shell touch x)'"),
+    ("CORES=1;touch x", "CORES='1;touch x'"), ("HTEST={shots: [4], shots: [2]}", "named twice"),
+    ("TORCH=cuda", "TORCH=cuda is unknown"),
 ])  # fmt: skip
 def test_a_bad_setting_is_named_before_anything_runs(project: BatchProject, setting: str, message: str) -> None:
     code, printed = project.run(setting)
     assert code != 0
     assert message in printed
+    assert "Traceback" not in printed
+    assert_nothing_beside_the_notebooks(project)
 
 
 def test_a_failed_notebook_is_named_with_the_command_that_continues(project: BatchProject, runs: Path) -> None:
@@ -180,8 +239,9 @@ def test_while_a_batch_run_works_nobody_else_does(
         wait_for(started.exists)  # its own notebooks may write
         code, printed = project.run(*SETTINGS)
         assert code != 0
-        message = printed.strip().splitlines()[-1]
-        found = re.match(r"run '2024' is in use by process (\d+) on .* \(.*-m snakemake --cores 2 .*\): wait", message)
+        found = re.search(
+            r"^run '2024' is in use by process (\d+) on .* \(.*-m saelib.batch.reproduce\): wait", printed, re.M
+        )
         assert found, printed
         assert "Traceback" not in printed and "WorkflowError" not in printed
         assert is_running(int(found[1]))

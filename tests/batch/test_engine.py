@@ -1,15 +1,23 @@
 """papermill's kernels over Unix sockets."""
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import papermill as _papermill  # noqa: F401 (it loads saelib.batch.engine, which cannot be the first of the two)
+import pytest
+
+from saelib.batch import engine
 from tests.helpers.batch_project import BODY, MAY_TAKE, printed_by, write_notebook
 
 
-def papermill(notebook: Path, output: Path) -> "subprocess.Popen[str]":
+def papermill(notebook: Path, output: Path, **environment: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "papermill", "--engine", "ipc", "--start-timeout", "300", "--no-progress-bar"]
-    return subprocess.Popen([*command, str(notebook), str(output)], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*command, str(notebook), str(output)], env=os.environ | environment, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_kernels_run_side_by_side(tmp_path: Path) -> None:
@@ -31,3 +39,40 @@ assert Path({str(tmp_path / other)!r}).exists()
         _, errors = process.communicate()
         assert process.returncode == 0, errors
     assert {printed_by(tmp_path / f"{name}.out.ipynb") for name in "ab"} == {"'tiny' 'tiny' 0 ipc\n"}
+
+
+@pytest.fixture
+def long_folder(tmp_path: Path) -> Path:
+    """Whose sockets would have paths longer than a Unix socket's may be."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    return folder
+
+
+def test_a_folder_for_temporary_files_may_have_a_long_path(tmp_path: Path, long_folder: Path) -> None:
+    write_notebook(tmp_path / "a.ipynb")
+    process = papermill(tmp_path / "a.ipynb", tmp_path / "out.ipynb", TMPDIR=str(long_folder))
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert printed_by(tmp_path / "out.ipynb") == "'tiny' 'tiny' 0 ipc\n"
+    assert not list(long_folder.iterdir())
+
+
+def transport(monkeypatch: pytest.MonkeyPatch, *places: Path) -> str:
+    monkeypatch.setattr("tempfile.tempdir", str(places[0]))
+    monkeypatch.setattr(engine, "SHORT_FOLDERS", [str(place) for place in places[1:]])
+    manager = engine.IpcKernelManager()
+    assert Path(manager.connection_file).parent.is_dir()
+    manager.socket_folder.cleanup()
+    return str(manager.transport)
+
+
+def test_where_no_folder_can_hold_sockets_it_is_tcp(
+    monkeypatch: pytest.MonkeyPatch, long_folder: Path, tmp_path: Path
+) -> None:
+    assert transport(monkeypatch, tmp_path) == "ipc"
+    assert transport(monkeypatch, long_folder, tmp_path / "not there", Path("/tmp")) == "ipc"
+    assert transport(monkeypatch, long_folder, tmp_path / "not there") == "tcp"
+    monkeypatch.delattr(socket, "AF_UNIX")  # as on Windows
+    assert transport(monkeypatch, tmp_path) == "tcp"
+    assert not list(long_folder.iterdir())

@@ -36,3 +36,10 @@ def test_an_error_is_quoted_with_its_cell(tmp_path: Path) -> None:
     assert report[:2] == ["03_failed.ipynb failed at In [2]: ValueError: loss is nan", f"See {failed}"]
     assert report[2].startswith("04_waiting.ipynb stopped before its first cell")
     assert report[-1].endswith("To continue: make reproduce RUN=x")
+
+
+def test_a_notebook_that_was_cut_short_in_writing_is_named(tmp_path: Path) -> None:
+    (tmp_path / f"05_cut{PARTIAL}").write_text('{"cells": [{"cell_ty')
+    assert failure_report(tmp_path, 0, "make reproduce").startswith(
+        "05_cut.ipynb was stopped while it was being written"
+    )

@@ -99,7 +99,7 @@ def test_the_table_of_htest_has_a_row_for_each_who_was_asked() -> None:
         line("other", 0.5, readers=["paper"]),
         line("other", 0.6, readers=["strict"]),
     ]
-    tuned = [line("tuned:embedded", 0.83, 0.85, form="bare", k=0, item_set="fresh-1-seen-words"),
+    tuned = [line("tuned:embedded", 0.83, 0.85, form="bare", k=0, item_set="fresh-2-seen-words"),
              line("tuned:embedded", 0.5, 0.56)]  # fmt: skip
     table = htest_table({"models": ["embedded", "other"], "main": [*controls, *models]}, tuned)
     assert list(table)[1:] == list(HEADINGS.values())

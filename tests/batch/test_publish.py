@@ -84,7 +84,7 @@ def test_a_run_that_lacks_a_table_is_not_published(finished: Experiment, tmp_pat
 
 
 def test_a_run_without_the_released_items_is_not_published(finished: Experiment, tmp_path: Path) -> None:
-    record_values(open_study(preset="smoke"), "30_htest_items", {"items_sha256": {"fresh-1": "0" * 64}})
+    record_values(open_study(preset="smoke"), "30_htest_items", {"items_sha256": {"fresh-2": "0" * 64}})
     with pytest.raises(FileNotFoundError, match="no official H-Test items"):
         publish(finished, tmp_path / "results" / "tiny")
     assert not (tmp_path / "results").exists()

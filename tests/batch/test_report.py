@@ -211,13 +211,19 @@ def test_the_head_says_where_the_numbers_come_from(run: SmallRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("official", "why"), [("auto", "neither a copy of them nor"), ("none", "the settings leave them out")]
+    ("official", "why"),
+    [
+        ("auto", "neither a copy of them nor"),
+        ("none", "the settings leave them out"),
+        ("mine.csv", "the settings name others"),
+    ],
 )
 def test_a_box_warns_where_the_released_items_are_missing(run: SmallRun, official: str, why: str) -> None:
-    real_run(run, "fresh-1", models=["org/small"], official=official)
+    real_run(run, "fresh-2", models=["org/small"], official=official)
     execute(run, "90_report")
     (warning,) = re.findall(r'<aside class="box warning">.*?</aside>', page_of(run), re.DOTALL)
     assert "Without the released H-Test items" in warning and why in warning
+    assert "The numbers of paper 2 are those of fresh items." in warning
 
 
 def test_a_box_warns_of_the_embedded_model(run: SmallRun) -> None:

@@ -15,7 +15,7 @@ def make_item(row: int, task: str = "uppercase", label: str | None = None, text:
     options = ("p", "q", "d", "b") if task == LETTER_GEOMETRY else LETTERS
     label = label or options[(row + 1) % len(options)]
     text = text or f"text {row}"
-    return Item(task=task, split="test", row=row, text=text, label=label, options=options, seed=0, item_set="fresh-1")
+    return Item(task=task, split="test", row=row, text=text, label=label, options=options, seed=0, item_set="fresh-2")
 
 
 def make_reply(

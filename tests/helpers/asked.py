@@ -14,7 +14,7 @@ COUNT = 10
 def items_of(split: str = "test", count: int = COUNT, task: str = "uppercase") -> list[Item]:
     """Odd rows are A, even ones B."""
     return [
-        Item(task, split, row, f'he said “{row}”  \\n', "BA"[row % 2], ("A", "B"), 3, "fresh-1")
+        Item(task, split, row, f'he said “{row}”  \\n', "BA"[row % 2], ("A", "B"), 3, "fresh-2")
         for row in range(1, count + 1)
     ]  # fmt: skip
 

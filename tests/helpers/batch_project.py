@@ -24,7 +24,14 @@ import json
 from ipykernel.connect import get_connection_info
 print(repr(preset), repr(run), repr(seed), json.loads(get_connection_info())["transport"])"""
 MAY_TAKE = 300  # seconds; a busy machine starts a kernel slowly
-FROM_AN_OUTER_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
+# `make test` runs this: what that make tells a make inside it, and settings of the user's shell, are not for this one.
+NOT_FOR_A_TEST = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PRESET", "RUN", "SEED", "HTEST", "CORES",
+                  "SNAKEMAKE", "TORCH", "PYTHON", "MODELS"}  # fmt: skip
+
+
+def environment_of_a_test() -> dict[str, str]:
+    """The environment, without what changes a batch run."""
+    return {name: value for name, value in os.environ.items() if name not in NOT_FOR_A_TEST}
 
 
 class BatchProject:
@@ -36,29 +43,18 @@ class BatchProject:
         for name in ("Makefile", "Snakefile"):
             shutil.copy(PROJECT / name, folder)
 
-    def command(self, *settings: str, snakemake: str = "") -> str:
-        """The very shell command of `make reproduce`, with more options for Snakemake behind it."""
-        make = ["make", "--no-print-directory", "--dry-run", "-o", ".venv/.ready", "reproduce", *settings]
-        make.append(f"BIN={Path(sys.executable).parent}")
-        # `make test` runs this test: what that make tells a make inside it is not for this one.
-        environment = {name: value for name, value in os.environ.items() if name not in FROM_AN_OUTER_MAKE}
-        printed = subprocess.run(
-            make, cwd=self.folder, env=environment, capture_output=True, text=True, check=True
-        ).stdout
-        return f"{printed.strip()} {snakemake}"
-
     def start(self, *settings: str, snakemake: str = "") -> subprocess.Popen[str]:
-        """Start the batch run in a process group of its own."""
+        """Start `make reproduce` in a process group of its own, with more options for Snakemake."""
         return subprocess.Popen(
-            self.command(*settings, snakemake=snakemake),
-            shell=True,
+            ["make", "--no-print-directory", "-o", ".venv/.ready", "reproduce", *settings,
+             f"BIN={Path(sys.executable).parent}", f"SNAKEMAKE={snakemake}"],
             cwd=self.folder,
-            env=os.environ | {"XDG_CACHE_HOME": str(self.folder / "cache"), "PYTHONPATH": str(PROJECT)},
+            env=environment_of_a_test() | {"PYTHONPATH": str(PROJECT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-        )
+        )  # fmt: skip
 
     def run(self, *settings: str, snakemake: str = "") -> tuple[int, str]:
         """Run to the end; exit code, and everything that was printed."""

@@ -7,9 +7,10 @@ import json
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -17,7 +18,7 @@ import pytest
 
 NO_FAULTS: tuple[tuple[str, ...], ...] = ((),)
 FAULTS: tuple[tuple[str, ...], ...] = ((), ("429",), ("500", "drop"), ("drop", "429"), ("500",))
-Upstream = str | Callable[[str], str]
+Upstream = str | Callable[[str], str | dict[str, Any]]
 
 
 class FaultyProxy(ThreadingHTTPServer):
@@ -29,12 +30,15 @@ class FaultyProxy(ThreadingHTTPServer):
         """Listen on a free port of loopback.
 
         Args:
-            upstream: address of the real server, or a function from the prompt to the reply.
-            faults: for the first attempts of a prompt; each prompt meets one of these lists.
+            upstream: address of the real server, or a function from the prompt to the reply: its text, or a choice as
+                the API writes it.
+            faults: for the first attempts of a prompt; each prompt meets one of these lists, of a status, "drop",
+                "stall" (no answer until the client goes away) or "redirect".
             paid_until: as many completions; every later request is left hanging, until the client goes away.
         """
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream, self.faults, self.paid_until = upstream, faults, paid_until
+        self.error = json.dumps({"error": {"message": "a fault on schedule"}}).encode()
         self.attempts: Counter[str] = Counter()
         self.completions: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
@@ -70,8 +74,9 @@ class FaultyProxy(ThreadingHTTPServer):
             request = Request(f"{self.upstream}/chat/completions", body, {"Content-Type": "application/json"})
             with urlopen(request, timeout=60) as response:
                 return bytes(response.read())
-        message = {"role": "assistant", "content": self.upstream(prompt)}
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        said = self.upstream(prompt)
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}
+        choice |= said if isinstance(said, dict) else {}
         usage = {"prompt_tokens": len(prompt), "completion_tokens": 1, "total_tokens": len(prompt) + 1}
         completion = {"id": "1", "object": "chat.completion", "created": 0, "model": "served-1", "choices": [choice]}
         return json.dumps(completion | {"usage": usage}).encode()
@@ -91,15 +96,21 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.next_fault(prompt)
         if fault == "drop":
             self.close_connection = True
+        elif fault == "stall":
+            self.server.closing.wait()
+        elif fault == "redirect":
+            self._answer(307, b"", {"Location": f"{self.server.address}/chat/completions"})
         elif fault is not None:
-            self._answer(int(fault), json.dumps({"error": {"message": "a fault on schedule"}}).encode())
+            self._answer(int(fault), self.server.error)
         elif self.server.pay(prompt):
             self._answer(200, self.server.complete(raw, prompt))
         else:
             self.server.closing.wait()
 
-    def _answer(self, status: int, content: bytes) -> None:
+    def _answer(self, status: int, content: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.send_header("retry-after-ms", "10")  # else the client waits for half a second and more

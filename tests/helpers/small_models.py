@@ -14,6 +14,8 @@ from transformers import (
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -32,6 +34,7 @@ ARCHITECTURES = {
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(n_embd=D_MODEL, n_layer=LAYERS, n_head=4, n_positions=CONTEXT, **_IDS)),
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**_SIZES, **_IDS, num_key_value_heads=2)),
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**_SIZES, **_IDS, num_key_value_heads=2)),
+    "olmo2": lambda: Olmo2ForCausalLM(Olmo2Config(**_SIZES, **_IDS, num_key_value_heads=2)),
 }
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from saelib.run.config import RunConfig, claim_config
+from saelib.run.config import RunConfig
+from saelib.run.identity import claim_config
 
 
 class SmallRun:
@@ -13,6 +14,8 @@ class SmallRun:
         self.folder = folder
         values: dict[str, Any] = {"preset": "tiny", "run": folder.name, "seed": 0}
         self.config = RunConfig(**(values | fields))
+        self.inputs: dict[str, str] = {}
+        self.caveat = ""
 
     def claim(self) -> None:
-        claim_config(self.folder / "config.json", self.config)
+        claim_config(self.folder / "config.json", self.config, self.inputs)

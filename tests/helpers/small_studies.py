@@ -14,6 +14,7 @@ from saelib.htest.items.generators import fresh_items
 from saelib.htest.items.item import Item, write_items
 from saelib.htest.respondents import Respondent
 from saelib.htest.study import Study, open_study
+from saelib.language.request_budget import RequestBudget
 
 TEST_ITEMS = 4  # of each task
 OTHER = "other-1"  # a second set of items
@@ -48,10 +49,12 @@ class Listener:
     Args:
         say: what it replies to a prompt.
         fails_at: number of the call, from 1, in which it breaks down.
+        budget: a request of it is taken for each prompt, as an API's engine does.
     """
 
-    def __init__(self, say: Callable[[Item], str] = lambda item: "A", fails_at: int | None = None) -> None:
-        self.say, self.fails_at = say, fails_at
+    def __init__(self, say: Callable[[Item], str] = lambda item: "A", fails_at: int | None = None,
+                 budget: RequestBudget | None = None) -> None:  # fmt: skip
+        self.say, self.fails_at, self.budget = say, fails_at, budget
         self.items: list[list[Item]] = []
         self.prompts: list[Prompt] = []
         self.conditions: list[Condition] = []
@@ -60,6 +63,9 @@ class Listener:
         self.items.append(list(items))
         if len(self.items) == self.fails_at:
             raise ConnectionError("the line went dead")
+        if self.budget is not None:
+            for _ in prompts:
+                self.budget.take(condition.model)
         self.prompts += prompts
         self.conditions.append(condition)
         return [Answer(self.say(item), {"A": -1.0, "B": -2.0}, {"output_tokens": 1}) for item in items]

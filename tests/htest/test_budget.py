@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from saelib.htest.budget import COLUMNS, affordable, api_cost
+from saelib.htest.items.words import FRESH_SET
 from saelib.htest.stages import ask
 from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
@@ -24,7 +25,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 def ask_some(study: Study, k: int, tasks: list[str], limit: int | None = None) -> list[str]:
     """Have replies of the API model stored, as if it had been asked; returns the prompts."""
-    engine = Listener()
+    engine = Listener(budget=study.budget)
     ask(study, respondent(engine, MODEL, revision=""), k, tasks, limit=limit)
     return [prompt.text for prompt in engine.prompts]
 
@@ -59,7 +60,7 @@ def test_replies_of_another_model_save_nothing(study: Study) -> None:
 def test_every_set_of_items_counts_unless_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small_study(tmp_path, monkeypatch, items_of_two_sets())
     assert api_cost(study, [MODEL], [4])["requests"].tolist() == [2 * ALL]
-    assert api_cost(study, [MODEL], [4], item_sets=["fresh-1"])["requests"].tolist() == [ALL]
+    assert api_cost(study, [MODEL], [4], item_sets=[FRESH_SET])["requests"].tolist() == [ALL]
 
 
 def test_models_on_this_machine_cost_nothing(study: Study) -> None:

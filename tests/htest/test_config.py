@@ -115,10 +115,10 @@ def test_mistakes_are_named_with_what_would_be_right(parameters: dict, message: 
 
 def test_several_mistakes_are_named_at_once() -> None:
     with pytest.raises(ValueError, match="shots") as refused:
-        resolve_htest_config(shots=[4, 7], form="poem", tasks=3, fine_tuning={"warm_up": 1.5, "epochs": 0})
+        resolve_htest_config(shots=[4, 7], form="poem", task=3, fine_tuning={"warm_up": 1.5, "epochs": 0})
     begins = [line.split(":")[0] for line in str(refused.value).splitlines()]
     assert begins[:4] == ["shots=[4, 7]", "form='poem'", "fine_tuning.epochs=0", "fine_tuning.warm_up=1.5"]
-    assert "'tasks' is unknown" in begins[4]
+    assert "'task' is unknown" in begins[4]
 
 
 @pytest.mark.parametrize(
@@ -181,3 +181,22 @@ def test_hash_tells_what_decides_the_numbers() -> None:
     assert hashed() == hashed(run="other", device="cpu", api_requests=7)
     others = [hashed(seed=1), hashed(test_items=12), hashed(official="auto"), hashed(fine_tuning={"items": 22})]
     assert len({hashed(), *others}) == 5
+
+
+def test_tasks_may_be_any_in_the_papers_order() -> None:
+    assert resolve_htest_config(tasks=["rhyme", "uppercase", "rhyme"]).tasks == ("uppercase", "rhyme")
+    assert len(resolve_htest_config().tasks) == 10
+    with pytest.raises(ValueError, match=r"tasks.*\['rhymes'\] unknown; choose among uppercase"):
+        resolve_htest_config(tasks=["rhymes"])
+
+
+def test_several_samples_need_a_temperature() -> None:
+    assert resolve_htest_config(samples=5, temperature=0.7).samples == 5
+    with pytest.raises(ValueError, match=r"samples=5: at temperature 0"):
+        resolve_htest_config(samples=5)
+
+
+def test_what_the_kit_tells_a_template_cannot_be_told_otherwise() -> None:
+    assert resolve_htest_config(template_arguments={"enable_thinking": False}).template_arguments
+    with pytest.raises(ValueError, match="add_generation_prompt cannot be given"):
+        resolve_htest_config(template_arguments={"add_generation_prompt": False})

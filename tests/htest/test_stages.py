@@ -1,17 +1,18 @@
 """Each item is asked once; what was replied is kept, and asking goes on where it was left."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from saelib.htest.asking.prompts import render
-from saelib.htest.asking.replies import read_replies
+from saelib.htest.asking.prompts import Prompt, render
+from saelib.htest.asking.replies import Answer, Condition, read_replies
 from saelib.htest.audit.rules import RULES
 from saelib.htest.config import CONTROL
 from saelib.htest.engines.controls import CONTROLS
 from saelib.htest.items.item import Item, select
-from saelib.htest.respondents import ApiSettings, Respondent
+from saelib.htest.respondents import ApiSettings, LocalSettings, Respondent
 from saelib.htest.stages import (
     ask,
     ask_controls,
@@ -22,7 +23,7 @@ from saelib.htest.stages import (
     stored_count,
     stored_replies,
 )
-from saelib.htest.study import Study
+from saelib.htest.study import Study, open_study
 from saelib.htest.tasks import TASKS
 from tests.helpers.small_studies import OTHER, TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
 
@@ -45,8 +46,8 @@ def test_replies_are_stored_one_file_a_task_in_the_folder_of_the_condition(study
     condition = condition_of(study, respondent(engine), "chat", 4)
     assert {reply.condition for reply in replies} == {condition}
     folder = study.replies_folder / condition.name()
-    assert sorted(path.name for path in folder.iterdir()) == sorted(f"fresh-1-{task}.jsonl" for task in TASKS)
-    assert read_replies(folder / "fresh-1-rhyme.jsonl") == [reply for reply in replies if reply.item.task == "rhyme"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"fresh-2-{task}.jsonl" for task in TASKS)
+    assert read_replies(folder / "fresh-2-rhyme.jsonl") == [reply for reply in replies if reply.item.task == "rhyme"]
     assert sorted(reply.item.key for reply in stored_replies(study)) == sorted(reply.item.key for reply in replies)
 
 
@@ -61,14 +62,14 @@ def test_a_larger_limit_asks_the_missing_items_only(study: Study) -> None:
     first, second = Listener(), Listener(lambda item: "B")
     ask(study, respondent(first), 4, ["rhyme"], limit=2)
     condition = condition_of(study, respondent(first), "chat", 4)
-    assert stored_count(study, condition, "fresh-1", "rhyme") == 2
-    assert stored_count(study, condition, "fresh-1", "uppercase") == 0
+    assert stored_count(study, condition, "fresh-2", "rhyme") == 2
+    assert stored_count(study, condition, "fresh-2", "uppercase") == 0
     replies = ask(study, respondent(second), 4, ["rhyme"])
     assert [item.row for (call,) in [second.items] for item in call] == [3, 4]
     assert [reply.item for reply in replies] == select(study.items, "rhyme", "test")
     assert [reply.reply for reply in replies] == ["A", "A", "B", "B"]
     assert ask(study, respondent(Listener()), 4, ["rhyme"], limit=2) == replies[:2]
-    assert stored_count(study, condition, "fresh-1", "rhyme") == 4  # a smaller limit takes nothing away
+    assert stored_count(study, condition, "fresh-2", "rhyme") == 4  # a smaller limit takes nothing away
 
 
 def test_after_a_breakdown_the_tasks_that_were_done_are_not_asked_again(study: Study) -> None:
@@ -123,14 +124,14 @@ def test_folders_of_conditions_say_who_was_asked_and_how(study: Study) -> None:
 def test_shots_are_those_of_the_same_set_of_items(two_sets: Study) -> None:
     engine = Listener()
     ask(two_sets, respondent(engine), 4, ["rhyme"])
-    assert [call[0].item_set for call in engine.items] == [OTHER, "fresh-1"]
+    assert [call[0].item_set for call in engine.items] == [OTHER, "fresh-2"]
     assert [prompt.text.count('"Other ') for prompt in engine.prompts] == [5] * TEST_ITEMS + [0] * TEST_ITEMS
 
 
 def test_one_set_of_items_may_be_asked_alone(two_sets: Study) -> None:
     engine = Listener()
-    replies = ask(two_sets, respondent(engine), 0, item_sets=["fresh-1"])
-    assert {reply.item.item_set for reply in replies} == {"fresh-1"}
+    replies = ask(two_sets, respondent(engine), 0, item_sets=["fresh-2"])
+    assert {reply.item.item_set for reply in replies} == {"fresh-2"}
     assert engine.asked == len(TASKS) * TEST_ITEMS
 
 
@@ -165,15 +166,16 @@ def test_every_model_is_asked_with_every_number_of_shots(two_sets: Study, monkey
     opened: list[str] = []
 
     def open_respondent(
-        name: str, items: list[Item], form: str, device: str, seed: int, api: ApiSettings
+        name: str, items: list[Item], form: str, device: str, seed: int, api: ApiSettings, local: LocalSettings
     ) -> Respondent:
         opened.append(name)
         assert items == two_sets.items
         assert api.logs.is_relative_to(two_sets.folder)
+        assert replace(local, commit=None) == two_sets.local_settings
         return respondent(engine, name)
 
     monkeypatch.setattr("saelib.htest.study.open_respondent", open_respondent)
-    replies = ask_models(two_sets, ["one", "two"], [0, 4], ["fresh-1"])
+    replies = ask_models(two_sets, ["one", "two"], [0, 4], ["fresh-2"])
     assert opened == ["one", "two"]
     parts = dict.fromkeys((reply.condition.model, reply.condition.k) for reply in replies)
     assert list(parts) == [("one", 0), ("one", 4), ("two", 0), ("two", 4)]
@@ -196,12 +198,12 @@ def test_all_ninety_questions_of_letter_geometry_are_asked_without_shots(study: 
     assert len(replies) == engine.asked == 90 > TEST_ITEMS
     (condition,) = engine.conditions
     assert (condition.form, condition.k, condition.max_tokens) == ("letter_geometry", 0, 1)
-    assert stored_count(study, condition, "fresh-1", "letter_geometry") == 90
+    assert stored_count(study, condition, "fresh-2", "letter_geometry") == 90
 
 
 def test_an_api_is_not_asked_for_more_than_may_be_paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small_study(tmp_path, monkeypatch, api_requests=TEST_ITEMS + 1)
-    engine = Listener()
+    engine = Listener(budget=study.budget)
     paid = respondent(engine, "api:openai/gpt-4o")
     replies = ask(study, paid, 4, ["rhyme"])
     assert study.requests_left == 1
@@ -217,7 +219,7 @@ def test_an_api_is_not_asked_for_more_than_may_be_paid(tmp_path: Path, monkeypat
 
 def test_where_not_all_may_be_paid_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small_study(tmp_path, monkeypatch, api_requests=2 * TEST_ITEMS)
-    engine = Listener()
+    engine = Listener(budget=study.budget)
     paid = respondent(engine, "api:openai/gpt-4o")
     with pytest.raises(PermissionError, match=f"{3 * TEST_ITEMS} requests are needed and {2 * TEST_ITEMS} of"):
         ask(study, paid, 4, list(TASKS)[:3])
@@ -238,7 +240,63 @@ def test_replies_to_items_or_prompts_that_have_changed_are_refused(
     (old, *_) = select(study.items, "rhyme", split)
     items = [replace(item, text="other words") if item == old else item for item in study.items]
     engine = Listener()
-    with pytest.raises(ValueError, match=r"fresh-1-rhyme\.jsonl holds a reply to another item or prompt.*another run"):
+    with pytest.raises(ValueError, match=r"fresh-2-rhyme\.jsonl holds a reply to another item or prompt.*another run"):
         ask(small_study(tmp_path, monkeypatch, items), respondent(engine), 4, ["rhyme"])
     assert engine.items == []
     assert stored_replies(study) == told
+
+
+def test_a_subset_of_tasks_is_what_every_stage_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small_study(tmp_path, monkeypatch, tasks=["uppercase", "rhyme"])
+    engine = Listener()
+    assert {reply.item.task for reply in ask(study, respondent(engine), 0)} == {"uppercase", "rhyme"}
+    assert {reply.item.task for reply in ask_controls(study)} == {"uppercase", "rhyme"}
+
+
+def test_samples_are_stored_item_by_item_and_asking_goes_on_after_whole_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = small_study(tmp_path, monkeypatch, tasks=["rhyme"], temperature=0.7, samples=3)
+
+    class Sampler(Listener):
+        def __call__(self, items, prompts, condition):
+            return [answer for answer in super().__call__(items, prompts, condition) for _ in range(condition.samples)]
+
+    engine = Sampler()
+    first = ask(study, respondent(engine), 0, limit=2)
+    replies = ask(study, respondent(engine), 0)
+    assert replies[:6] == first
+    assert [(reply.item.row, reply.sample) for reply in replies] == [
+        (row, sample) for row in range(1, TEST_ITEMS + 1) for sample in range(3)
+    ]
+    assert engine.asked == TEST_ITEMS
+    assert len(ask_controls(study)) == len(CONTROLS) * TEST_ITEMS  # once each
+
+
+def test_settings_of_the_config_are_the_conditions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small_study(tmp_path, monkeypatch, max_tokens=9, system="Be good.")
+    chat = condition_of(study, respondent(Listener(), "api:mockllm/model"), "chat", 0)
+    assert (chat.max_tokens, chat.system) == (9, "Be good.")
+    assert condition_of(study, respondent(Listener(), "api:mockllm/model"), "completion", 0).system == ""
+    assert condition_of(study, respondent(Listener()), "chat", 0, max_tokens=1).max_tokens == 1
+    assert condition_of(study, study.respondent("embedded"), "completion", 0).first_token == ""
+
+
+def test_what_a_server_refused_is_asked_again_on_request_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(Listener):
+        """Refuses the first item of a call, and says B to the others."""
+
+        def __call__(self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
+            first, *others = super().__call__(items, prompts, condition)
+            return [first._replace(reply=None, log_probabilities=None, problem="refused: 400 too long"), *others]
+
+    study = small_study(tmp_path, monkeypatch)
+    replies = ask(study, respondent(Refusing(lambda item: "B")), 4, ["rhyme"])
+    assert [reply.problem for reply in replies] == ["refused: 400 too long", None, None, None]
+    engine = Listener(lambda item: "A")
+    assert ask(study, respondent(engine), 4, ["rhyme"]) == replies and engine.asked == 0
+    again = open_study(preset="smoke", run="small", test_items=TEST_ITEMS, ask_refused=True)
+    assert [reply.reply for reply in ask(again, respondent(engine), 4, ["rhyme"])] == ["A", "B", "B", "B"]
+    assert [item.key for (item,) in engine.items] == [replies[0].item.key]
+    assert [reply.problem for reply in ask(study, respondent(engine), 4, ["rhyme"])] == [None] * 4, "it is stored"
+    assert engine.asked == 1

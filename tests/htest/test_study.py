@@ -8,6 +8,7 @@ import pytest
 from saelib.htest.items.generators import fresh_items
 from saelib.htest.items.item import read_items, write_items
 from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.items.words import FRESH_SET
 from saelib.htest.stages import ask
 from saelib.htest.study import Study, open_study
 from saelib.run.files import read_json
@@ -35,8 +36,10 @@ def test_items_are_made_once_and_then_kept(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_run_has_a_config_and_refuses_another(study: Study) -> None:
     assert read_json(study.folder / "htest" / "config.json")["test_items"] == TEST_ITEMS
-    with pytest.raises(FileExistsError, match=r"temperature was 0.0, is 0.7\); name another run"):
-        open_study(preset="smoke", run="small", test_items=TEST_ITEMS, temperature=0.7)
+    with pytest.raises(
+        FileExistsError, match=r"seed was 0, is 7\); only official, models, .* may change: .* another run"
+    ):
+        open_study(preset="smoke", run="small", test_items=TEST_ITEMS, seed=7)
     again = open_study(preset="smoke", run="small", test_items=TEST_ITEMS, device="cpu", api_requests=9)
     assert again.config.api_requests == 9
 
@@ -45,15 +48,15 @@ def test_a_run_can_be_opened_anew_with_another_config_until_something_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
-    first = open_study(preset="smoke", run="x", shots=[2], test_items=2)
-    study = open_study(preset="smoke", run="x", shots=[4], test_items=2)
+    first = open_study(preset="smoke", run="x", seed=2, test_items=2)
+    study = open_study(preset="smoke", run="x", seed=4, test_items=2)
     assert list(tmp_path.iterdir()) == []
     ask(study, respondent(Listener()), 4, ["rhyme"])
-    assert read_json(study.config_path)["shots"] == [4]
-    with pytest.raises(FileExistsError, match=r"shots was \[4\], is \[2\]\); name another run"):
-        open_study(preset="smoke", run="x", shots=[2], test_items=2)
+    assert read_json(study.config_path)["seed"] == 4
+    with pytest.raises(FileExistsError, match=r"seed was 4, is 2"):
+        open_study(preset="smoke", run="x", seed=2, test_items=2)
     engine = Listener()
-    with pytest.raises(FileExistsError, match="shots was"):  # it was opened before the other one claimed the run
+    with pytest.raises(FileExistsError, match="seed was"):  # it was opened before the other one claimed the run
         ask(first, respondent(engine), 2, ["rhyme"])
     assert engine.items == []
 
@@ -100,7 +103,7 @@ def test_a_study_is_shown_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert repr(study) == "Study('x', preset smoke, models embedded, my/model, items not made yet)"
     assert list(tmp_path.iterdir()) == []  # to show it makes nothing
     study.claim()
-    assert repr(study) == "Study('x', preset smoke, models embedded, my/model, items fresh-1)"
+    assert repr(study) == f"Study('x', preset smoke, models embedded, my/model, items {FRESH_SET})"
 
 
 def test_a_run_of_an_earlier_release_goes_on(study: Study) -> None:
@@ -131,8 +134,8 @@ def test_official_items_in_the_cache_make_the_main_table(tmp_path: Path, monkeyp
         shutil.copyfile(path, folder / path.name)
     parameters = {"preset": "smoke", "run": "both", "official": "auto", "test_items": 2}
     study = open_study(**parameters)
-    assert study.item_sets == (OFFICIAL_SET, "fresh-1")
-    assert study.has_official
+    assert study.item_sets == (OFFICIAL_SET, FRESH_SET)
+    assert study.has_official and study.caveat == ""
     assert study.items[: len(official_items())] == list(official_items())
     study.claim()
     shutil.rmtree(folder)
@@ -145,15 +148,26 @@ def test_without_official_items_the_fresh_ones_stand_alone(
 ) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
     study = open_study(preset="smoke", run="alone", official=choice, test_items=2)
-    assert study.item_sets == ("fresh-1",)
+    assert study.item_sets == (FRESH_SET,)
     assert not study.has_official
+    why = "are left out" if choice == "none" else "were not to be had"
+    assert study.caveat == f"on fresh items: the released ones {why}"
 
 
 def test_a_study_that_another_one_overtook_is_refused_before_it_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
-    first, second = (open_study(preset="smoke", run="r", test_items=count) for count in (4, 2))
+    first, second = (open_study(preset="smoke", run="r", seed=seed, test_items=2) for seed in (4, 2))
     ask(second, respondent(Listener()), 0, ["rhyme"])
-    with pytest.raises(FileExistsError, match="test_items was 2, is 4"):
+    with pytest.raises(FileExistsError, match="seed was 2, is 4"):
         _ = first.items
+
+
+def test_a_set_that_lacks_tasks_has_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    mine = tmp_path / "mine.csv"
+    mine.write_text("task,split,text,label\nrhyme,test,cat hat,A\nuppercase,test,a cat,B\n")
+    study = open_study(preset="smoke", run="mine", official=str(mine), tasks=["rhyme", "palindrome", "uppercase"])
+    assert study.main_tasks == ("uppercase", "rhyme")
+    assert study.tasks_of(FRESH_SET) == study.config.tasks

@@ -3,9 +3,11 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedModel
 
 from saelib.language import embedded
@@ -48,6 +50,34 @@ def test_whatever_else_is_asked_transformers_answers(folder: Path, tmp_path: Pat
     assert copy.deepcopy(tokenizer)("ban")["input_ids"] == tokenizer("ban")["input_ids"]
 
 
+def test_what_stands_around_a_text_is_that_of_transformers(folder: Path) -> None:
+    saved = AutoTokenizer.from_pretrained(folder)
+    special = [("ban", saved.convert_tokens_to_ids("ban")), ("<|endoftext|>", 0)]
+    template = TemplateProcessing(single="ban $A <|endoftext|>", pair="ban $A $B", special_tokens=special)
+    saved.backend_tokenizer.post_processor = template
+    saved.save_pretrained(folder)
+    tokenizer = load_tokenizer(str(folder))
+    assert isinstance(tokenizer, DeferredTokenizer)
+    for text in TEXTS:
+        for added in (True, False):
+            assert tokenizer.encode(text, add_special_tokens=added) == saved.encode(text, add_special_tokens=added)
+    assert tokenizer.encode("sing")[0] == special[0][1] and tokenizer.encode("sing")[-1] == 0
+    for token in ("ban", "<|endoftext|>", "<gone>"):
+        assert tokenizer.convert_tokens_to_ids(token) == saved.convert_tokens_to_ids(token)
+    assert tokenizer.name_or_path == saved.name_or_path == str(folder)
+    names = ("bos_token", "eos_token", "unk_token", "bos_token_id", "eos_token_id", "unk_token_id")
+    assert [getattr(tokenizer, name) for name in names] == [getattr(saved, name) for name in names]
+    assert "hugging_face" not in tokenizer.__dict__
+    cut: dict[str, Any] = {"truncation": True, "max_length": 2}
+    assert tokenizer.encode("sing", **cut) == saved.encode("sing", **cut)
+
+
+def test_another_end_of_text_that_is_set_is_used(folder: Path) -> None:
+    tokenizer = load_tokenizer(str(folder))
+    tokenizer.eos_token = "ban"
+    assert tokenizer.eos_token_id == tokenizer.hugging_face.convert_tokens_to_ids("ban") != 0
+
+
 def test_a_chat_template_that_is_set_is_used(folder: Path) -> None:
     tokenizer = load_tokenizer(str(folder))
     tokenizer.chat_template = "{% for message in messages %}<{{ message.content }}>{% endfor %}"
@@ -56,11 +86,15 @@ def test_a_chat_template_that_is_set_is_used(folder: Path) -> None:
     assert tokenizer.chat_template is not None
 
 
-@pytest.mark.parametrize("change", ["template", "class", "field", "not special"])
+@pytest.mark.parametrize("change", ["template", "class", "field", "not special", "map", "added"])
 def test_a_tokenizer_that_transformers_adds_to_is_left_to_it(folder: Path, change: str) -> None:
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     if change == "template":
         (folder / "chat_template.jinja").write_text("{{ messages }}")
+    if change == "map":
+        (folder / "special_tokens_map.json").write_text('{"eos_token": "ban"}')
+    if change == "added":
+        (folder / "added_tokens.json").write_text('{"<more>": 320}')
     if change == "class":
         settings["tokenizer_class"] = "GPTNeoXTokenizer"
     if change == "field":
@@ -119,5 +153,5 @@ def test_what_is_damaged_is_left_to_transformers_to_name(folder: Path, name: str
 def test_other_weights_than_were_read_are_refused(folder: Path) -> None:
     model = load_language_model(str(folder), "cpu")
     small_model(seed=1).save_pretrained(folder)
-    with pytest.raises(ValueError, match="holds other weights than when it was loaded"):
+    with pytest.raises(ValueError, match="holds other files than when it was loaded"):
         model.hugging_face  # noqa: B018

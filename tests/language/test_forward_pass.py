@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from saelib.language.forward_pass import PARTS, BarePass, BridgePass
+from saelib.language.forward_pass import BarePass, hook_name
+from saelib.language.hooked_pass import HookedPass, layers_of
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
 from tests.helpers.small_models import ARCHITECTURES, D_MODEL, LAYERS, VOCABULARY, close, small_model
 
-BARE = ["gpt_neox", "gpt2", "llama"]
+BARE = ["gpt_neox", "gpt2", "llama", "qwen2"]
 EVERY = list(ARCHITECTURES)
 
 
@@ -18,7 +19,7 @@ def hugging_face(architecture: str, tokens: torch.Tensor) -> tuple[torch.Tensor,
     """Residual streams and logits of the model by Hugging Face's own forward pass and hooks on its layers."""
     model = small_model(architecture)
     streams: list[torch.Tensor] = []
-    for layer in PARTS.get(type(model).__name__, PARTS["LlamaForCausalLM"])(model).layers:
+    for layer in layers_of(model):
         layer.register_forward_hook(lambda module, inputs, output: streams.append(output))
     with torch.no_grad():
         logits = model(tokens).logits
@@ -41,18 +42,31 @@ def test_streams_and_logits_equal_hugging_face(
     assert close(models[architecture].logits(tokens), logits)
 
 
-@pytest.mark.parametrize("architecture", BARE)
-def test_bare_pass_equals_bridge_pass(
+@pytest.mark.parametrize("architecture", EVERY)
+def test_every_pass_equals_hooks_on_the_bridge(
     models: dict[str, LanguageModel], tokens: torch.Tensor, architecture: str
 ) -> None:
     model = models[architecture]
-    slow = BridgePass(model.bridge)
+    spliced = torch.randn(*tokens.shape, D_MODEL, generator=torch.Generator().manual_seed(0))
+    _, cache = model.bridge.run_with_cache(tokens)
+    assert close(model.logits(tokens), model.bridge(tokens))
+    for layer in range(LAYERS):
+        assert close(model.residual_streams(tokens, [layer])[0], cache[hook_name(layer)])
+        hooks = [(hook_name(layer), lambda value, hook: spliced)]
+        assert close(model.logits_from(spliced, layer, tokens), model.bridge.run_with_hooks(tokens, fwd_hooks=hooks))
+
+
+@pytest.mark.parametrize("architecture", BARE)
+def test_bare_pass_equals_hooks(models: dict[str, LanguageModel], tokens: torch.Tensor, architecture: str) -> None:
+    model = models[architecture]
+    slow = HookedPass(model.hugging_face, model.head, centred=model.is_centred)
     layers = [2, 0, 2]
     assert close(model.residual_streams(tokens, layers), slow.residual_streams(tokens, layers))
     assert close(model.logits(tokens), slow.logits(tokens))
     spliced = torch.randn(*tokens.shape, D_MODEL, generator=torch.Generator().manual_seed(0))
     for layer in range(LAYERS):
-        assert close(model.logits_from(spliced, layer), slow.logits_from(spliced, layer))
+        assert close(model.logits_from(spliced, layer, tokens), slow.logits_from(spliced, layer, tokens))
+        assert close(model.head_inputs_from(spliced, layer, tokens), slow.head_inputs_from(spliced, layer, tokens))
 
 
 @pytest.mark.parametrize("architecture", EVERY)
@@ -62,7 +76,7 @@ def test_going_on_from_a_stream_gives_the_logits(
     model = models[architecture]
     streams = model.residual_streams(tokens, range(LAYERS))
     for layer in range(LAYERS):
-        assert close(model.logits_from(streams[layer], layer), model.logits(tokens))
+        assert close(model.logits_from(streams[layer], layer, tokens), model.logits(tokens))
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neox", "gpt2"])
@@ -71,7 +85,7 @@ def test_a_constant_added_to_the_residual_changes_nothing(
 ) -> None:
     model = models[architecture]
     stream = model.residual_streams(tokens, [1])[0]
-    assert close(model.logits_from(stream + 3.0, 1), model.logits_from(stream, 1))
+    assert close(model.logits_from(stream + 3.0, 1, tokens), model.logits_from(stream, 1, tokens))
 
 
 @pytest.mark.parametrize("architecture", EVERY)
@@ -90,7 +104,7 @@ def test_no_position_sees_later_tokens(
 def test_results_can_be_trained_on(models: dict[str, LanguageModel], tokens: torch.Tensor, architecture: str) -> None:
     model = models[architecture]
     streams = model.residual_streams(tokens, [0])
-    assert not streams.requires_grad and not model.logits_from(streams[0], 0).requires_grad
+    assert not streams.requires_grad and not model.logits_from(streams[0], 0, tokens).requires_grad
     weight = torch.ones(D_MODEL, requires_grad=True)
     (streams * weight).sum().backward()  # refused for tensors made under inference_mode
     assert weight.grad is not None and close(weight.grad, streams.sum((0, 1, 2)))
@@ -98,6 +112,7 @@ def test_results_can_be_trained_on(models: dict[str, LanguageModel], tokens: tor
 
 def test_the_pass_stops_after_the_deepest_layer(folders: dict[str, Path], tokens: torch.Tensor) -> None:
     model = load_language_model(str(folders["gpt_neox"]), "cpu")
+    model.logits(tokens)  # the proof, which makes whole passes
     ran: list[str] = []
     for name, module in model._model.named_modules():
         module.register_forward_hook(lambda module, inputs, output, name=name: ran.append(name))
@@ -105,7 +120,7 @@ def test_the_pass_stops_after_the_deepest_layer(folders: dict[str, Path], tokens
     assert {"gpt_neox.layers.0", "gpt_neox.layers.1"} <= set(ran)
     assert not {"gpt_neox.layers.2", "gpt_neox.final_layer_norm", "lm_head"} & set(ran)
     ran.clear()
-    model.logits_from(torch.zeros(1, 4, D_MODEL), 1)
+    model.logits_from(torch.zeros(1, 4, D_MODEL), 1, tokens[:1, :4])
     assert "gpt_neox.layers.2" in ran and "gpt_neox.layers.1" not in ran
 
 

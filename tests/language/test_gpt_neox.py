@@ -71,7 +71,7 @@ def test_the_passes_of_the_experiment_are_equal(twins: tuple) -> None:
     tokens = torch.from_numpy(random_rows(2)).long()
     streams = plain.residual_streams(tokens, [0, 2])
     assert torch.equal(streams, wanted.residual_streams(tokens, [0, 2]))
-    assert torch.equal(plain.logits_from(streams[0], 0), wanted.logits_from(streams[0], 0))
+    assert torch.equal(plain.logits_from(streams[0], 0, tokens), wanted.logits_from(streams[0], 0, tokens))
 
 
 def test_only_the_attention_that_is_here_can_be_chosen(twins: tuple) -> None:

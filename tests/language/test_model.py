@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from saelib.language.corpus.text import tokenizer_hash
 from saelib.language.forward_pass import hook_name
 from saelib.language.model import LanguageModel
+from saelib.language.tokenizing import tokenizer_hash
 from tests.helpers.small_models import CONTEXT, D_MODEL, LAYERS, VOCABULARY, close, small_model
 
 

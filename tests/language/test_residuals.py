@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from saelib.language.residuals import angular_distance, residual_geometry
+from saelib.language.residuals import (
+    advice_on_first_positions,
+    angular_distance,
+    norms_by_position,
+    positions_to_skip,
+    residual_geometry,
+)
 
 
 class FixedStreams:
@@ -50,3 +56,22 @@ def test_a_layers_size_does_not_matter() -> None:
     geometry = residual_geometry(FixedStreams(torch.cat([table, 5 * table, -table])), np.arange(9)[None], range(3), 1)  # type: ignore[arg-type]
     assert geometry.norms[1] == pytest.approx(5 * geometry.norms[0])
     assert geometry.angular_distance[0] == pytest.approx([0, 0, 2], abs=1e-3)  # arccos is steep at 1
+
+
+def test_norms_by_position_are_those_of_a_loop_and_outliers_at_the_start_are_to_be_skipped() -> None:
+    norms = np.ones((2, 8))
+    assert positions_to_skip(norms) == 0
+    norms[1, :2] = 11
+    norms[0, 5] = 50  # in the middle: no position to skip
+    assert positions_to_skip(norms) == 2
+    assert "`skip_first=2` is recommended" in advice_on_first_positions(norms, [3, 4], 0)
+    assert "11.0 times** the median (layer 4)" in advice_on_first_positions(norms, [3, 4], 2)
+    table = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))
+    rows = np.arange(9).reshape(3, 3)
+    found = norms_by_position(FixedStreams(table), rows, range(2), 2)  # type: ignore[arg-type]
+    for layer in range(2):
+        for position in range(3):
+            lengths = [sum(x * x for x in table[layer, row[position]].tolist()) ** 0.5 for row in rows]
+            assert found[layer, position] == pytest.approx(sum(lengths) / 3, rel=1e-6)
+    skipped = residual_geometry(FixedStreams(table), rows, range(2), 2, skip_first=1)  # type: ignore[arg-type]
+    assert skipped.norms == pytest.approx(found[:, 1:].mean(axis=1))

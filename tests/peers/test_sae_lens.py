@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from saelib import evaluate_phase, open_experiment, train_phase
 from saelib.language.loading import load_language_model
 from saelib.sae.evaluation import Scores, evaluate
 from saelib.sae.folder import load_sae
@@ -56,11 +57,61 @@ def test_sae_lens_keeps_our_metadata(answers: Answers) -> None:
     assert metadata["prepend_bos"] is False
 
 
-@pytest.mark.parametrize("name", ["plain", "subtracting"])
+@pytest.mark.parametrize("name", ["plain", "subtracting", "version 3", "version 2", "authors"])
 def test_we_compute_their_sae(answers: Answers, name: str) -> None:
     sae = load_sae(answers.folder / "theirs" / name)
     with torch.no_grad():
         torch.testing.assert_close(sae(answers.vectors), answers.tensors[name], atol=1e-5, rtol=0)
+    assert sae.lineage["sae_layer"] == LAYER
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("topk", "architecture 'topk'"),
+        ("gated", "architecture 'gated'"),
+        ("transcoder", "architecture 'transcoder'"),
+        ("jumprelu", r"thresholds up to 0\.5"),
+        ("batchtopk", r"thresholds up to 0\.25"),  # sae-lens saves it as a jumprelu
+        ("layer_norm", "normalize_activations is 'layer_norm'"),
+    ],
+)
+def test_their_other_saes_are_refused_by_name(answers: Answers, name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_sae(answers.folder / "refused" / name)
+
+
+def test_l1_of_their_sae_counts_the_norms_of_its_decoder_rows(answers: Answers) -> None:
+    """The rows of a fresh SAE of sae-lens have norm 0.1: the features alone are ten times too much."""
+    sae = load_sae(answers.folder / "theirs" / "plain")
+    with torch.no_grad():
+        features = sae.encode(answers.vectors)
+        by_hand = (features * sae.W_dec.norm(dim=1)).sum(1)
+        torch.testing.assert_close(sae.l1(features), by_hand)
+        assert not torch.allclose(features.sum(1), by_hand, rtol=0.1)
+
+
+def test_a_transfer_starts_from_their_sae(
+    answers: Answers, random_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call, two layers away, from an SAE whose decoder rows have no unit norm and whose `b_dec` is subtracted."""
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
+    text = tmp_path / "prose.txt"
+    text.write_text("\n\n".join(f"Paragraph {number} tells of {number * 7} small things." for number in range(3000)))
+    experiment = open_experiment(
+        preset="smoke", run="theirs", language_model=str(random_model_folder), corpus=str(text), expansion_factor=4,
+        source=str(answers.folder / "theirs" / "subtracting"), layers=[0, 2], starts=["copy", "affine"],
+    )  # fmt: skip
+    log = train_phase(experiment, "transfer")
+    assert set(log["arm"]) == {"forward", "forward_affine", "backward", "backward_affine"}
+    start = experiment.sae("forward", 2, tokens=0)
+    with torch.no_grad():
+        torch.testing.assert_close(start(answers.vectors), answers.tensors["subtracting"], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(start.W_dec.norm(dim=1), torch.ones(128))
+    table = evaluate_phase(experiment, "transfer")
+    ends = table.groupby(["arm", "tokens"])["loss"].mean().unstack("tokens")
+    assert (ends[4096] < ends[0]).all()
+    assert set(table["source_layer"].dropna()) == {LAYER}
 
 
 def test_ce_loss_score_agrees(answers: Answers, our_scores: Scores) -> None:

@@ -15,6 +15,7 @@ from saelib.results.figures import (
     PALETTE,
     NamedFigure,
     figure,
+    figure_label,
     figure_legend,
     heat_maps,
     new_figure,
@@ -139,6 +140,45 @@ def test_a_name_from_outside_is_written_to_the_letter(run: SmallRun) -> None:
     save_figure(run, drawn)
     shown = drawn.figure.axes[0].title
     assert (shown.get_text(), shown.get_parse_math()) == (title, False)
+
+
+def test_a_figure_made_elsewhere_has_no_formulas_either(run: SmallRun) -> None:
+    """Its texts were made under matplotlib's own settings, where this title cannot be read."""
+    made = Figure(figsize=(2, 1))
+    axis = made.subplots()
+    axis.set_title(r"$$ \frac {")
+    axis.set_xticks([0, 1], ["$a_{b$", "c"])
+    drawn = NamedFigure("elsewhere", CAPTION, made)
+    assert drawn._repr_png_().startswith(b"\x89PNG")
+    save_figure(run, drawn)
+    assert b"elsewhere" not in kept(run)["elsewhere.svg"] and list(kept(run)) == ["elsewhere.png", "elsewhere.svg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("EleutherAI/pythia-160m", "EleutherAI/pythia-160m"),
+        ("模型 α", r"\u6a21\u578b α"),
+        ("🦜", r"\U0001f99c"),
+        ("one\ntwo\x00", r"one two\x00"),
+        ("模" * 300, r"\u6a21\u6a21\u6a21\u6a21" + "…" + (r"\u6a21" * 9)[-23:]),
+        ("x" * 300, "x" * 24 + "…" + "x" * 23),
+    ],
+)
+@pytest.mark.filterwarnings("error")  # of a glyph that the font lacks
+def test_a_name_is_shown_in_signs_that_every_machine_has(run: SmallRun, name: str, shown: str) -> None:
+    assert figure_label(name) == shown
+
+    @figure("named", CAPTION)
+    def named() -> Figure:
+        return heat_maps({name: np.eye(2)}, {name: [0, 1]}, ("from", "to"), "share")
+
+    save_figure(run, named())
+
+
+def test_the_caption_has_the_caveat_of_its_run(run: SmallRun) -> None:
+    run.caveat = "on fresh items"
+    assert save_figure(run, waves()).alt == f"{CAPTION}; on fresh items"
 
 
 def test_the_legend_has_every_label_once_the_ordered_ones_first() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from saelib.results import provenance as module
-from saelib.results.provenance import commit, provenance, write_table
+from saelib.results.provenance import check_origin, commit, provenance, write_table
 from tests.helpers.small_run import SmallRun
 
 
@@ -49,8 +49,9 @@ def test_outside_a_checkout_the_commit_is_unknown(tmp_path: Path, monkeypatch: p
 
 def test_rows_carry_config_commit_and_versions(tmp_path: Path) -> None:
     config = SmallRun(tmp_path / "mine").config
-    columns = provenance(config)
+    columns = provenance(config, {"language_model": "b", "corpus": "a"})
     assert columns["config_sha256"] == config.sha256()
+    assert columns["inputs"] == '{"corpus": "a", "language_model": "b"}'
     assert columns["commit"] == commit()
     assert json.loads(columns["versions"])["torch"] == metadata.version("torch")
 
@@ -60,3 +61,28 @@ def test_a_table_comes_back(tmp_path: Path) -> None:
     write_table(table, tmp_path / "below" / "a.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "below" / "a.parquet"), table)
     assert [path.name for path in (tmp_path / "below").iterdir()] == ["a.parquet"]
+
+
+def origin(**inputs: str) -> str:
+    return json.dumps(inputs)
+
+
+def test_a_table_of_another_content_than_its_run_is_refused(tmp_path: Path) -> None:
+    run = SmallRun(tmp_path / "mine")
+    run.inputs["corpus"] = "1" * 64
+    run.claim()
+    path = run.folder / "evaluation.parquet"
+    check_origin(pd.DataFrame({"inputs": [origin(corpus="1" * 64)] * 2}), path)
+    check_origin(pd.DataFrame({"mse": [1.0]}), path)  # an earlier release's
+    with pytest.raises(
+        FileExistsError, match=r"evaluation\.parquet has rows made from another content \(corpus was 11"
+    ):
+        check_origin(pd.DataFrame({"inputs": [origin(corpus="2" * 64)] * 2}), path)
+
+
+def test_a_table_of_two_contents_is_refused_wherever_it_lies(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"inputs": [origin(corpus="1" * 64), origin(corpus="2" * 64)]})
+    with pytest.raises(ValueError, match="rows made from different models or texts; start another run"):
+        check_origin(rows, tmp_path / "evaluation.parquet")
+    with pytest.raises(ValueError, match="rows made from different models or texts"):
+        check_origin(rows.assign(inputs=[origin(corpus="1" * 64), None]), tmp_path / "evaluation.parquet")

@@ -27,12 +27,21 @@ def test_values_come_back_as_they_were_recorded(run: SmallRun) -> None:
     wanted = {"mean": 0.5, "matrix": [[1, 0], [0, 1]], "never": None, "by_arm": {"1": 3}, "none": None}
     assert read_values(run, "13_convergence") == wanted
     written = run.folder / "values" / "13_convergence.json"
-    assert read_json(written) == {"config_sha256": run.config.sha256(), "values": wanted}
+    assert read_json(written) == {"config_sha256": run.config.sha256(), "inputs": {}, "values": wanted}
+
+
+def test_values_made_from_another_content_than_the_run_are_not_read(run: SmallRun) -> None:
+    run.inputs["corpus"] = "1" * 64
+    record_values(run, "13_convergence", {"x": 1})
+    assert read_values(run, "13_convergence") == {"x": 1}
+    run.inputs["corpus"] = "2" * 64
+    with pytest.raises(FileExistsError, match=r"convergence\.json was made from another content \(corpus was 2222"):
+        read_values(run, "13_convergence")
 
 
 def test_recording_claims_the_folder(run: SmallRun) -> None:
     record_values(run, "13_convergence", {})
-    assert read_json(run.folder / "config.json") == run.config.as_dict()
+    assert read_json(run.folder / "config.json") == run.config.as_dict() | {"inputs": {}}
     with pytest.raises(FileExistsError, match="seed was 0, is 1"):
         record_values(SmallRun(run.folder, preset="smoke", seed=1), "13_convergence", {"x": 1})
     assert read_values(run, "13_convergence") == {}

@@ -1,14 +1,12 @@
 """A config refuses what is wrong, all of it at once and in plain words, and a folder belongs to one config."""
 
 import pydoc
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pytest
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from saelib.run.config import Config, RunConfig, check_config, checked, claim_config, folder_name, resolve
-from saelib.run.files import read_json
+from saelib.run.config import Config, RunConfig, checked, folder_name, resolve
 
 Hour = Annotated[int, Field(ge=0, lt=24)]
 
@@ -206,22 +204,29 @@ def test_json_gives_the_config_back() -> None:
     assert checked(Baking, written) == config
 
 
-def test_a_folder_belongs_to_the_first_config_that_claims_it(tmp_path: Path) -> None:
-    path, config = tmp_path / "mine" / "config.json", PRESETS["tiny"]
-    check_config(path, config)
-    assert not path.parent.exists()
-    claim_config(path, config)
-    assert read_json(path) == config.as_dict()
-    claim_config(path, config)
-    claim_config(path, config.replace(device="wood"))
-    assert read_json(path)["device"] == "gas"
+def test_a_field_that_came_later_changes_no_hash_until_it_is_set() -> None:
+    class Toasting(Baking):
+        ADDED = ("browning", "rack")
+        browning: int = 0
+        rack: tuple[int, ...] = (1, 2)
 
-    other = config.replace(seed=1, tray={"loaves": 5})
-    for refuse in (check_config, claim_config):
-        with pytest.raises(FileExistsError) as refused:
-            refuse(path, other)
-        assert "mine holds a run with another config (seed was 0, is 1; tray was {" in str(refused.value)
-        assert str(refused.value).endswith("name another run")
-    with pytest.raises(FileExistsError, match="run was 'tiny', is 'copied'"):
-        check_config(path, config.replace(run="copied"))
-    assert read_json(path) == config.as_dict()
+    values = {"preset": "tiny", "run": "tiny", "seed": 0}
+    names = {name: getattr(PRESETS["tiny"], name) for name in Baking.model_fields} | values
+    before, later = Baking(**names), Toasting(**names)
+    assert later.sha256() == before.sha256()
+    assert later.replace(rack=[1, 2]).sha256() == before.sha256()
+    assert len({before.sha256(), later.replace(browning=1).sha256(), later.replace(rack=[1]).sha256()}) == 3
+    assert later.defaults()["rack"] == [1, 2]
+
+
+def test_a_config_inside_another_has_fields_that_came_later_too() -> None:
+    class DeepTray(Tray):
+        ADDED = ("depth",)
+        depth: float = 1.0
+
+    class Deep(Baking):
+        tray: DeepTray
+
+    names = {name: getattr(PRESETS["tiny"], name) for name in Baking.model_fields if name != "tray"}
+    assert Deep(**names, tray=DeepTray(loaves=4)).sha256() == PRESETS["tiny"].sha256()
+    assert Deep(**names, tray=DeepTray(loaves=4, depth=2.0)).sha256() != PRESETS["tiny"].sha256()

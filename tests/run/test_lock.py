@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,7 +144,7 @@ def test_of_many_that_begin_at_once_one_holds_the_run(folder: Path) -> None:
 def test_whoever_writes_holds_the_run_and_claims_its_folder(folder: Path) -> None:
     run = SmallRun(folder)
     with writing(run):
-        assert read_json(folder / "config.json") == run.config.as_dict()
+        assert read_json(folder / "config.json") == run.config.as_dict() | {"inputs": {}}
         assert not can_hold(folder)
     assert can_hold(folder)
     with pytest.raises(FileExistsError, match="seed was 0, is 1"), writing(SmallRun(folder, seed=1)):
@@ -167,3 +168,46 @@ def test_threads_of_one_process_hold_together(folder: Path) -> None:
     with hold(folder), ThreadPoolExecutor(4) as pool:
         list(pool.map(hold_often, range(4)))
     assert not note_of(folder).exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [("Mine", "mine"), ("mine", "MINE"), ("gro\u00dfe", "gro\u00dfE"), ("re\u0301", "r\u00e9"), ("mine.", "mine")],
+)
+def test_two_names_that_may_be_one_folder_are_no_two_runs(tmp_path: Path, there: str, new: str) -> None:
+    (tmp_path / there).mkdir()
+    with hold(tmp_path / there):
+        pass
+    with pytest.raises(FileExistsError, match="name another run") as refused, hold(tmp_path / new):
+        pass
+    assert f"run={new!r}: run {there!r} is there" in str(refused.value)
+    (tmp_path / new).mkdir()  # on a file system that tells them apart, both may be there from before
+    with hold(tmp_path / new):
+        pass
+
+
+WITHOUT_FCNTL = """
+import sys
+sys.modules |= {"fcntl": None, "resource": None}
+import saelib
+from pathlib import Path
+from saelib.run.lock import RunInUseError, hold
+try:
+    with hold(Path(sys.argv[1])):
+        print("held", flush=True)
+        sys.stdin.read()
+except RunInUseError as error:
+    print(error)
+"""
+
+
+def test_without_fcntl_the_lock_is_a_file(folder: Path) -> None:
+    """As where Python has no `fcntl`; on Windows filelock locks by `msvcrt`."""
+    command = [sys.executable, "-W", "ignore", "-c", WITHOUT_FCNTL, str(folder)]
+    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout and first.stdout.readline() == "held\n"
+        second = subprocess.run(command, cwd=PROJECT, input="", capture_output=True, text=True, check=True)
+        assert second.stdout.startswith("run 'mine' is in use by process ")
+        first.communicate()
+    third = subprocess.run(command, cwd=PROJECT, input="", capture_output=True, text=True, check=True)
+    assert third.stdout == "held\n"

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from saelib.run.progress import QUIET_SECONDS, progress
+from saelib.run.progress import QUIET_SECONDS, progress, rate_in_words, time_in_words
 
 
 class Clock:
@@ -39,9 +39,9 @@ def test_lines_say_how_much_is_done_how_fast_and_how_long_it_will_take(clock: Cl
             clock.seconds += seconds
             advance(amount)
     assert capsys.readouterr().err.splitlines() == [
-        "scratch: 3,000 of 12,000 tokens, 50 per second, 3 min left",
-        "scratch: 6,000 of 12,000 tokens, 40 per second, 2 min left",
-        "scratch: 12,000 of 12,000 tokens, 20 per second, 0 min left",
+        "scratch: 60 s so far, about 3 min to go (3,000 of 12,000 tokens, 50 per second)",
+        "scratch: 2 min so far, about 2 min to go (6,000 of 12,000 tokens, 40 per second)",
+        "scratch: 10 min so far, done (12,000 of 12,000 tokens, 20 per second)",
     ]
 
 
@@ -74,7 +74,45 @@ def test_what_an_interrupted_run_has_done_counts_as_done_but_not_for_the_rate(cl
     with progress("scratch", 1_000, done=400) as advance:
         clock.seconds += 100
         advance(100)
-    assert capsys.readouterr() == ("", "scratch: 500 of 1,000 tokens, 1 per second, 8 min left\n")
+    assert capsys.readouterr() == (
+        "",
+        "scratch: 2 min so far, about 8 min to go (500 of 1,000 tokens, 1.0 per second)\n",
+    )
+
+
+@pytest.mark.usefixtures("batch")
+def test_slow_work_has_the_time_of_each_in_place_of_a_rate_of_nought(clock: Clock, capsys: Captured) -> None:
+    with progress("asking", 3, unit="request") as advance:
+        clock.seconds += 61
+        advance(0)  # nothing yet: no rate, no time to go
+        clock.seconds += 269
+        advance(1)
+    assert capsys.readouterr().err == "asking: 6 min so far, about 11 min to go (1 of 3 requests, 6 min each)\n"
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(12_345.6, "12,346 per second"), (10, "10 per second"), (2.34, "2.3 per second"), (1, "1.0 per second"),
+     (0.4, "2.5 s each"), (0.05, "20 s each"), (0.001, "17 min each"), (1e-4, "2 h 47 min each")],
+)  # fmt: skip
+def test_no_rate_is_nought(rate: float, words: str) -> None:
+    assert rate_in_words(rate) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.6, "60 s"),
+        (99, "99 s"),
+        (100, "2 min"),
+        (3_600, "60 min"),
+        (6_000, "1 h 40 min"),
+        (86_400, "24 h 0 min"),
+    ],
+)
+def test_times_are_in_words(seconds: float, words: str) -> None:
+    assert time_in_words(seconds) == words
 
 
 @pytest.mark.usefixtures("batch")

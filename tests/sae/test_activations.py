@@ -35,3 +35,14 @@ def test_neither_rows_per_pass_nor_the_order_of_filling_changes_a_chunk() -> Non
         for fill in reversed(planned.fills):
             fill()
         torch.testing.assert_close(planned.activations, expected)
+
+
+def test_positions_that_are_skipped_are_in_no_chunk_and_all_others_are() -> None:
+    config, model = toy_config(skip_first=3), ToyModel()
+    rows = toy_rows().take(5, 5)  # 64 tokens to train on, 13 from each row: five rows, and the last gives 12
+    kept = [(row, position) for row in range(5) for position in range(3, 16)][: config.chunk_tokens]
+    streams = model.residual_streams(torch.from_numpy(rows).long(), LAYERS)
+    expected = torch.stack([torch.stack([streams[layer, row, place] for row, place in kept]) for layer in LAYERS])
+    for rows_per_pass in (1, 2, 5):
+        filled = plan_chunk(model, toy_rows(), 1, config, 0, LAYERS, rows_per_pass).filled()
+        torch.testing.assert_close(filled, expected[:, chunk_order(0, 1, 64)])

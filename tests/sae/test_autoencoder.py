@@ -6,7 +6,7 @@ from torch import nn
 
 from saelib.sae import autoencoder as sae_module
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
-from tests.helpers.small_saes import small_sae
+from tests.helpers.small_saes import scaled, small_sae
 
 
 def autograd_loss(sae: SparseAutoencoder, x: torch.Tensor, l1_coefficient: float) -> torch.Tensor:
@@ -85,6 +85,43 @@ def test_normalising_the_decoder_leaves_directions():
         sae.W_dec.mul_(3)
     sae.normalize_decoder()
     torch.testing.assert_close(sae.W_dec.detach(), before)
+
+
+def test_l1_is_the_same_however_a_feature_s_factors_are_shared_out():
+    sae, x = small_sae(), torch.randn(9, 6)
+    other = scaled(sae, torch.logspace(-3, 3, 20))
+    with torch.no_grad():
+        torch.testing.assert_close(other(x), sae(x), atol=1e-5, rtol=1e-5)
+        expected = sae.encode(x).sum(1)  # its rows have unit norm
+        torch.testing.assert_close(sae.l1(sae.encode(x)), expected, rtol=0, atol=0)
+        torch.testing.assert_close(other.l1(other.encode(x)), expected)
+    assert other.encode(x).sum() > 2 * expected.sum()
+
+
+def test_l1_by_hand():
+    sae = SparseAutoencoder(2, 3)
+    with torch.no_grad():
+        sae.W_dec.copy_(torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 0.5]]))
+    assert sae.l1(torch.tensor([[1.0, 7.0, 2.0], [0.0, 1.0, 0.0]])).tolist() == [6.0, 0.0]
+
+
+def test_folding_norms_leaves_the_function_and_its_l1():
+    other, x = scaled(small_sae(), torch.logspace(-3, 3, 20)), torch.randn(9, 6)
+    with torch.no_grad():
+        other.W_dec[4] = 0
+        before, l1 = other(x), other.l1(other.encode(x))
+        other.fold_decoder_norms()
+        torch.testing.assert_close(other.W_dec.norm(dim=1), torch.ones(20).index_fill(0, torch.tensor(4), 0.0))
+        torch.testing.assert_close(other(x), before, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(other.l1(other.encode(x)), l1)
+        torch.testing.assert_close(other.encode(x).sum(1), l1)  # what training counts
+
+
+def test_folding_leaves_unit_rows_as_they_are():
+    sae = small_sae()
+    before = [parameter.clone() for parameter in sae.parameters()]
+    sae.fold_decoder_norms()
+    assert all(map(torch.equal, sae.parameters(), before))
 
 
 def test_an_sae_says_its_sizes_and_where_it_comes_from():

@@ -1,6 +1,7 @@
 """Metrics against oracles, naive loops and hand-worked cases."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from saelib.language.model import LanguageModel
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 from saelib.sae.clean_pass import clean_batch
 from saelib.sae.evaluation import ROW_METRICS, Scores, evaluate
-from tests.helpers.small_models import save_small_model
+from tests.helpers.families import logits_with_input, small_family
+from tests.helpers.small_models import save_small_model, small_tokenizer
+from tests.helpers.small_saes import scaled
 
 LAYERS = [0, 1, 2]
 
@@ -29,9 +32,9 @@ def held_out(model) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def bridged(tmp_path_factory) -> LanguageModel:
-    """A model of an architecture that runs through its bridge."""
-    return load_language_model(str(save_small_model(tmp_path_factory.mktemp("qwen2"), "qwen2")), device="cpu")
+def hooked(tmp_path_factory) -> LanguageModel:
+    """A model of an architecture that runs with hooks on transformers' own pass."""
+    return load_language_model(str(save_small_model(tmp_path_factory.mktemp("olmo2"), "olmo2")), device="cpu")
 
 
 def some_saes(model: LanguageModel) -> list[tuple[SparseAutoencoder, int]]:
@@ -164,9 +167,9 @@ def test_the_process_s_setting_for_products_is_left_as_it_was_and_changes_no_sco
 
 
 @pytest.mark.parametrize(("rows", "context"), [(1, 24), (1, 2)])
-def test_one_row_and_two_tokens_are_enough(model, bridged, held_out, rows, context):
+def test_one_row_and_two_tokens_are_enough(model, hooked, held_out, rows, context):
     few = held_out[:rows, :context]
-    for either in (model, bridged):
+    for either in (model, hooked):
         for score in evaluate(some_saes(either), either, few, 4):
             assert np.isfinite(list(score.metrics().values())).all()
         logits = either.logits(torch.from_numpy(few).long())[:, :-1].flatten(0, 1)
@@ -179,7 +182,24 @@ def test_the_clean_loss_does_not_depend_on_the_layers_that_are_asked_for(model, 
     assert len({*alone, evaluate(some_saes(model), model, held_out, 4)[0].ce_clean}) == 1
 
 
-@pytest.mark.parametrize("which", ["model", "bridged"])
+def test_losses_are_right_where_later_layers_read_the_tokens_again():
+    """Per-layer embeddings: each row goes on from zeros and from the mean in its own way."""
+    model = LanguageModel("./gemma4", "", small_family("gemma4_text"), small_tokenizer())
+    rows = np.random.default_rng(0).integers(0, model.vocabulary, (5, 24)).astype(np.int32)
+    tokens = torch.from_numpy(rows).long()
+    sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(5))
+    (score,) = evaluate([(sae, 1)], model, rows, 2)
+    stream = model.residual_streams(tokens, [1])[0]
+    with torch.no_grad():
+        splices = {"clean": stream, "spliced": sae(stream), "zero": torch.zeros_like(stream),
+                   "mean": stream.mean((0, 1)).expand_as(stream)}  # fmt: skip
+    for name, splice in splices.items():
+        logits = logits_with_input(model.hugging_face, tokens, 2, splice)[:, :-1]
+        losses = nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none").mean(1)
+        assert getattr(score.rows, f"ce_{name}") == pytest.approx(losses.numpy(), abs=1e-5), name
+
+
+@pytest.mark.parametrize("which", ["model", "hooked"])
 def test_spliced_losses_equal_hooks_on_the_bridge(which, held_out, request):
     """Independent: TransformerLens runs the whole model from the tokens, with a hook that changes the stream."""
     model = request.getfixturevalue(which)
@@ -238,11 +258,11 @@ def test_clean_loss_is_one_number(model, held_out):
 def test_fewer_rows_at_a_time_where_memory_runs_out(model, held_out, monkeypatch):
     tried = []
 
-    def short_of_memory(model, tokens, layers, precision):
+    def short_of_memory(model, tokens, layers, precision, skip_first):
         tried.append(len(tokens))
         if len(tokens) > 2:
             raise torch.OutOfMemoryError("made up")
-        return clean_batch(model, tokens, layers, precision)
+        return clean_batch(model, tokens, layers, precision, skip_first)
 
     expected = evaluate(some_saes(model), model, held_out, 2)
     monkeypatch.setattr("saelib.sae.evaluation.clean_batch", short_of_memory)
@@ -257,3 +277,37 @@ def test_on_cuda_scores_are_those_of_the_cpu(model, random_model_folder, held_ou
     on_cuda = load_language_model(str(random_model_folder), device="cuda")
     saes = [(sae.to("cuda"), layer) for sae, layer in some_saes(model)]
     assert_equal_scores(evaluate(saes, on_cuda, held_out, 4, precision), expected, rel=rel, abs=rel / 100)
+
+
+def test_the_same_function_scores_the_same_whatever_the_norms_of_its_decoder_rows(model, held_out):
+    sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        sae.W_dec[5], sae.W_enc[:, 5], sae.b_enc[5] = 0, 0, 0  # so that a row of norm 0 is among them
+    others = [scaled(sae, factors) for factors in (torch.full((64,), 0.64), torch.logspace(-2, 2, 64))]
+    with torch.no_grad():
+        others[1].b_enc[5] = 3  # fires, and writes nothing
+    one, *found = evaluate([(each, 1) for each in (sae, *others)], model, held_out, 4)
+    for other in found:
+        for name in ("ce_spliced", "kl", "mse", "l1", "explained_variance"):
+            assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-5, abs=1e-6), name
+    assert found[1].l0 == pytest.approx(one.l0 + 1)
+
+
+def test_an_sae_of_another_width_is_refused_naming_both(model, held_out):
+    sae = random_sae(48, 64, torch.Generator().manual_seed(0))
+    sae.lineage = {"model_name": "gpt2-small"}
+    with pytest.raises(ValueError, match=r"d_in 48 \(trained on gpt2-small\) cannot read layer 1 of .* is 32 wide"):
+        evaluate([(sae, 1)], model, held_out, 4)
+
+
+def test_an_sae_of_a_stream_that_keeps_its_mean_is_warned_of(model, hooked, held_out):
+    """Once for all batches; not where the model's stream keeps it too, as behind an RMSNorm."""
+    sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(0))
+    sae.lineage = {"model_from_pretrained_kwargs": {"center_writing_weights": False}}
+    with pytest.warns(UserWarning, match="keeps its mean over d_model") as said:
+        evaluate([(sae, 1)], model, held_out, 4)
+    assert len(said) == 1
+    other = random_sae(hooked.d_model, 64, torch.Generator().manual_seed(0))
+    other.lineage = sae.lineage
+    with warnings.catch_warnings(action="error"):
+        evaluate([(other, 1)], hooked, held_out % hooked.vocabulary, 4)

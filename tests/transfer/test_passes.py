@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from saelib.run.files import read_json
-from saelib.transfer import passes, stages
+from saelib.transfer import passes
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.passes import PASSES, Passes, note_passes, plan_passes
 from saelib.transfer.stages import train_phase
@@ -66,11 +66,11 @@ def test_the_rows_of_a_pass_are_those_planned_when_the_phase_began(
 ) -> None:
     experiment, asked = small_experiment("rows"), []
 
-    def train(*_: object, rows_per_pass: int) -> None:
+    def train(*_: object, rows_per_pass: int, inputs: object) -> None:
         asked.append(rows_per_pass)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages, "train", train)
+    monkeypatch.setattr(passes, "train", train)
     for rows in (3, 5):
         monkeypatch.setattr(passes, "planned_memory", lambda *_, rows=rows: planned(4, 1, rows))
         with pytest.raises(KeyboardInterrupt):
@@ -82,7 +82,7 @@ def test_the_rows_of_a_pass_are_those_planned_when_the_phase_began(
 def test_damaged_notes_are_named_with_the_remedy(small_experiment: Opens, tmp_path: Path, text: str) -> None:
     experiment = small_experiment("damaged")
     (tmp_path / PASSES).write_text(text)
-    with pytest.raises(ValueError, match=rf"{PASSES} is .*delete it"):
+    with pytest.raises(ValueError, match=rf"{PASSES} is .*delete the folder {tmp_path} to train"):
         plan_passes(
             experiment.config, experiment.model, experiment.plans("scratch"), experiment.config.scratch, tmp_path
         )

@@ -67,7 +67,9 @@ def test_what_is_scored_once_is_counted_once() -> None:
 
 def test_scoring_is_timed_at_the_run_s_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(rehearsal, "evaluate", lambda saes, model, rows, batch, precision: asked.append(precision))
+    monkeypatch.setattr(
+        rehearsal, "evaluate", lambda saes, model, rows, batch, precision, skip: asked.append(precision)
+    )
     config = PRESETS["smoke"].replace(device="cpu", layers=(0, 3), sae_seeds=1, precision="bfloat16")
     list(rehearsal.rehearse(config, shape_of("embedded"), tmp_path, rows=1))
     assert asked == ["bfloat16"]

@@ -13,10 +13,10 @@ from saelib.language.model import LanguageModel
 from saelib.results.provenance import write_table
 from saelib.run.files import read_json, write_json
 from saelib.sae.evaluation import ROW_METRICS, RowScores, Scores, evaluate
-from saelib.sae.folder import CONFIG, load_sae, save_sae
+from saelib.sae.folder import CONFIG, load_sae, sae_sha256, save_sae
 from saelib.transfer import scoring
 from saelib.transfer.experiment import Experiment
-from saelib.transfer.scoring import Reading, row_table, sae_sha256, score_once, scored_before
+from saelib.transfer.scoring import Reading, row_table, score_once, scored_before
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot
 from tests.helpers.small_saes import small_sae
 

@@ -105,6 +105,17 @@ def test_an_sae_says_which_model_and_text_it_is_of(run: Experiment) -> None:
     assert metadata["model_name"] == run.config.language_model
     assert metadata["dataset_path"] == run.config.corpus
     assert metadata["hook_name"] == "blocks.1.hook_resid_post"
+    assert metadata["prepend_bos"] is run.corpus.prepend_bos is False
+
+
+def test_rows_and_saes_tell_that_bos_was_put_first(empty_runs: Path, open_small: OpenSmall) -> None:
+    begun = open_small(run="begun", prepend_bos=True, **SHORT)
+    train_phase(begun, "scratch")
+    assert not begun.corpus.held_out[:, 0].any() and not begun.training_rows(1).take(0, 9)[:, 0].any()
+    assert begun.corpus.held_out.shape[1] == begun.config.context_length
+    for folder in begun.phase_folders("scratch").saes.rglob("cfg.json"):
+        assert read_json(folder)["metadata"]["prepend_bos"] is True
+    assert begun.config.sha256() != open_small(run="begun-not", prepend_bos=False, **SHORT).config.sha256()
 
 
 def test_the_logs_of_both_phases_are_one_table(run: Experiment) -> None:
@@ -240,7 +251,9 @@ def test_an_evaluation_of_saes_that_have_changed_does_not_go_on(
         write_table(pd.read_parquet(part).drop(columns="sae_sha256"), part)
     else:
         shutil.copy(experiment.phase_folders("scratch").sae("scratch", 1, 0, 1024) / WEIGHTS, folder / WEIGHTS)
-    with pytest.raises(ValueError, match=r"scratch-0{12}\.parquet has no score of .* delete the run's evaluation/"):
+    with pytest.raises(
+        ValueError, match=r"scratch-0{12}\.parquet has no score of .* put the folder back as it was, or name"
+    ):
         evaluate_phase(experiment, "scratch")
     assert not other.exists()
     shutil.rmtree(folder)  # nobody needs it any longer
@@ -249,6 +262,7 @@ def test_an_evaluation_of_saes_that_have_changed_does_not_go_on(
 
 def test_another_config_in_the_same_folder_is_refused_when_it_is_opened(run: Experiment) -> None:
     parameters = read_json(run.folder / "config.json")
+    del parameters["inputs"]
     parameters["l1_coefficient"] = 0.5
     with pytest.raises(FileExistsError, match=r"l1_coefficient was 1\.0, is 0\.5"):
         open_experiment(**parameters)
@@ -270,7 +284,7 @@ def test_a_text_that_is_too_short_leaves_the_name_free(empty_runs: Path, open_sm
     (tmp_path / "short.txt").write_text("Too short for a row.")
     mistaken = open_small(run="x", corpus=str(tmp_path / "short.txt"))
     for stage in (lambda: train_phase(mistaken, "scratch"), lambda: evaluate_phase(mistaken, "scratch")):
-        with pytest.raises(ValueError, match="held-out rows|training row"):
+        with pytest.raises(ValueError, match="is too short"):
             stage()
     assert not (empty_runs / "x").exists()
 

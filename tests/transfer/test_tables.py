@@ -123,9 +123,9 @@ def test_layers_are_whole_numbers_even_where_there_is_no_source() -> None:
 def test_an_evaluation_on_unlike_tokens_is_refused() -> None:
     rows = pd.DataFrame({"eval_sha256": "a", "ce_clean": [1.0, 1.0 + 1e-12], "seed": [0, 1]})
     check_paired(rows)
-    with pytest.raises(ValueError, match="1 sets of held-out tokens, clean losses differ by 1 nats"):
+    with pytest.raises(ValueError, match="other versions or on other machines: clean losses differ by 1 nats; delete"):
         check_paired(rows.assign(ce_clean=rows["ce_clean"] + rows["seed"]))
-    with pytest.raises(ValueError, match=r"2 sets of held-out tokens.*delete the run's evaluation/ folder"):
+    with pytest.raises(ValueError, match=r"2 sets of held-out tokens: the text has changed .*; name another run"):
         check_paired(rows.assign(eval_sha256=rows["seed"].astype(str)))
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from saelib.batch.page.markup import Token, folded, tokens_of
 from saelib.htest.items.official import OFFICIAL_SET, REPOSITORY
+from saelib.htest.scoring.names import shown_items
 from saelib.results.provenance import commit
 from saelib.results.tables import as_markdown
 from saelib.results.text import escape_markdown
@@ -119,9 +120,12 @@ def warnings(folder: Path) -> Iterator[str]:
     """What a reader has to know first: items or weights that are not the papers', parts that did not run."""
     items, htest = _items(folder), _read(folder / CONFIGS["H-Test"])
     if items is not None and OFFICIAL_SET not in items:
-        why = "the settings leave them out" if (htest or {}).get("official") == "none" else (
-            f"neither a copy of them nor {REPOSITORY} could be read")  # fmt: skip
-        yield f"**Without the released H-Test items:** {why}. The numbers of paper 2 are those of fresh items."
+        official = str((htest or {}).get("official", "auto"))
+        others = " and ".join(escape_markdown(shown_items(name)) for name in items)
+        why = {"none": "the settings leave them out"}.get(official, "the settings name others")
+        if official in ("auto", "released"):
+            why = f"neither a copy of them nor {REPOSITORY} could be read"
+        yield f"**Without the released H-Test items:** {why}. The numbers of paper 2 are those of {others}."
     transfer = _read(folder / CONFIGS["layer transfer"])
     models = [*([transfer["language_model"]] if transfer else []), *(htest["models"] if htest else [])]
     if EMBEDDED in models:

@@ -3,10 +3,10 @@
 In: Markdown tokens. Out: the text of `report.html`.
 """
 
-import html
 from collections.abc import Iterator
 
 from saelib.batch.page.markup import HIGHEST, Token, as_html, contents, number_headings
+from saelib.results.text import escape_html
 
 # One policy for the whole page: nothing is fetched and nothing runs, whatever got into it.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -66,7 +66,7 @@ def page(title: str, opening: list[Token], body: list[Token]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{html.escape(title)}</title>
+<title>{escape_html(title)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
@@ -85,7 +85,7 @@ def _entries(body: list[Token]) -> Iterator[str]:
     """A line for each heading of level 2, with those of level 3 inside it."""
     chapters: list[tuple[str, list[str]]] = []
     for level, anchor, words in contents(body):
-        link = f'<a href="#{anchor}">{html.escape(words)}</a>'
+        link = f'<a href="#{anchor}">{escape_html(words)}</a>'
         if level == HIGHEST or not chapters:
             chapters.append((link, []))
         else:

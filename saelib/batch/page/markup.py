@@ -13,6 +13,7 @@ import mistune
 
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.results.notebook import VERDICT_SIGNS
+from saelib.results.text import escape_html
 
 Token: TypeAlias = dict[str, Any]
 """A block or a piece of a line, as mistune has it: `type`, `attrs`, and `raw` or `children`."""
@@ -57,7 +58,7 @@ def picture(source: str, caption: str) -> Token:
 
 def text_of(token: Token) -> str:
     """The words of a block, without mark-up."""
-    return str(token.get("raw", "")) + "".join(map(text_of, token.get("children", ())))
+    return html.unescape(token.get("raw", "")) + "".join(map(text_of, token.get("children", ())))
 
 
 def number_headings(tokens: list[Token]) -> list[Token]:
@@ -93,6 +94,10 @@ class _Renderer(mistune.HTMLRenderer):
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         return f'<h{level} id="{attrs.get("anchor", "")}">{text}</h{level}>\n'
 
+    def text(self, text: str) -> str:
+        """With entities as Markdown has them, which mistune would show as they are written where it escapes HTML."""
+        return mistune.safe_entity(text)
+
     def image(self, text: str, url: str, title: str | None = None) -> str:
         """A picture in a text could be fetched from anywhere: its description instead."""
         return text
@@ -124,11 +129,11 @@ class _Renderer(mistune.HTMLRenderer):
         return f'<aside class="box {kind}">\n{text}</aside>\n'
 
     def _folded(self, text: str, summary: str) -> str:
-        return f"<details><summary>{html.escape(summary)}</summary>\n{text}</details>\n"
+        return f"<details><summary>{escape_html(summary)}</summary>\n{text}</details>\n"
 
     def _picture(self, source: str, caption: str) -> str:
-        caption = html.escape(caption)
-        return f'<figure><img alt="{caption}" src="{html.escape(source)}"><figcaption>{caption}</figcaption></figure>\n'
+        caption = escape_html(caption)
+        return f'<figure><img alt="{caption}" src="{escape_html(source)}"><figcaption>{caption}</figcaption></figure>\n'
 
 
 def _link(notebook: str, shown: str) -> str:

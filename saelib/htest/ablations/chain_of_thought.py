@@ -11,12 +11,17 @@ from pathlib import Path
 from saelib.htest.asking.judge import JUDGE_TEMPERATURE, JUDGE_TOKENS, judge_prompt
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Condition, Reply, read_replies, write_replies
+from saelib.htest.asking.thinking import without_thoughts
 from saelib.htest.config import PARSER
+from saelib.htest.engines.refusals import may_be_asked_again
+from saelib.htest.items.item import select
 from saelib.htest.respondents import Respondent
 from saelib.htest.stages import ask, condition_of, missing_count
 from saelib.htest.study import Study
-from saelib.htest.tasks import LETTERS, TASKS
+from saelib.htest.tasks import LETTERS
 from saelib.run.lock import writing
+
+UNCLOSED = "unclosed thoughts"  # a reply's problem: a limit on its length left no room for an answer
 
 
 def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent | None) -> list[Reply]:
@@ -27,18 +32,19 @@ def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent 
         judge: None leaves the reading to the parsers.
 
     Raises:
-        ValueError: a prompt with its reply does not fit the model's context, or stored verdicts are on other replies.
+        ValueError: a prompt with its reply does not fit the model's context.
     """
     config, item_set = study.config, study.item_sets[0]
     form, limit = "chain_of_thought", config.chain_of_thought_items
     condition = condition_of(study, respondent, form, k, max_tokens=config.chain_of_thought_tokens)
-    if judge is not None and judge.is_paid and respondent.is_paid:
-        missing = sum(missing_count(study, condition, item_set, task, limit) for task in TASKS)
-        study.check_budget(judge, 2 * missing)  # thoughts and verdicts, before the first thought is paid for
+    if judge is not None and judge.is_paid and respondent.is_paid:  # before the first thought is paid for
+        thoughts = sum(missing_count(study, condition, item_set, task, limit) for task in study.main_tasks)
+        verdicts = missing_verdicts(study, condition, judge, limit)
+        study.check_budget(judge, thoughts * condition.samples + verdicts)
     replies = ask(
         study, respondent, k, item_sets=[item_set], form=form, max_tokens=config.chain_of_thought_tokens, limit=limit
     )
-    return replies if judge is None else _judged(study, replies, judge)
+    return replies if judge is None else _judged(study, condition, replies, judge)
 
 
 def judge_name(judge: Respondent | None) -> str:
@@ -46,8 +52,65 @@ def judge_name(judge: Respondent | None) -> str:
     return PARSER if judge is None else judge.name
 
 
-def _judged(study: Study, replies: Sequence[Reply], judge: Respondent) -> list[Reply]:
-    condition = Condition(
+def _judged(study: Study, condition: Condition, replies: Sequence[Reply], judge: Respondent) -> list[Reply]:
+    """Replies with their verdicts; those that have none are judged, and those that say something else than then.
+
+    On a thought that has not come, or does not end, nobody is asked: it counts as none.
+    """
+    asked = _judge_condition(study, judge)
+    path = _verdicts_path(study, condition, asked)
+    stored = {_place(reply): reply for reply in (read_replies(path) if path.is_file() else [])}
+    known = stored | {_place(reply): replace(reply, judge=judge.name, problem=reply.problem or UNCLOSED)
+                      for reply in replies if _said(reply) is None}  # fmt: skip
+    again = study.config.ask_refused
+    if missing := [reply for reply in replies if not _is_settled(known.get(_place(reply)), reply, again)]:
+        prompts = [Prompt(judge_prompt(_said(reply) or ""), LETTERS) for reply in missing]
+        with writing(study):
+            verdicts = study.answers(judge, [reply.item for reply in missing], prompts, asked)
+            known |= {
+                _place(reply): replace(reply, judge=judge.name, verdict=verdict.reply, problem=verdict.problem)
+                for reply, verdict in zip(missing, verdicts, strict=True)
+            }
+    if known != stored:
+        with writing(study):
+            write_replies(path, known.values())
+    return [known[_place(reply)] for reply in replies]
+
+
+def _said(reply: Reply) -> str | None:
+    """What a judge reads: the reply without what a thinking model keeps to itself; None where nothing was said."""
+    return None if reply.problem is not None else without_thoughts(reply.reply or "", reply.rendered or "")
+
+
+def _place(reply: Reply) -> tuple[str, int]:
+    """What a verdict is about; more items and tasks come in between, so no place in a list says it."""
+    return reply.item.key, reply.sample
+
+
+def _is_settled(judged: Reply | None, reply: Reply, again: bool) -> bool:
+    """Whether a verdict is there and was given on this very reply; on a thought that has not come there is none.
+
+    Args:
+        again: ask a judge again that was refused or filtered.
+    """
+    if _said(reply) is None:
+        return True
+    if judged is None or (again and may_be_asked_again(judged.problem)):
+        return False
+    return (judged.item, judged.reply) == (reply.item, reply.reply)
+
+
+def missing_verdicts(study: Study, condition: Condition, judge: Respondent, limit: int) -> int:
+    """How many verdicts are not stored, on replies that are there or to come."""
+    tests = (select(study.items, task, "test", study.item_sets[0])[:limit] for task in study.main_tasks)
+    wanted = {item.key for items in tests for item in items}
+    path = _verdicts_path(study, condition, _judge_condition(study, judge))
+    stored = read_replies(path) if path.is_file() else []
+    return len(wanted) * condition.samples - sum(reply.item.key in wanted for reply in stored)
+
+
+def _judge_condition(study: Study, judge: Respondent) -> Condition:
+    return Condition(
         model=judge.name,
         revision=judge.revision,
         form="chat",
@@ -55,25 +118,18 @@ def _judged(study: Study, replies: Sequence[Reply], judge: Respondent) -> list[R
         temperature=JUDGE_TEMPERATURE,
         max_tokens=JUDGE_TOKENS,
         seed=study.config.seed,
+        **judge.settings("chat"),
     )
-    path = study.replies_folder / replies[0].condition.name() / f"judged-by-{condition.name()}.jsonl"
-    judged = read_replies(path) if path.is_file() else []
-    _check_same(path, judged, replies)
-    if missing := replies[len(judged) :]:
-        prompts = [Prompt(judge_prompt(reply.reply or ""), LETTERS) for reply in missing]
-        with writing(study):
-            verdicts = study.answers(judge, [reply.item for reply in missing], prompts, condition)
-            judged += [
-                replace(reply, judge=judge.name, verdict=verdict.reply)
-                for reply, verdict in zip(missing, verdicts, strict=True)
-            ]
-            write_replies(path, judged)
-    return judged[: len(replies)]
 
 
-def _check_same(path: Path, judged: Sequence[Reply], replies: Sequence[Reply]) -> None:
-    for old, new in zip(judged, replies, strict=False):
-        if (old.item, old.reply) != (new.item, new.reply):
-            raise ValueError(
-                f"{path} holds verdicts on other replies than the run has now; delete it to ask the judge again"
-            )
+def _verdicts_path(study: Study, condition: Condition, judge: Condition) -> Path:
+    """The file of a judge's verdicts on the replies under a condition.
+
+    An API's replies carry the revision that it named, which the condition does not: their file is found by them.
+    """
+    name = f"judged-by-{judge.name()}.jsonl"
+    for path in sorted(study.replies_folder.glob(f"*/{name}")):
+        found = read_replies(path)[0].condition
+        if condition in (found, replace(found, revision="")):
+            return path
+    return study.replies_folder / condition.name() / name

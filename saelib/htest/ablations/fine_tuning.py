@@ -7,11 +7,12 @@ model on other items than those reported. Nothing is kept of an interrupted trai
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saelib.htest.ablations.letter_training import Step, encode, fit, mean_scores, score
+from saelib.htest.asking.encoded import first_token_text
 from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item, hash_items
 from saelib.run.files import read_json, replace_folder, write_json
@@ -34,6 +35,8 @@ def fine_tune(
     recipe: FineTuning,
     folder: Path,
     device: str = "auto",
+    first_token: str = "auto",
+    check: Callable[[str], object] | None = None,
 ) -> "DataFrame":
     """Tune a model on one task, or read what an earlier call with the same inputs left in the folder.
 
@@ -44,7 +47,9 @@ def fine_tune(
         revision: of a hub model.
         train: as many items as the recipe says, of the split "train".
         probes: items to score, by a name; no text of theirs may be among the training texts.
+        first_token: as `HTestConfig.first_token`: the special token before each text.
         folder: where the tuned model goes, with its tokenizer, the learning curve and `fine_tuning.json`.
+        check: is told the revision of the loaded model before it is tuned, and may refuse it.
 
     Returns:
         The learning curve, one row for each evaluated step and each probe: step, items_seen, probe, accuracy,
@@ -59,14 +64,40 @@ def fine_tune(
 
     check_items(train, probes, recipe)
     language_model = load_language_model(source, device, revision)
+    if check is not None:
+        check(language_model.revision)
     inputs = _describe(language_model, train, probes, recipe)
+    if first := first_token_text(language_model.tokenizer, first_token):
+        inputs["first_token"] = first
     if folder.exists():
         return _read_curve(folder, inputs)
     started = time.perf_counter()
-    curve = _tune(language_model, train, probes, recipe)
-    more = {"source": source, "device": str(language_model.device), "seconds": time.perf_counter() - started}
-    _save(folder, language_model, curve, {"inputs": inputs, **more})
+    curve = _tune(language_model, train, probes, recipe, first_token)
+    named = {"source": source, "revision": revision, "first_token": first_token}
+    more = {"device": str(language_model.device), "seconds": time.perf_counter() - started}
+    _save(folder, language_model, curve, {"inputs": inputs, **named, **more})
     return curve
+
+
+def is_asked_for(
+    folder: Path,
+    source: str,
+    revision: str | None,
+    train: Sequence[Item],
+    probes: Mapping[str, Sequence[Item]],
+    recipe: FineTuning,
+    first_token: str = "auto",
+) -> bool:
+    """Whether what lies in a folder is what `fine_tune` would be asked for; the content of the model is its to check.
+
+    Args: as `fine_tune` has them.
+    """
+    if not (folder / MANIFEST).is_file():
+        return False
+    manifest = read_json(folder / MANIFEST)
+    named = (manifest.get("source"), manifest.get("revision"), manifest.get("first_token", "auto"))
+    wanted = _items_and_recipe(train, probes, recipe)
+    return named == (source, revision, first_token) and wanted.items() <= manifest["inputs"].items()
 
 
 def check_items(train: Sequence[Item], probes: Mapping[str, Sequence[Item]], recipe: FineTuning) -> None:
@@ -94,13 +125,17 @@ def check_items(train: Sequence[Item], probes: Mapping[str, Sequence[Item]], rec
 
 
 def _tune(
-    language_model: "LanguageModel", train: Sequence[Item], probes: Mapping[str, Sequence[Item]], recipe: FineTuning
+    language_model: "LanguageModel",
+    train: Sequence[Item],
+    probes: Mapping[str, Sequence[Item]],
+    recipe: FineTuning,
+    first_token: str,
 ) -> "DataFrame":
     """The learning curve; the model's weights are changed in place."""
     import pandas as pd
 
-    model, examples = language_model.hugging_face, encode(train, language_model)
-    encoded = {name: encode(items, language_model) for name, items in probes.items()}
+    model, examples = language_model.hugging_face, encode(train, language_model, first_token)
+    encoded = {name: encode(items, language_model, first_token) for name, items in probes.items()}
     rows: list[dict[str, Any]] = []
 
     def evaluate(step: int, items_seen: int, since: Sequence[Step]) -> None:
@@ -126,9 +161,14 @@ def _describe(
     language_model: "LanguageModel", train: Sequence[Item], probes: Mapping[str, Sequence[Item]], recipe: FineTuning
 ) -> dict[str, Any]:
     """Everything that decides the curve and the weights, as JSON values."""
+    return _items_and_recipe(train, probes, recipe) | {"base_revision": language_model.revision}
+
+
+def _items_and_recipe(
+    train: Sequence[Item], probes: Mapping[str, Sequence[Item]], recipe: FineTuning
+) -> dict[str, Any]:
     return {
         "recipe": recipe.as_dict(),
-        "base_revision": language_model.revision,
         "training_items": hash_items(train),
         "probes": {name: hash_items(items) for name, items in probes.items()},
     }
@@ -153,9 +193,9 @@ def _read_curve(folder: Path, inputs: dict[str, Any]) -> "DataFrame":
     if not (folder / MANIFEST).is_file():
         raise ValueError(f"{folder} is there and holds no {MANIFEST}; choose another folder for the tuned model")
     stored = read_json(folder / MANIFEST)["inputs"]
-    if other := [name for name, value in inputs.items() if stored.get(name) != value]:
+    if other := [name for name in {**stored, **inputs} if stored.get(name) != inputs.get(name)]:
         raise ValueError(
             f"{folder} holds a model that was tuned with another {' and '.join(other)}; "
-            "delete the folder, or choose another one"
+            "put the old content back, or choose another folder"
         )
     return pd.read_parquet(folder / CURVE)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from saelib.htest.asking.encoded import first_ids, first_token_text
 from saelib.htest.asking.prompts import render, tokenise
 from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item
@@ -57,13 +58,18 @@ class Step(NamedTuple):
     """Of its batch, before the weights changed."""
 
 
-def encode(items: Sequence[Item], language_model: "LanguageModel") -> list[Example]:
+def encode(items: Sequence[Item], language_model: "LanguageModel", first_token: str = "auto") -> list[Example]:
     """Items in the bare form as token ids.
+
+    Args:
+        first_token: as `HTestConfig.first_token`: the special token before each text.
 
     Raises:
         ValueError: an item does not fit the model's tokenizer or context; see `asking.prompts.tokenise`.
     """
-    tokenised = tokenise(render(items, [], "bare"), language_model.tokenizer, language_model.n_ctx)
+    tokenizer = language_model.tokenizer
+    first = first_ids(tokenizer, first_token_text(tokenizer, first_token))
+    tokenised = tokenise(render(items, [], "bare"), tokenizer, language_model.n_ctx, first=first)
     examples = []
     for item, (prompt, answers) in zip(items, tokenised, strict=True):
         letters = {option: answer[0] for option, answer in zip(item.options, answers, strict=True)}

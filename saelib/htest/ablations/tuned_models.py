@@ -1,27 +1,29 @@
 """The fine-tuning experiment of a study: one model for each task, tuned on fresh items, tested bare and with shots.
 
-In: a study. Out: learning curves, tuned models under `htest/tuned/<task>/`, and their replies. Beside the paper's test
+In: a study. Out: learning curves, tuned models under `htest/tuned/`, and their replies. Beside the paper's test
 stands one that it could not make: items whose words the model did not see while it was tuned. A rule carries over to
 them, memorised words do not.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from saelib.htest.ablations.fine_tuning import fine_tune
+from saelib.htest.ablations.fine_tuning import fine_tune, is_asked_for
 from saelib.htest.asking.prompts import choose_shots
 from saelib.htest.asking.replies import Reply
 from saelib.htest.config import TUNED
 from saelib.htest.items.generators import generate_items
-from saelib.htest.items.item import Item, select
+from saelib.htest.items.item import Item, hash_items, select
 from saelib.htest.items.words import FRESH_SET, split_vocabulary
-from saelib.htest.respondents import Respondent, local_respondent
+from saelib.htest.respondents import Respondent, local_respondent, split_revision
 from saelib.htest.scoring.names import shown_items
 from saelib.htest.stages import ask_items, condition_of
 from saelib.htest.study import Study
-from saelib.htest.tasks import TASKS
 from saelib.run.lock import writing
 from saelib.run.progress import progress
 
@@ -33,7 +35,7 @@ SHOTS = 50  # with which the paper tests a tuned model
 
 
 def item_set_of(probe: str) -> str:
-    """The set that the items of a probe of fresh items belong to: "fresh-1-seen-words"."""
+    """The set that the items of a probe of fresh items belong to: "fresh-2-seen-words"."""
     return f"{FRESH_SET}-{probe.replace(' ', '-')}"
 
 
@@ -57,29 +59,55 @@ def training_items(study: Study, task: str, probes: Mapping[str, list[Item]]) ->
 
 
 def tuned_folder(study: Study, task: str) -> Path:
-    """Where the model that was tuned on a task lies."""
-    return study.folder / "htest" / "tuned" / task
+    """Where the model that is tuned on a task lies; what another config of the run has tuned lies beside it."""
+    return _folder(study, task, _asked(study, task))
+
+
+def _folder(study: Study, task: str, asked: dict[str, Any]) -> Path:
+    first = study.folder / "htest" / "tuned" / task
+    if not first.is_dir() or is_asked_for(first, **asked):
+        return first
+    items = [hash_items(asked["train"]), *map(hash_items, asked["probes"].values())]
+    named = [asked["source"], asked["revision"], asked["first_token"], asked["recipe"].as_dict(), items]
+    digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
+    return first.with_name(f"{task}-{digest}")
+
+
+def _asked(study: Study, task: str) -> dict[str, Any]:
+    """Arguments of `fine_tune`, for what the run's config says."""
+    config, probes = study.config, probe_items(study, task)
+    source, revision = split_revision(config.fine_tuning_model, config.revision)
+    return {
+        "source": source,
+        "revision": revision,
+        "train": training_items(study, task, probes),
+        "probes": probes,
+        "recipe": config.fine_tuning.replace(seed=config.seed),
+        "first_token": config.first_token,
+    }
 
 
 def tune_task(study: Study, task: str) -> "pd.DataFrame":
-    """Tune the config's model on one task, or find what was tuned before; returns its learning curve."""
-    config = study.config
-    probes = probe_items(study, task)
-    train = training_items(study, task, probes)
-    recipe = config.fine_tuning.replace(seed=config.seed)
-    folder = tuned_folder(study, task)
+    """Tune the config's model on one task, or find what was tuned before; returns its learning curve.
+
+    Raises:
+        FileExistsError: the run was made from another model of this name.
+    """
+    config, asked = study.config, _asked(study, task)
+    pin = partial(study.pin, f"model {config.fine_tuning_model}")
     with writing(study):
-        curve = fine_tune(config.fine_tuning_model, None, train, probes, recipe, folder, config.device)
+        curve = fine_tune(**asked, folder=_folder(study, task, asked), device=config.device, check=pin)
     return curve.assign(task=task)
 
 
 def tune_all(study: Study) -> "pd.DataFrame":
-    """Learning curves of all ten tasks: task, step, items_seen, probe, accuracy, loss (nats)."""
+    """Learning curves of the main table's tasks: task, step, items_seen, probe, accuracy, loss (nats)."""
     import pandas as pd
 
     curves = []
-    with progress("fine-tuning", len(TASKS), unit="task") as advance:
-        for task in TASKS:
+    tasks = study.main_tasks
+    with progress("fine-tuning", len(tasks), unit="task") as advance:
+        for task in tasks:
             curves.append(tune_task(study, task))
             advance(1)
     return pd.concat(curves, ignore_index=True)
@@ -91,13 +119,11 @@ def ask_tuned(study: Study, untuned: Respondent) -> list[Reply]:
     Args:
         untuned: the model before it was tuned, loaded.
     """
-    from saelib.language.loading import load_language_model
-
     replies = []
-    for task in TASKS:
+    for task in study.main_tasks:
         probes = probe_items(study, task)
-        model = load_language_model(str(tuned_folder(study, task)), study.config.device)
-        tuned = local_respondent(model, TUNED + study.config.fine_tuning_model, untuned.form)
+        model = study.local_settings.load(str(tuned_folder(study, task)))
+        tuned = local_respondent(model, TUNED + study.config.fine_tuning_model, untuned.form, study.local_settings)
         for respondent in (tuned, untuned):
             replies += _ask_both_ways(study, respondent, task, probes)
     return replies
@@ -115,7 +141,7 @@ def _ask_both_ways(
 
 
 def tuned_table(accuracies: "pd.DataFrame", model: str) -> "pd.DataFrame":
-    """Mean accuracy over the ten tasks, untuned beside tuned, one row for each test.
+    """Mean accuracy over tasks, untuned beside tuned, one row for each test.
 
     Args:
         accuracies: of the whole run.

@@ -7,7 +7,9 @@ In: items, the number of shots, a form. Out: FOLDER with one file for each task,
 prompts and answers as JSON lines. The harness's own few-shot machinery is not used, and nothing stands between prompt
 and answer, so it reads the bytes that `prompts.render` wrote. The data files are named by their absolute path: export
 again after a move. The chat form is for `--apply_chat_template`; where a template ends in a blank or a line break, the
-harness counts it as a part of every answer, which adds the same number to each log-probability.
+harness counts it as a part of every answer, which adds the same number to each log-probability. The harness has the
+tokenizer put its special token first, as the setting `first_token="auto"` does here; `add_bos_token=False` among its
+model's arguments is "none".
 """
 
 import argparse
@@ -16,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from saelib.htest.asking.prompts import choose_shots, render
-from saelib.htest.items.item import Item, read_items, select
+from saelib.htest.items.item import Item, select
+from saelib.htest.items.sources import load_path
 from saelib.htest.tasks import TASKS
 from saelib.run.files import replace_folder, write_json, write_json_lines
 
@@ -29,9 +32,12 @@ def group_name(k: int, form: str) -> str:
 
 
 def export(
-    folder: Path, items: Sequence[Item], k: int, form: str = "completion", tasks: Sequence[str] = tuple(TASKS)
+    folder: Path, items: Sequence[Item], k: int, form: str = "completion", tasks: Sequence[str] | None = None
 ) -> str:
     """Make `folder`, or replace it whole; returns the group's name.
+
+    Args:
+        tasks: None takes those that the items hold.
 
     Raises:
         ValueError: an unknown form, items of several sets, a task without test items or with too few shots, or
@@ -39,12 +45,18 @@ def export(
     """
     if form not in EXPORTED_FORMS:
         raise ValueError(f"form {form!r} cannot be exported; choose one of {', '.join(EXPORTED_FORMS)}")
-    group = group_name(k, form)
+    group, tasks = group_name(k, form), _held(items) if tasks is None else tasks
     _check_folder(folder)
     _check_items(items, tasks)
     documents = {task: _documents(items, task, k, form) for task in tasks}
     replace_folder(folder, lambda made: _fill(made, folder.resolve(), group, documents))
     return group
+
+
+def _held(items: Sequence[Item]) -> list[str]:
+    if tasks := [task for task in TASKS if select(items, task, "test")]:
+        return tasks
+    raise ValueError("no test items of any of the ten tasks; make or load them first")
 
 
 def _fill(made: Path, folder: Path, group: str, documents: dict[str, list[dict[str, Any]]]) -> None:
@@ -111,13 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="made, or replaced where it is an earlier export")
-    parser.add_argument("--items", type=Path, required=True, help="items.jsonl with dev and test items")
+    parser.add_argument("--items", type=Path, required=True, help="any file or folder of dev and test items")
     parser.add_argument("--k", type=int, default=50, help="shots before each question (default: 50)")
     parser.add_argument("--form", choices=EXPORTED_FORMS, default="completion")
     parser.add_argument("--item-set", help="which set of items to take where the file holds several")
     options = parser.parse_args(arguments)
     try:
-        items = [item for item in read_items(options.items) if options.item_set in (None, item.item_set)]
+        items = [item for item in load_path(options.items) if options.item_set in (None, item.item_set)]
         group = export(options.folder, items, options.k, options.form)
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from error

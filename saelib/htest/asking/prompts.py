@@ -17,6 +17,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from saelib.htest.asking.chat_templates import ChatTemplate, read_chat_template
 from saelib.htest.items.item import Item
 from saelib.htest.tasks import LETTERS
 
@@ -46,7 +47,10 @@ def choose_shots(dev: Sequence[Item], k: int, shuffle_seed: int | None = None) -
         raise ValueError(f"k={k}: shots come in pairs of A and B, so k is an even number")
     by_label = [[item for item in dev if item.label == letter] for letter in LETTERS]
     if min(map(len, by_label)) < k // 2:
-        raise ValueError(f"k={k}: the dev split holds {[len(items) for items in by_label]} items with labels A and B")
+        raise ValueError(
+            f"k={k}: the dev split holds {[len(items) for items in by_label]} items with labels A and B; ask with a "
+            "smaller k (shots, ablation_shots), or give more dev items"
+        )
     if shuffle_seed is None:
         return [item for pair in zip(*by_label, strict=False) for item in pair][:k]
     generator = random.Random(shuffle_seed)
@@ -107,30 +111,60 @@ FORMS: dict[str, Callable[[str, Item], str]] = {
 }
 
 
-def as_seen(prompt: Prompt, form: str, tokenizer: "PreTrainedTokenizerBase") -> Prompt:
-    """The prompt as a local model reads it: in its chat template where the form is a chat message and it has one.
+def is_message(form: str) -> bool:
+    """Whether prompts of a form are messages to a model that answers them; the others are texts to go on from."""
+    return form not in ("completion", "bare")
 
-    Where it has none, a line break ends the message.
+
+def as_seen(
+    prompt: Prompt, form: str, tokenizer: "PreTrainedTokenizerBase", chat: ChatTemplate | None = None
+) -> Prompt:
+    """The prompt as a local model reads it: in its chat template where the form is a message and it has one.
+
+    The answers are then as the template's own assistant turn begins. Where there is no template, a line break ends
+    the message.
+
+    Args:
+        chat: what `read_chat_template` found out for the tokenizer; found here if not given.
+
+    Raises:
+        ValueError: the template fails, or renders nothing.
     """
-    if form in ("completion", "bare"):
+    if not is_message(form):
         return prompt
     if tokenizer.chat_template is None:
         return prompt._replace(text=prompt.text + "\n")
-    message = [{"role": "user", "content": prompt.text}]
-    text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-    return prompt._replace(text=str(text))
+    template = chat or read_chat_template(tokenizer)
+    answers = tuple(template.before_answer + answer for answer in prompt.answers)
+    return _whole_tokens(Prompt(template.render(prompt.text), answers), tokenizer)
+
+
+def _whole_tokens(prompt: Prompt, tokenizer: "PreTrainedTokenizerBase") -> Prompt:
+    """A blank that a template leaves at the end goes to the answers where the tokenizer takes it into their words."""
+    stem = prompt.text.rstrip(" ")
+    if stem == prompt.text:
+        return prompt
+    own, *wholes = _encode([prompt.text, *(prompt.text + answer for answer in prompt.answers)], tokenizer)
+    if all(whole[: len(own)] == own for whole in wholes):
+        return prompt
+    return Prompt(stem, tuple(prompt.text[len(stem) :] + answer for answer in prompt.answers))
 
 
 def tokenise(
-    prompts: Sequence[Prompt], tokenizer: "PreTrainedTokenizerBase", context: int | None, room: int = 0
+    prompts: Sequence[Prompt],
+    tokenizer: "PreTrainedTokenizerBase",
+    context: int | None,
+    room: int = 0,
+    first: Sequence[int] = (),
 ) -> list[tuple[list[int], list[list[int]]]]:
     """Token ids of each prompt, and of each of its answers as they go on from it.
 
-    Special tokens are left out: a chat template writes its own.
+    The tokenizer adds no special tokens: a chat template writes its own, and for other prompts there is `first`.
 
     Args:
         context: longest context of the model in tokens; None where it has no limit.
         room: tokens that a reply may have.
+        first: token ids to put before each prompt, as `language.tokenizing.first_tokens` finds them.
 
     Raises:
         ValueError: an answer A or B is not a single token after the prompt, a prompt is no prefix of itself with an
@@ -149,8 +183,9 @@ def tokenise(
         answers = [
             _continuation(prompt, answer, stem_ids, whole) for answer, whole in zip(prompt.answers, wholes, strict=True)
         ]
-        _check_length(ids, answers, context, room)
-        encoded.append((ids, answers))
+        whole_ids = [*first, *ids]
+        _check_length(whole_ids, answers, context, room)
+        encoded.append((whole_ids, answers))
     return encoded
 
 

@@ -1,18 +1,16 @@
 """What is wrong with a set of items: labels against the rules, repeats, overlaps, shortcuts.
 
-In: items, or a file or folder of them. Out: tables, one row for each task. A text is repeated where it is the same to
+In: items. Out: tables, one row for each task. A text is repeated where it is the same to
 the letter; in letter geometry its options must be the same too.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saelib.htest.audit.rules import RULES
 from saelib.htest.audit.shortcuts import RAREST_OPTION, best_threshold, rarest_option_accuracy
-from saelib.htest.items.item import SPLITS, Item, read_items
-from saelib.htest.items.official import load_official
+from saelib.htest.items.item import SPLITS, Item
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,15 +97,3 @@ def _best_shortcut(dev: list[Item], test: list[Item], has_rule: bool) -> dict[st
         "shortcut_dev": best and best.accuracy(dev),
         "shortcut_test": best.accuracy(test) if best and test else None,
     }
-
-
-def read_any(path: Path) -> list[Item]:
-    """Items of a file that `write_items` wrote, or of a folder with the authors' files.
-
-    Raises:
-        FileNotFoundError: there is neither a file nor a whole folder at `path`.
-        ValueError: a line cannot be read.
-    """
-    if path.suffix and not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    return read_items(path) if path.is_file() else load_official(path)

@@ -27,8 +27,10 @@ class Feature(NamedTuple):
 FEATURES = (
     Feature("characters", len),
     Feature("words", lambda text: len(text.split())),
-    Feature("non-letters", lambda text: sum(not (sign.isalpha() or sign.isspace()) for sign in text)),
+    Feature("digits", lambda text: sum(sign.isdigit() for sign in text)),
+    Feature("signs", lambda text: sum(not (sign.isalnum() or sign.isspace()) for sign in text)),
 )
+OWN_MARKS = {"spelled_number": "digits"}  # what a task asks for is no shortcut: whoever finds digits has read the text
 RAREST_OPTION = "rarest option"
 
 
@@ -53,9 +55,10 @@ class Threshold(NamedTuple):
         return _share([self.predict(item.text) == item.label for item in items])
 
 
-def features(count_tokens: Callable[[str], int] | None = None) -> tuple[Feature, ...]:
-    """Characters, words and non-letters, and tokens where they can be counted."""
-    return FEATURES if count_tokens is None else (*FEATURES, Feature("tokens", count_tokens))
+def features(task: str = "", count_tokens: Callable[[str], int] | None = None) -> tuple[Feature, ...]:
+    """Characters, words, digits and other signs, and tokens where they can be counted; not what the task is about."""
+    tokens = () if count_tokens is None else (Feature("tokens", count_tokens),)
+    return tuple(feature for feature in (*FEATURES, *tokens) if feature.name != OWN_MARKS.get(task))
 
 
 def fit_threshold(items: Sequence[Item], feature: Feature) -> Threshold:
@@ -83,7 +86,8 @@ def best_threshold(dev: Sequence[Item], count_tokens: Callable[[str], int] | Non
     Raises:
         ValueError: there are no items, or they have other labels than A and B.
     """
-    fitted = [fit_threshold(dev, feature) for feature in features(count_tokens)]
+    task = dev[0].task if dev else ""
+    fitted = [fit_threshold(dev, feature) for feature in features(task, count_tokens)]
     return max(fitted, key=lambda threshold: threshold.accuracy(dev))
 
 
@@ -110,7 +114,9 @@ def shortcut_table(items: Sequence[Item], count_tokens: Callable[[str], int] | N
         same = [item for item in items if (item.item_set, item.seed) == (item_set, seed)]
         for task in (*TASKS, LETTER_GEOMETRY):
             dev, test = select(same, task, "dev"), select(same, task, "test")
-            lines = _geometry_lines(test) if task == LETTER_GEOMETRY else _lines(dev, test, features(count_tokens))
+            lines = (
+                _geometry_lines(test) if task == LETTER_GEOMETRY else _lines(dev, test, features(task, count_tokens))
+            )
             rows += [{"item_set": item_set, "seed": seed, "task": task} | line for line in lines]
     columns = ["item_set", "seed", "task", "feature", "cut", "above", "dev_accuracy", "test_accuracy", "chance"]
     numbers = dict.fromkeys(("cut", "dev_accuracy", "test_accuracy", "chance"), "Float64")

@@ -2,7 +2,7 @@
 
 In: items, their prompts and the condition. Out: replies. Inspect AI sends the requests (`language.api`) and writes each
 answer to a log at once: a run that was killed asks only for what is missing when the same call is made again. What a
-run would cost is estimated before anything is sent.
+run would cost is estimated before anything is sent, and no request leaves beyond the budget (`language.metering`).
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from saelib.htest.config import API
 from saelib.htest.engines.inspect_logs import import_logs
 from saelib.htest.items.item import Item
 from saelib.language.api import open_api_model, run_eval_set
+from saelib.language.request_budget import RequestBudget, RequestsSpentError
 
 CHARACTERS_PER_TOKEN = 3  # English prose has about 4, short quoted lines fewer: rather too many tokens than too few
 
@@ -42,15 +43,16 @@ def estimate_cost(prompts: Sequence[Prompt], condition: Condition, judged: bool 
     Args:
         judged: a judge reads the replies (chain of thought).
     """
-    limit = condition.max_tokens
-    output = None if limit is None else len(prompts) * limit
-    cost = Cost(len(prompts), sum(_tokens(prompt.text) for prompt in prompts), output)
+    limit, requests = condition.max_tokens, len(prompts) * condition.samples
+    output = None if limit is None else requests * limit
+    asked = sum(_tokens(condition.system) + _tokens(prompt.text) for prompt in prompts)
+    cost = Cost(requests, condition.samples * asked, output)
     if not judged:
         return cost
     return cost._replace(
-        judge_requests=len(prompts),
-        judge_input_tokens=None if output is None else len(prompts) * _tokens(judge_prompt("")) + output,
-        judge_output_tokens=len(prompts) * JUDGE_TOKENS,
+        judge_requests=requests,
+        judge_input_tokens=None if output is None else requests * _tokens(judge_prompt("")) + output,
+        judge_output_tokens=requests * JUDGE_TOKENS,
     )
 
 
@@ -68,13 +70,22 @@ class ApiEngine:
     """Where Inspect's logs are kept."""
     log_probabilities: bool = False
     """Ask for those of the first token."""
+    budget: RequestBudget | None = None
+    """Of requests; without one there is no limit."""
 
     def __call__(self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
         """Answers by `ask_api`, whose errors these are."""
         condition = replace(condition, model=API + self.model)
-        replies = ask_api(items, prompts, condition, self.log_folder, self.log_probabilities)
+        replies = ask_api(items, prompts, condition, self.log_folder, self.log_probabilities, budget=self.budget)
         return [
-            Answer(reply.reply, reply.log_probabilities, reply.usage, reply.condition.revision) for reply in replies
+            Answer(
+                reply.reply,
+                reply.log_probabilities,
+                reply.usage,
+                reply.condition.revision,
+                problem=reply.problem,
+            )
+            for reply in replies
         ]
 
 
@@ -85,18 +96,25 @@ def ask_api(
     log_folder: Path,
     log_probabilities: bool = False,
     connections: int = 10,
+    budget: RequestBudget | None = None,
 ) -> list[Reply]:
     """Replies of an API's model to items of one task, in their order; what the logs already hold is not asked again.
+
+    With more samples than one, those of an item stand next to each other. Items that the server refuses or filters
+    have a `Reply.problem`; the same call asks them again.
 
     Args:
         condition: its model is "api:" and a name in Inspect AI.
         log_folder: where Inspect's logs are kept; may hold those of other conditions.
         log_probabilities: ask for those of the first token; not every API gives them.
         connections: requests at a time.
+        budget: of requests; without one there is no limit.
 
     Raises:
         RuntimeError: a key, an address or a package for the model is missing; nothing was sent.
-        ValueError: items lack an answer after all retries, or a name does not begin in "api:".
+        RequestsSpentError: the budget was spent before all items were answered; what was answered is kept.
+        ValueError: items lack an answer after all retries, the server answered none of them (its reason is in the
+            message), or a name does not begin in "api:".
     """
     from saelib.htest.engines.inspect_tasks import make_task
 
@@ -105,5 +123,13 @@ def ask_api(
     model = open_api_model(condition.model.removeprefix(API))  # a missing key is found before anything is paid for
     tasks = sorted({item.task for item in items})
     task = make_task(items, prompts, condition, "-".join(["htest", *tasks]), log_probabilities=log_probabilities)
-    replies = {reply.item.key: reply for reply in import_logs(run_eval_set(task, model, log_folder, connections))}
-    return [replies[item.key] for item in items]
+    logs = run_eval_set(task, model, log_folder, connections, budget)
+    try:
+        return import_logs(logs)
+    except ValueError as error:
+        if budget is not None and not budget.left:
+            raise RequestsSpentError(
+                f"{condition.model}: all of {budget.allowed} allowed requests were sent, those that failed too; what "
+                f"was answered is kept and not asked again: allow more and repeat. {error}"
+            ) from error
+        raise

@@ -14,16 +14,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from saelib.htest.asking.prompts import Prompt, as_seen, tokenise
+from saelib.htest.asking.encoded import encode_prompts
+from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Answer, Condition
 from saelib.htest.engines import padded_batches
-from saelib.htest.engines.shared_prefix import Segment, SharedPrefix, can_share, common_prefix
+from saelib.htest.engines.decoding import Decoding, choose, decode, generators, stop_tokens
+from saelib.htest.engines.shared_prefix import Segment, SharedPrefix, agrees, can_share, common_prefix
 from saelib.htest.items.item import Item
 from saelib.language.deferred import DeferredLanguageModel
 from saelib.run.progress import progress
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from saelib.language.model import LanguageModel
 
@@ -37,15 +39,6 @@ class EncodedPrompt(NamedTuple):
     answers: list[list[int]]
     seed: int
     """Of what is sampled for it."""
-
-
-class Decoding(NamedTuple):
-    """How replies are made."""
-
-    max_tokens: int
-    temperature: float
-    stops: tuple[int, ...]
-    """Tokens that end a reply."""
 
 
 class Outcome(NamedTuple):
@@ -68,40 +61,53 @@ class LocalEngine:
 
     def __init__(self, language_model: "LanguageModel", batch_tokens: int = BATCH_TOKENS) -> None:
         self.language_model, self.batch_tokens = language_model, batch_tokens
+        self._shares: bool | None = None  # proved with the first questions
+        self._batches: bool | None = None
 
     @torch.inference_mode()
     def __call__(self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
-        """Answers to the prompts, one for each item.
+        """Answers to the prompts, `condition.samples` for each item.
 
         Raises:
-            ValueError: a prompt or answer does not fit the model's tokenizer or context (see `prompts.tokenise`), or
-                the condition sets no longest reply.
+            ValueError: a prompt or answer does not fit the model's tokenizer, vocabulary or context, a chat template
+                fails (see `encoded.encode_prompts`), or the condition sets no longest reply.
             RuntimeError: the model's only copy is inside its bridge.
         """
-        room = condition.max_tokens
-        if room is None:
+        if condition.max_tokens is None:
             raise ValueError("max_tokens is None: a local model needs a longest reply; set a number, 0 for none")
         if not prompts:
             return []
         model, tokenizer = reader(self.language_model), self.language_model.tokenizer
-        seen = [as_seen(prompt, condition.form, tokenizer) for prompt in prompts]
-        encoded = tokenise(seen, tokenizer, self.language_model.n_ctx, room)
-        questions = [
-            EncodedPrompt(ids, answers, seed_of(condition.seed, item.key))
-            for item, (ids, answers) in zip(items, encoded, strict=True)
-        ]
-        stops = stop_tokens(model, tokenizer.eos_token_id)
-        decoding = Decoding(room, condition.temperature, stops)
-        ask = ask_together if can_share(model) else ask_apart
-        outcomes = ask(model, questions, decoding, self.batch_tokens)
+        encoded = encode_prompts(prompts, condition, tokenizer, self.language_model.n_ctx)
+        check_vocabulary(model, encoded.ids, self.language_model.name)
+        asked = [(item, ids, rendered, sample)
+                 for item, ids, rendered in zip(items, encoded.ids, encoded.rendered, strict=True)
+                 for sample in range(condition.samples)]  # fmt: skip
+        questions = [EncodedPrompt(*ids, seed_of(condition.seed, item.key, sample)) for item, ids, _, sample in asked]
+        stops = stop_tokens(model, tokenizer.eos_token_id, encoded.stops)
+        outcomes = self._outcomes(model, questions, Decoding(condition.max_tokens, condition.temperature, stops))
         return [
             Answer(
-                reply=decode(tokenizer, outcome.reply) if room else None,
+                reply=decode(tokenizer, outcome.reply, stops) if condition.max_tokens else None,
                 log_probabilities=dict(zip(item.options, outcome.log_probabilities, strict=True)),
                 usage={"input_tokens": len(question.ids), "output_tokens": len(outcome.reply)},
+                rendered=rendered,
             )
-            for item, question, outcome in zip(items, questions, outcomes, strict=True)
+            for (item, _, rendered, _), question, outcome in zip(asked, questions, outcomes, strict=True)
         ]
+
+    def _outcomes(
+        self, model: "PreTrainedModel", questions: Sequence[EncodedPrompt], decoding: Decoding
+    ) -> list[Outcome]:
+        """By the fastest way that has been proved right for the model."""
+        ids = [question.ids for question in questions]
+        if self._shares is None and can_share(model):
+            self._shares = agrees(model, ids)
+        if self._shares:
+            return ask_together(model, questions, decoding, self.batch_tokens)
+        if self._batches is None and decoding.max_tokens:
+            self._batches = padded_batches.agrees(model, ids)
+        return ask_apart(model, questions, decoding, self.batch_tokens, self.batch_tokens if self._batches else 1)
 
 
 def reader(language_model: "LanguageModel") -> "PreTrainedModel":
@@ -131,18 +137,30 @@ def ask_together(
 
 
 def ask_apart(
-    model: "PreTrainedModel", questions: Sequence[EncodedPrompt], decoding: Decoding, batch_tokens: int
+    model: "PreTrainedModel",
+    questions: Sequence[EncodedPrompt],
+    decoding: Decoding,
+    batch_tokens: int,
+    reply_tokens: int,
 ) -> list[Outcome]:
-    """Outcomes from reading every question from its first token."""
+    """Outcomes from reading every question from its first token.
+
+    Args:
+        reply_tokens: as `batch_tokens`, where replies are made; 1 makes them one by one.
+    """
     scores = padded_batches.score(model, [(question.ids, question.answers) for question in questions], batch_tokens)
     if not decoding.max_tokens:
         return [Outcome(score, reply=[]) for score in scores]
-    outcomes = []
+    replies: dict[int, list[int]] = {}
     with progress("asking", len(questions), unit="item") as advance:
-        for question, score in zip(questions, scores, strict=True):
-            outcomes.append(Outcome(score, padded_batches.generate(model, question.ids, *decoding, question.seed)))
-            advance(1)
-    return outcomes
+        for places in padded_batches.places([len(question.ids) for question in questions], reply_tokens):
+            batch = [questions[place] for place in places]
+            grown = padded_batches.generate(
+                model, [question.ids for question in batch], [question.seed for question in batch], decoding
+            )
+            replies |= dict(zip(places, grown, strict=True))
+            advance(len(batch))
+    return [Outcome(score, replies[place]) for place, score in enumerate(scores)]
 
 
 def packs(questions: Sequence[EncodedPrompt], prefix: int, batch_tokens: int) -> Iterator[list[EncodedPrompt]]:
@@ -190,10 +208,10 @@ def grow_replies(
 ) -> list[list[int]]:
     """Token ids of a reply to each question; in each pass all grow by one token, until each has come to its end."""
     replies: list[list[int]] = [[] for _ in pack]
-    generators = [torch.Generator().manual_seed(question.seed) for question in pack]
+    draws = generators([question.seed for question in pack])
     live = list(range(len(pack)))
     for step in range(decoding.max_tokens):
-        for tail, token in zip(live, choose(next_token, decoding, [generators[tail] for tail in live]), strict=True):
+        for tail, token in zip(live, choose(next_token, decoding, [draws[tail] for tail in live]), strict=True):
             replies[tail].append(token)
         live = [tail for tail in live if replies[tail][-1] not in decoding.stops]
         if not live or step == decoding.max_tokens - 1:
@@ -204,30 +222,22 @@ def grow_replies(
     return replies
 
 
-def choose(
-    log_probabilities: Float[Tensor, "rows vocabulary"], decoding: Decoding, generators: Sequence[torch.Generator]
-) -> list[int]:
-    """The likeliest token of each row, or one drawn with the row's generator where the temperature is above 0."""
-    if not decoding.temperature:
-        return list(log_probabilities.argmax(-1).tolist())
-    probabilities = (log_probabilities / decoding.temperature).softmax(-1).cpu()  # generators are the CPU's
-    draws = zip(probabilities, generators, strict=True)
-    return [int(torch.multinomial(row, 1, generator=generator)) for row, generator in draws]
+def seed_of(seed: int, key: str, sample: int = 0) -> int:
+    """A seed for one reply to one item: the same on every machine, whatever else is asked."""
+    name = f"{seed}/{key}/{sample}" if sample else f"{seed}/{key}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
-def decode(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> str:
-    """The text of a reply, to the letter but for its end-of-text token."""
-    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+def check_vocabulary(model: "PreTrainedModel", encoded: Sequence[tuple[list[int], list[list[int]]]], name: str) -> None:
+    """Refuse prompts with tokens that the tokenizer knows and the model has no embedding for.
 
-
-def seed_of(seed: int, key: str) -> int:
-    """A seed for one item: the same on every machine, whatever else is asked."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:7], "big")
-
-
-def stop_tokens(model: "PreTrainedModel", end_of_text: int | None) -> tuple[int, ...]:
-    """What ends a reply: the tokenizer's end of text, and what the model's generation settings add to it."""
-    settings = model.generation_config
-    more = settings.eos_token_id if settings is not None else None
-    added = more if isinstance(more, list) else [more]
-    return tuple(sorted({token for token in [end_of_text, *added] if token is not None}))
+    Raises:
+        ValueError: names the highest such token.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    highest = max(max(*ids, *(token for answer in answers for token in answer)) for ids, answers in encoded)
+    if highest >= rows:
+        raise ValueError(
+            f"the tokenizer of {name} makes token {highest} of a prompt, and the model embeds {rows} tokens: resize it "
+            "with model.resize_token_embeddings(len(tokenizer)) and train it, or give the tokenizer that belongs to it"
+        )

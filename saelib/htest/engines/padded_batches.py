@@ -2,18 +2,25 @@
 
 In: token ids of prompts and answers. Out: log-probabilities of the answers, and replies. Padding stands behind the
 tokens, where a causal model cannot see it: sliding windows, state spaces and ALiBi work as they do for one prompt.
-Replies are made one by one with transformers' own `generate`.
+Replies are made by transformers' own `generate`, in batches with the padding in front where that has been seen to
+change nothing (`agrees`), and one by one elsewhere.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from saelib.htest.engines.decoding import Decoding, choose, generators, same
+
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import GenerationConfig, PreTrainedModel
+
+_PROOF_TOKENS = 3
 
 
 def score(
@@ -29,43 +36,97 @@ def score(
     rows = list(dict.fromkeys(tuple(ids + answer[:-1]) for ids, answers in encoded for answer in answers))
     longest = max((len(answer) for _, answers in encoded for answer in answers), default=1)
     ends: dict[tuple[int, ...], Tensor] = {}
-    for batch in batches(rows, batch_tokens):
+    for batch in ([rows[place] for place in part] for part in places([len(row) for row in rows], batch_tokens)):
         ends |= dict(zip(batch, _log_probabilities(model, batch, longest), strict=True))
     return [[_sum(ends[tuple(ids + answer[:-1])], answer) for answer in answers] for ids, answers in encoded]
 
 
-def batches(rows: Sequence[tuple[int, ...]], batch_tokens: int) -> Iterator[list[tuple[int, ...]]]:
-    """The rows in batches, those of like length together."""
-    batch: list[tuple[int, ...]] = []
-    for row in sorted(rows, key=len):
-        if batch and len(row) * (len(batch) + 1) > batch_tokens:
+def places(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Places of the rows in batches, those of like length together; a batch has at least one."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
+        if batch and lengths[place] * (len(batch) + 1) > batch_tokens:
             yield batch
             batch = []
-        batch.append(row)
+        batch.append(place)
     if batch:
         yield batch
 
 
 def generate(
-    model: "PreTrainedModel", ids: list[int], max_tokens: int, temperature: float, stops: Sequence[int], seed: int
-) -> list[int]:
-    """Token ids of a reply, a stop among `stops` included."""
-    from transformers import GenerationConfig
+    model: "PreTrainedModel", prompts: Sequence[list[int]], seeds: Sequence[int], decoding: Decoding
+) -> list[list[int]]:
+    """Token ids of a reply to each prompt, read in one batch; a stop is included.
 
-    tokens = torch.tensor([ids], device=model.device)
-    # What a model's own generation settings would add (top_k, a repetition penalty) is no part of the condition.
-    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}
+    Padding stands in front, so that all replies grow at the end; see `agrees`.
+    """
+    whole, _ = _generate(model, prompts, decoding, generators(seeds))
+    return [_up_to_stop(row, decoding.stops) for row in whole]
+
+
+def agrees(model: "PreTrainedModel", prompts: Sequence[list[int]]) -> bool:
+    """Whether padding in front changes nothing for a model, seen from two prompts of different length.
+
+    Both are read in a batch and alone; the first tokens of their replies must have the same log-probabilities.
+    """
+    short, long = min(prompts, key=len), max(prompts, key=len)
+    pair = [short, long] if len(short) < len(long) else [short[-(len(short) // 2 + 1) :], long]
+    decoding = Decoding(_PROOF_TOKENS, 0.0, ())
+    try:
+        together = _generate(model, pair, decoding, [])[1]
+        alone = [_generate(model, [prompt], decoding, [])[1][0] for prompt in pair]
+    except (TypeError, ValueError, RuntimeError, IndexError):  # an architecture that takes no padding
+        return False
+    return same(together, torch.stack(alone), model.dtype)
+
+
+def _generate(
+    model: "PreTrainedModel", prompts: Sequence[list[int]], decoding: Decoding, draws: Sequence[torch.Generator]
+) -> tuple[list[list[int]], Float[Tensor, "prompts new vocabulary"]]:
+    """Tokens that transformers' own `generate` adds, and the log-probabilities that each was chosen from."""
+    from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+    class Choice(LogitsProcessor):
+        """Leaves `generate` the token that we choose."""
+
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            chances = scores.float().log_softmax(-1)
+            seen.append(chances)
+            chosen = torch.tensor(choose(chances, decoding, draws), device=scores.device)
+            return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
+
+    seen: list[Tensor] = []
+    width = max(map(len, prompts))
+    tokens = torch.tensor([[*[0] * (width - len(ids)), *ids] for ids in prompts], device=model.device)
+    real = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=model.device)
     config = GenerationConfig(
-        max_new_tokens=max_tokens,
-        eos_token_id=list(stops) or None,
-        pad_token_id=next(iter(stops), 0),
-        repetition_penalty=1.0,
-        **{"do_sample": False} | sampling,
+        max_new_tokens=decoding.max_tokens,
+        do_sample=False,
+        eos_token_id=list(decoding.stops) or None,
+        pad_token_id=next(iter(decoding.stops), 0),
     )
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        whole = model.generate(tokens, attention_mask=torch.ones_like(tokens), generation_config=config)
-    return list(whole[0, len(ids) :].tolist())
+    with _settings(model, config):
+        whole = model.generate(
+            tokens, attention_mask=real, generation_config=config, logits_processor=LogitsProcessorList([Choice()])
+        )
+    return whole[:, width:].tolist(), torch.stack(seen, dim=1)
+
+
+@contextmanager
+def _settings(model: "PreTrainedModel", config: "GenerationConfig") -> Iterator[None]:
+    """What a model's own generation settings would add (penalties, forbidden tokens) is no part of the condition."""
+    own = model.generation_config
+    model.generation_config = config
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
+def _up_to_stop(reply: list[int], stops: Sequence[int]) -> list[int]:
+    """A reply without the padding behind its stop."""
+    end = next((place for place, token in enumerate(reply) if token in stops), len(reply) - 1)
+    return reply[: end + 1]
 
 
 def _log_probabilities(
@@ -75,10 +136,16 @@ def _log_probabilities(
     width = max(map(len, batch))
     tokens = torch.tensor([[*row, *[0] * (width - len(row))] for row in batch], device=model.device)
     real = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch], device=model.device)
-    logits = model(input_ids=tokens, attention_mask=real, use_cache=False).logits
+    wanted = [range(max(0, len(row) - longest), len(row)) for row in batch]
+    read = sorted(set().union(*wanted))
+    # A vocabulary is long: where an architecture allows it, logits are computed at these positions only.
+    allowed = "logits_to_keep" in inspect.signature(model.forward).parameters
+    options = {"logits_to_keep": torch.tensor(read, device=model.device)} if allowed else {}
+    logits = model(input_ids=tokens, attention_mask=real, use_cache=False, **options).logits
+    place = {position: column for column, position in enumerate(read if logits.shape[1] == len(read) else range(width))}
     return [
-        row_logits[max(0, len(row) - longest) : len(row)].float().log_softmax(-1)
-        for row, row_logits in zip(batch, logits, strict=True)
+        row_logits[[place[position] for position in positions]].float().log_softmax(-1)
+        for positions, row_logits in zip(wanted, logits, strict=True)
     ]
 
 

@@ -9,7 +9,7 @@ others, so the prefix's keys and values are held once and never copied for every
 
 Positions are given beside the tokens, so this is right only where a model knows of places by the positions that it is
 given, and where any token may look at any earlier one: see `can_share`. There it is the same sum as reading every
-prompt alone, in another order.
+prompt alone, in another order; `agrees` sees to it with the first prompts of each model.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from saelib.htest.engines.decoding import same
 from saelib.language.gpt_neox import GPTNeoXForCausalLM, KeyValueCache
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 # Tested beside reading every prompt alone. Others may be as right, but one that is not gives no error.
 SHARING = frozenset(
-    f"{name}ForCausalLM" for name in ("GPTNeoX", "Llama", "Mistral", "Qwen2", "Qwen3", "Olmo2", "Phi", "StableLm")
-) | {"GPT2LMHeadModel"}
+    f"{name}ForCausalLM"
+    for name in ("GPTNeoX", "Llama", "Mistral", "Qwen2", "Qwen3", "Olmo2", "Phi", "StableLm", "Gemma", "Granite",
+                 "SmolLM3", "Starcoder2", "Cohere", "Phi3", "Mixtral")
+) | {"GPT2LMHeadModel"}  # fmt: skip
 _LENGTH_DEPENDENT = ("dynamic", "longrope")  # rotations that change with the length of what is read
 _PREFIX = -1
 
@@ -121,6 +124,25 @@ def can_share(model: "PreTrainedModel") -> bool:
     slides = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
     fixed = rope.get("rope_type", "default") not in _LENGTH_DEPENDENT
     return type(model).__name__ in SHARING and kinds == {"full_attention"} and not slides and fixed
+
+
+def agrees(model: "PreTrainedModel", prompts: Sequence[list[int]]) -> bool:
+    """Whether packs give what plain passes give, seen from the shortest prompt and the longest one."""
+    pair = [min(prompts, key=len), max(prompts, key=len)]
+    length = common_prefix(pair)
+    plain = torch.stack([_plain(model, ids) for ids in pair])
+    try:
+        packed = SharedPrefix(model, pair[0][:length]).extend(
+            [Segment(tail, 0, length, ids[length:], kept=1) for tail, ids in enumerate(pair)]
+        )
+    except (TypeError, ValueError, RuntimeError):  # arguments that an architecture does not take
+        return False
+    return same(packed, plain, model.dtype)
+
+
+def _plain(model: "PreTrainedModel", ids: list[int]) -> Float[Tensor, " vocabulary"]:
+    tokens = torch.tensor([ids], device=model.device)
+    return model(input_ids=tokens, use_cache=False, logits_to_keep=1).logits[0, -1].float().log_softmax(-1)
 
 
 def common_prefix(rows: Sequence[list[int]]) -> int:

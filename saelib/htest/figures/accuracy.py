@@ -38,18 +38,20 @@ def accuracy_heat_map(table: pd.DataFrame, reader: str = "strict", columns: str 
     names = sorted(dict.fromkeys(rows[columns]), key=lambda name: str(name).startswith(CONTROL))
     matrix = rows.pivot(index="task", columns=columns, values="accuracy").loc[in_order(rows["task"]), names]
     matrix.loc[MEAN] = matrix.mean(skipna=False)
-    figure, panels = new_figure(2.6 + 0.92 * len(names), 0.36 * len(matrix) + 1.3)
+    shown = [shown_model(str(name)) for name in names]
+    slanted = max(map(len, shown)) > 11
+    size = (2.6 + 0.92 * len(names), 0.36 * len(matrix) + 1.3)
+    figure, panels = new_figure(*((max(size[0], 6.0), size[1] + 1) if slanted else size))
     axis = panels[0, 0]
     sns.heatmap(matrix, ax=axis, vmin=0, vmax=1, cmap="RdBu", annot=True, fmt=".2f", annot_kws={"size": 9.5},
-                linewidths=0.6, linecolor="white",
+                xticklabels=False, yticklabels=False, linewidths=0.6, linecolor="white",
                 cbar_kws={"label": "accuracy", "shrink": 0.8, "format": as_percent})  # fmt: skip
     ink_by_luminance(axis)
     axis.axhline(len(matrix) - 1, color=EDGE_COLOUR, linewidth=1.5)
     if 0 < (models := sum(not str(name).startswith(CONTROL) for name in names)) < len(names):
         axis.axvline(models, color=EDGE_COLOUR, linewidth=1.5)
-    axis.set_yticks(axis.get_yticks(), [*map(shown_task, matrix.index)])
-    slanted = max(len(shown_model(str(name))) for name in names) > 11
-    axis.set_xticks(axis.get_xticks(), [shown_model(str(name)) for name in names], rotation=25 if slanted else 0,
+    axis.set_yticks(np.arange(len(matrix)) + 0.5, [*map(shown_task, matrix.index)])
+    axis.set_xticks(np.arange(len(names)) + 0.5, shown, rotation=25 if slanted else 0,
                     ha="right" if slanted else "center", rotation_mode="anchor" if slanted else "default")  # fmt: skip
     axis.set(
         xlabel="" if columns == "model" else {"k": "shots", "item_set": "set of items"}.get(columns, columns), ylabel=""

@@ -25,7 +25,7 @@ from saelib.htest.scoring.accuracy import BOUNDS, accuracy_table, check_distinct
 from saelib.htest.scoring.names import GEOMETRY_CONTROLS, shown_items, shown_task
 from saelib.htest.scoring.tables import MEAN
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
-from saelib.results.figures import PALETTE, figure, figure_legend, new_figure
+from saelib.results.figures import PALETTE, figure, figure_label, figure_legend, new_figure
 
 VALUES = {  # of the figure that puts ranking beside accuracy: label, colour, marker
     "accuracy": ("accuracy of the likelier letter", EDGE_COLOUR, "o"),
@@ -46,9 +46,11 @@ def letter_bias(readings: pd.DataFrame) -> Figure:
     Hills that lie apart: the model knows. Both on one side of zero: it prefers that letter. Both may be true.
 
     Raises:
-        ValueError: an item stands more than once, or there are no margins.
+        ValueError: an item stands more than once, or no task has all its margins.
     """
-    rows = readings[readings["task"].isin(TASKS) & readings["margin"].notna()]
+    rows = readings[readings["task"].isin(TASKS)]
+    # a task of which some margins are unknown is left out: those that are known are no fair part of it
+    rows = rows[rows["margin"].notna().groupby(rows["task"]).transform("all")]
     if rows.empty:
         raise ValueError("no margins: the model gave no log-probabilities of A and B")
     check_distinct(rows, "the figure's table")
@@ -130,7 +132,7 @@ def _task_axis(axis: Axes, tasks: list[str]) -> None:
     axis.grid(axis="y", visible=False)
 
 
-@figure("htest_shortcuts", "Accuracy of the best one-threshold shortcut by task, on official and fresh items")
+@figure("htest_shortcuts", "Accuracy of the best one-threshold shortcut by task and set of items, against guessing")
 def shortcuts(shortcuts: pd.DataFrame) -> Figure:
     """How far the best single cut gets on test, by set of items; the feature is named where it beats guessing.
 
@@ -145,7 +147,7 @@ def shortcuts(shortcuts: pd.DataFrame) -> Figure:
     shifts = np.linspace(-0.17, 0.17, len(item_sets)) if len(item_sets) > 1 else [0]
     for item_set, shift, colour in zip(item_sets, shifts, SET_COLOURS, strict=False):
         rows = best[best["item_set"] == item_set]
-        _draw_cuts(axis, rows, rows["task"].map(tasks.index) + shift, colour, shown_items(item_set))
+        _draw_cuts(axis, rows, rows["task"].map(tasks.index) + shift, colour, figure_label(shown_items(item_set)))
     chances = best.groupby("task")["chance"].first().astype(float)
     for task in tasks:
         place = tasks.index(task)
@@ -191,7 +193,7 @@ def letter_geometry(table: pd.DataFrame, options: int = 4) -> Figure:
         reading = "reply" if reader == "strict" else "likelier option"
         axis.errorbar(part["accuracy"], part["model"].map(models.index) + shift, xerr=reach, color=colour, marker="o",
                       markersize=5.5, markerfacecolor=colour if reader == "strict" else "white", linestyle="",
-                      label=f"{shown_items(item_set)}, {reading}")  # fmt: skip
+                      label=f"{figure_label(shown_items(item_set))}, {reading}")  # fmt: skip
     chance_line(axis, across=False, level=1 / options)
     _task_axis(axis, models)
     axis.set_yticks(range(len(models)), [shown_model(model, GEOMETRY_CONTROLS) for model in models])

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from saelib.htest.scoring.names import short_model
+from saelib.htest.scoring.names import LONGEST, short_model
 from saelib.htest.tasks import LETTERS, TASKS
-from saelib.results.figures import PALETTE
+from saelib.results.figures import PALETTE, figure_label
 
 CHANCE = 1 / len(LETTERS)
 CHANCE_COLOUR, EDGE_COLOUR = PALETTE["grey"], PALETTE["black"]
@@ -25,11 +25,11 @@ def shown_model(model: str, names: Mapping[str, str] | None = None) -> str:
     Args:
         names: that stand for some models, in place of their short ones.
     """
-    return (names or {}).get(model, short_model(model))
+    return (names or {}).get(model) or figure_label(short_model(model), LONGEST)
 
 
 def chosen_rows(table: pd.DataFrame, reader: str, keys: Sequence[str]) -> pd.DataFrame:
-    """Rows of the ten tasks as one reader sees them.
+    """Rows of the tasks as one reader sees them.
 
     Raises:
         ValueError: there are none, or several for one value of `keys`.

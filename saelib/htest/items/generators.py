@@ -1,13 +1,12 @@
 """Fresh items for the ten tasks of H-Test, from own words and templates: any seed, any number.
 
 In: a task, a number, a seed, a vocabulary, and texts to leave out. Out: items, A and B in turn. The tasks are those of
-the paper's appendix. Unlike in the released items, each A has a B of the same number of characters, words and
-non-letters beside it, so no count tells the labels apart, except for the capitals of `uppercase`.
+the paper's appendix. Unlike in the released items, A and B are of the same words, and each A has a B of one shape
+(`pairing`) beside it: with its mark taken away (`marks`), a text does not tell its label.
 
-What counting can still find: `hyphenated_word`, `spelled_number` and `spelled_math` are about a sign, so where the
-non-letters are the same in all, a text with that sign has fewer other marks; a cut on those is right for 58 to 67% of
-the items. A word written out is longer than its digits or its sign, so the other words are somewhat shorter. Words
-that rhyme have more letters in common than others.
+What is left: a mark that takes room (-ly, an operator in words, a word said twice, a hyphen) either makes a text longer
+or leaves less room for the others. Half of the pairs have one shape with the mark, half without it, so that a cut on
+a length or a count is right for 55% at most. Words that rhyme have more vowel letters in common than others.
 """
 
 import random
@@ -16,12 +15,14 @@ from itertools import islice
 
 from saelib.htest.items.item import Item
 from saelib.htest.items.letter_geometry import geometry_items
+from saelib.htest.items.marks import VIEWS
 from saelib.htest.items.pairing import matched_pairs
-from saelib.htest.items.rhymes import family_of, rhyming_pairs, spelled_differently
+from saelib.htest.items.rhymes import family_of, pairs_by_endings
 from saelib.htest.items.sentences import (
     DETERMINERS,
     as_sentence,
     capitalise,
+    draw_number,
     draw_parts,
     draw_place,
     pick,
@@ -29,7 +30,7 @@ from saelib.htest.items.sentences import (
     shuffled,
     some,
 )
-from saelib.htest.items.words import FRESH_SET, Vocabulary, all_words, spell
+from saelib.htest.items.words import FRESH_SET, Vocabulary, all_words
 from saelib.htest.tasks import LETTERS, TASKS
 
 VOWELS = "aeiou"
@@ -69,6 +70,7 @@ def generate_items(
         lambda label: GENERATORS[task](generator, words, label),
         lambda text: _same_as(task, text),
         frozenset(_same_as(task, text) for text in exclude),
+        VIEWS[task],
     )
     texts = [text for pair in islice(pairs, (count + 1) // 2) for text in pair][:count]
     if len(texts) < count:
@@ -111,82 +113,90 @@ def uppercase(generator: random.Random, words: Vocabulary, label: str) -> str:
 
 
 def start_vowel(generator: random.Random, words: Vocabulary, label: str) -> str:
-    """A sentence that begins with an adjective or a noun; in A with one whose first letter is a, e, i, o or u."""
-    while True:
-        parts = draw_parts(generator, words, determined=False)
-        if (parts[0][0] in VOWELS) == (label == "A"):
-            return as_sentence(parts)
+    """A sentence whose first word begins with a, e, i, o or u in A; B puts another letter in its place."""
+    vowel, consonant = pick(generator, words.openings).split()
+    return as_sentence([vowel if label == "A" else consonant, *draw_parts(generator, words, determined=False)])
 
 
 def end_punctuation(generator: random.Random, words: Vocabulary, label: str) -> str:
-    """A sentence with one mark, in A after the last word, in B after another one; half of them after a blank."""
+    """A sentence with one mark, in A after the last word, in B after another one."""
     tokens = " ".join(draw_parts(generator, words)).split()
-    after = len(tokens) if label == "A" else 1 + pick(generator, range(len(tokens) - 1))
-    before = " ".join(tokens[:after]) + pick(generator, ("", " ")) + pick(generator, MARKS)
-    return capitalise(" ".join([before, *tokens[after:]]))
+    place = len(tokens) - 1 if label == "A" else pick(generator, range(len(tokens) - 1))
+    tokens[place] += pick(generator, MARKS)
+    return capitalise(" ".join(tokens))
 
 
 def palindrome(generator: random.Random, words: Vocabulary, label: str) -> str:
-    """A made-up word of 5 to 11 letters that reads the same backwards; in B with one letter replaced.
+    """A made-up word of 11 to 14 letters that reads the same backwards; in B two letters of its first half are swapped.
 
     Real palindromes are a few dozen, which a model may know by heart, so all words are made up of consonants and
-    vowels in turn. The letter replaced is never the middle one, and a vowel makes place for a vowel.
+    vowels in turn. A vowel makes place for a vowel, and the letters around the middle stay as they are: their mirror
+    image would be known by three letters in a row.
     """
-    half = [pick(generator, (words.consonants, VOWELS)[place % 2]) for place in range(pick(generator, (3, 4, 5, 6)))]
-    shared = 1 if half[-1] in VOWELS else pick(generator, (0, 1))  # a double consonant in the middle can be said
-    letters = half + half[::-1][shared:]
+    while True:
+        kinds = shuffled(generator, (words.consonants, tuple(VOWELS)))
+        half = [pick(generator, kinds[place % 2]) for place in range(pick(generator, (6, 7)))]
+        outer = range(len(half) - 2)
+        swaps = [(one, other) for one in outer for other in outer[one + 2 :: 2] if half[one] != half[other]]
+        if swaps:
+            break
+    is_double = half[-1] not in VOWELS and pick(generator, (True, False))  # a double consonant can be said
+    mirrored = half[::-1][0 if is_double else 1 :]
     if label == "B":
-        place = pick(generator, [place for place in range(len(letters)) if place != len(letters) - 1 - place])
-        kind = tuple(VOWELS) if letters[place] in VOWELS else words.consonants
-        letters[place] = pick(generator, [letter for letter in kind if letter != letters[place]])
-    return "".join(letters)
+        one, other = pick(generator, swaps)
+        half[one], half[other] = half[other], half[one]
+    return "".join(half + mirrored)
 
 
 def end_ly(generator: random.Random, words: Vocabulary, label: str) -> str:
-    """A sentence whose last word is an adverb; in A one that ends in -ly."""
-    adverbs = words.ly_adverbs if label == "A" else words.other_adverbs
-    return as_sentence(draw_parts(generator, words, last=pick(generator, adverbs)))
+    """A sentence whose last word is an adverb that may have -ly or not ("slow", "slowly"); in A it has."""
+    adverb = pick(generator, words.flat_adverbs)
+    return as_sentence(draw_parts(generator, words, last=f"{adverb}ly" if label == "A" else adverb))
 
 
 def spelled_math(generator: random.Random, words: Vocabulary, label: str) -> str:
     """A quantity, an operator and a number in digits; in A the operator is in words, in B a sign."""
-    optional = some(generator, ["determiner", "adjective", "owner", "of another kind", "place"])
+    optional = some(generator, ["determiner", "adjective", "owner", "kind", "another", "its owner", "place", "time"])
     spelled, sign = pick(generator, words.operators).rsplit(" ", 1)
-    owner = pick(generator, words.subjects)
-    kind = f"{pick(generator, words.adjectives)} " if "of another kind" in optional else ""
+    kind = f"{pick(generator, words.adjectives)} " if "kind" in optional else ""
     parts = [
         pick(generator, DETERMINERS) if "determiner" in optional else "",
         pick(generator, words.adjectives) if "adjective" in optional else "",
         pick(generator, words.quantities),
-        f"of the {kind}{owner}" if "owner" in optional else "",
+        f"of the {kind}{pick(generator, words.subjects)}" if "owner" in optional else "",
+        f"and the {pick(generator, words.quantities)}" if "another" in optional else "",
+        f"of the {pick(generator, words.objects)}" if "its owner" in optional else "",
         draw_place(generator, words) if "place" in optional else "",
+        pick(generator, words.times) if "time" in optional else "",
         spelled if label == "A" else sign,
-        str(pick(generator, words.numbers)),
+        draw_number(generator, words, pick(generator, (1, 2, 3))),
         pick(generator, words.other_adverbs),
     ]
     return punctuate(generator, [part for part in parts if part])
 
 
 def spelled_number(generator: random.Random, words: Vocabulary, label: str) -> str:
-    """A sentence with a number of objects; in A the number is in words, in B in digits."""
-    number = pick(generator, words.numbers)
-    written = spell(number) if label == "A" else str(number)
-    return punctuate(generator, draw_parts(generator, words, complement=f"{written} {pick(generator, words.objects)}"))
+    """A sentence with a number of objects; in A the number is in words, in B of as many digits as a word has letters.
+
+    B's numbers are larger: "six" would otherwise take three times the room of 6.
+    """
+    word = pick(generator, words.number_words)
+    number = word if label == "A" else draw_number(generator, words, len(word))
+    return punctuate(generator, draw_parts(generator, words, complement=f"{number} {pick(generator, words.objects)}"))
 
 
 def rhyme(generator: random.Random, words: Vocabulary, label: str) -> str:
     """Two words whose last two letters differ; in A they rhyme in CMUdict, in B they do not in any pronunciation.
 
-    The words of B are those of two pairs of A, so both labels have the same words equally often.
+    The words of B are those of two pairs of A with the same endings, crossed (`rhymes.pairs_by_endings`), so neither
+    the words nor their last two letters tell the labels apart.
     """
-    pairs = rhyming_pairs(words.rhyme_words)
     families = family_of(words.rhyme_words)
-    while True:
-        first, second = shuffled(generator, pick(generator, pairs))
-        if label == "B":
-            second = shuffled(generator, pick(generator, pairs))[1]
-        if spelled_differently(first, second) and (families[first] == families[second]) == (label == "A"):
-            return f"{first} {second}"
+    pairs = pick(generator, [pairs for pairs in pairs_by_endings(words.rhyme_words) for _ in pairs])
+    one = pick(generator, pairs)
+    other = pick(generator, [pair for pair in pairs if families[pair[0]] != families[one[0]]])
+    crossed = (one[0], other[1]), (other[0], one[1])
+    return " ".join(shuffled(generator, pick(generator, (one, other) if label == "A" else crossed)))
 
 
 def repeated_word(generator: random.Random, words: Vocabulary, label: str) -> str:
@@ -199,12 +209,28 @@ def repeated_word(generator: random.Random, words: Vocabulary, label: str) -> st
 
 
 def hyphenated_word(generator: random.Random, words: Vocabulary, label: str) -> str:
-    """A sentence whose subject or its adjective is hyphenated in A; in B a noun of two parts, or a plain adjective."""
-    if generator.random() < 0.5:
-        subject = pick(generator, words.hyphenated_nouns if label == "A" else words.compounds)
-        return punctuate(generator, draw_parts(generator, words, subject=subject))
-    adjective = pick(generator, words.hyphenated_adjectives if label == "A" else words.adjectives)
-    return punctuate(generator, draw_parts(generator, words, adjective=adjective))
+    """A sentence with four words that may be two ("book-worm"): in A one of them has its hyphen, in B none has.
+
+    The others, and in B all four, are written apart or as one. Some stand apart and some as one in most texts of both
+    labels, so a text whose hyphens became blanks, or nothing, tells little.
+    """
+    tables = (words.joined_adjectives, words.joined_nouns) * 2
+    pairs = [pick(generator, table).split("-") for table in tables]
+    share = generator.random()  # every number of words as one is equally likely
+    joints = ["" if generator.random() < share else " " for _ in pairs]
+    joints[pick(generator, range(len(pairs)))] = "-" if label == "A" else pick(generator, ("", " "))
+    adjective, subject, kind_of_thing, thing = (joint.join(pair) for joint, pair in zip(joints, pairs, strict=True))
+    optional = some(generator, ["owner", "kind", "place"])
+    kind = f"{pick(generator, words.adjectives)} " if "kind" in optional else ""
+    parts = [
+        f"the {kind_of_thing} {thing}",
+        f"of the {kind}{pick(generator, words.subjects)}" if "owner" in optional else "",
+        draw_place(generator, words) if "place" in optional else "",
+    ]
+    complement = " ".join(part for part in parts if part)
+    return punctuate(
+        generator, draw_parts(generator, words, adjective=adjective, subject=subject, complement=complement)
+    )
 
 
 GENERATORS: dict[str, Generator] = {

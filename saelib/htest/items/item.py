@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
+from saelib.run.config import folder_name
 from saelib.run.files import read_json_lines, write_json_lines
 
 SPLITS = ("train", "dev", "test")
@@ -34,18 +35,23 @@ class Item:
     seed: int
     """What the item was generated with."""
     item_set: str
-    """The set of items that it belongs to: "official-4787987" or "fresh-1"."""
+    """The set of items that it belongs to: "official-4787987" or "fresh-2"."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be asked.
+        """Refuse what cannot be asked, or would be kept elsewhere: set and task name the files of replies.
 
         Raises:
-            ValueError: an unknown task or split, an empty text, or a label that is no option.
+            ValueError: an unknown task or split, a set that no file can be called by, an empty text, or a label that is
+                no option.
         """
         if self.task not in TASKS and self.task != LETTER_GEOMETRY:
             raise ValueError(f"task {self.task!r} is unknown; choose one of {', '.join([*TASKS, LETTER_GEOMETRY])}")
         if self.split not in SPLITS:
             raise ValueError(f"split {self.split!r} is unknown; choose one of {', '.join(SPLITS)}")
+        try:
+            folder_name(self.item_set)
+        except ValueError as error:
+            raise ValueError(f"item_set={self.item_set!r}: {error}") from error
         if not self.text.strip():
             raise ValueError(f"{self.key}: the text is empty")
         if self.label not in self.options:

@@ -37,6 +37,21 @@ def rhyming_pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 @functools.cache
+def pairs_by_endings(words: tuple[str, ...]) -> list[list[tuple[str, str]]]:
+    """Rhyming pairs, in both orders, whose first words end in the same two letters, and their second words too.
+
+    Each list has pairs of two rhymes at least: "though blow" and "bough cow". Crossed, they give pairs that do not
+    rhyme, "though cow" and "bough blow", of the same words and the same endings.
+    """
+    families = family_of(words)
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for one, other in rhyming_pairs(words):
+        for first, second in ((one, other), (other, one)):
+            groups[first[-2:], second[-2:]].append((first, second))
+    return [pairs for pairs in groups.values() if len({families[first] for first, _ in pairs}) > 1]
+
+
+@functools.cache
 def family_of(words: tuple[str, ...]) -> dict[str, int]:
     """Number of each word's family: two words rhyme where it is the same."""
     return {word: number for number, family in enumerate(rhyme_families(words)) for word in family}

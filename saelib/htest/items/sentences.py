@@ -15,8 +15,8 @@ Entry = TypeVar("Entry")
 DETERMINERS = ("the", "my", "our", "your", "this", "that")
 PREPOSITIONS = ("in", "near", "behind", "beside", "around", "above")
 # What may stand around the last part, and what may stand at the end; their length is the number of marks.
-ASIDES = ("", ",", "()")
-ENDS = ("", ".", "!", "?!", "...")
+ASIDES = ("", ",", "()", "('')")
+ENDS = ("", ".", "!", "?!", "...", "?!?!", ".....")
 
 
 class Shape(NamedTuple):
@@ -24,13 +24,19 @@ class Shape(NamedTuple):
 
     characters: int
     words: int
-    non_letters: int
-    """Signs that are neither letters nor blanks."""
+    digits: int
+    signs: int
+    """Neither letters, digits nor blanks."""
 
 
 def shape_of(text: str) -> Shape:
     """Counts of a text."""
-    return Shape(len(text), len(text.split()), sum(not (sign.isalpha() or sign.isspace()) for sign in text))
+    return Shape(
+        characters=len(text),
+        words=len(text.split()),
+        digits=sum(sign.isdigit() for sign in text),
+        signs=sum(not (sign.isalnum() or sign.isspace()) for sign in text),
+    )
 
 
 def pick(generator: random.Random, entries: Sequence[Entry]) -> Entry:
@@ -91,6 +97,12 @@ def draw_place(generator: random.Random, words: Vocabulary) -> str:
     return f"{pick(generator, PREPOSITIONS)} the {pick(generator, words.places)}"
 
 
+def draw_number(generator: random.Random, words: Vocabulary, length: int) -> str:
+    """A number of so many digits, without a zero in front."""
+    first = pick(generator, [digit for digit in words.digits if digit != "0"])
+    return first + "".join(pick(generator, words.digits) for _ in range(length - 1))
+
+
 def capitalise(text: str) -> str:
     """The text with its first letter in upper case and the others as they are."""
     return text[:1].upper() + text[1:]
@@ -102,13 +114,13 @@ def as_sentence(parts: Sequence[str]) -> str:
 
 
 def punctuate(generator: random.Random, parts: Sequence[str]) -> str:
-    """The text of the parts with none to five marks around and after the last one; every number is equally likely.
+    """The text of the parts with none to nine marks around and after the last one; every number is equally likely.
 
-    For tasks that a sign decides: a text with a digit or a hyphen would otherwise be known by the number of its
-    non-letters alone.
+    For tasks that a sign decides: a text with a hyphen would otherwise be known by the number of its signs alone.
     """
-    number = pick(generator, range(6))
+    number = pick(generator, range(10))
     aside, end = pick(generator, [(a, e) for a in ASIDES for e in ENDS if len(a + e) == number])
     *front, last = parts
-    opening, closing = (f"{aside} ", "") if aside == "," else (f" {aside[:1]}", aside[1:])
+    half = len(aside) // 2
+    opening, closing = (", ", "") if aside == "," else (f" {aside[:half]}", aside[half:])
     return capitalise(" ".join(front)) + opening + last + closing + end

@@ -6,15 +6,16 @@ In: a source's name. Out: items. The released ones are MIT-licensed but not part
 from pathlib import Path
 
 from saelib.htest.items.generators import fresh_items
-from saelib.htest.items.item import Item, read_items
-from saelib.htest.items.official import OfficialItemsUnavailable, load_official
+from saelib.htest.items.item import Item
+from saelib.htest.items.official import OfficialItemsUnavailable, load_official, released_sums
+from saelib.htest.items.plain import plain_files, read_plain
 
 
 def load_items(source: str, seed: int = 0, test: int = 200) -> list[Item]:
     """Items of one source.
 
     Args:
-        source: "official", "fresh", or the path of an `items.jsonl` or of a folder with the released files.
+        source: "official", "fresh", or a path as in `load_path`.
         seed: of the fresh items.
         test: fresh test items of each task.
 
@@ -26,31 +27,46 @@ def load_items(source: str, seed: int = 0, test: int = 200) -> list[Item]:
         return load_official()
     if source == "fresh":
         return fresh_items(seed, test=test)
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return load_official(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"items={source!r}: no such file; give 'official', 'fresh', a file or a folder")
-    return read_items(path)
+    return load_path(Path(source))
 
 
-def items_of_run(official: str, seed: int, test: int) -> list[Item]:
-    """Official items, if they are wanted and can be read, and fresh ones behind them.
-
-    Args:
-        official: as in `HTestConfig`: "auto", "none", or a folder.
-        seed: of the fresh items.
-        test: fresh test items of each task.
+def load_path(path: Path) -> list[Item]:
+    """Items of a file of one's own (`plain.read_plain`), or of a folder with the released files or with such files.
 
     Raises:
-        FileNotFoundError: a folder was given and lacks a file.
+        FileNotFoundError: there is no such file or folder, or a folder lacks a released file.
+        ValueError: a file does not hold items.
     """
-    released: list[Item] = []
-    if official == "auto":
-        try:
-            released = load_items("official")
-        except OfficialItemsUnavailable:
-            released = []  # the notebooks say so, and what to do
-    elif official != "none":
-        released = load_official(Path(official).expanduser())
-    return released + load_items("fresh", seed, test)
+    path = path.expanduser()
+    if path.is_file():
+        return read_plain([path])
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such file or folder; give 'official', 'fresh', or the path of items")
+    files = plain_files(path)
+    released = {Path(name).name for name in released_sums()}
+    return read_plain(files) if files and not released & {file.name for file in files} else load_official(path)
+
+
+def official_items(official: str) -> list[Item]:
+    """What stands before the fresh items of a run.
+
+    Args:
+        official: as in `HTestConfig`: "auto", "released", "none", or a path.
+
+    Raises:
+        FileNotFoundError: the released items are wanted and cannot be had, or there is no such path.
+        ValueError: the path does not hold items, or none to be asked.
+    """
+    if official == "none":
+        return []
+    if official not in ("auto", "released"):
+        items = load_path(Path(official))
+        if not any(item.split == "test" for item in items):
+            raise ValueError(f"official={official!r}: there are no test items; name the split of those to be asked")
+        return items
+    try:
+        return load_items("official")
+    except OfficialItemsUnavailable:
+        if official == "released":
+            raise
+        return []  # the notebooks say so, and what to do

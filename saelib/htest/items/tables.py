@@ -24,12 +24,13 @@ def items_table(items: Sequence[Item]) -> pd.DataFrame:
 
 
 def examples_table(items: Sequence[Item], item_set: str) -> pd.DataFrame:
-    """The first test item with label A, and the first with B, of each task; of letter geometry the first two."""
+    """The first test item with label A, and the first with B, of each task it has; of letter geometry the first two."""
     rows = []
     for task, meaning in TASKS.items():
         texts = {item.label: item.text for item in reversed(select(items, task, "test", item_set))}
-        rows.append({"task": task, f"A ({item_set})": texts["A"], f"B ({item_set})": texts["B"],
-                     "A against B": f"{meaning.a} / {meaning.b}"})  # fmt: skip
+        if texts:  # a set of one's own may lack tasks
+            rows.append({"task": task, f"A ({item_set})": texts.get("A"), f"B ({item_set})": texts.get("B"),
+                         "A against B": f"{meaning.a} / {meaning.b}"})  # fmt: skip
     for item in select(items, LETTER_GEOMETRY, "test", item_set)[:2]:
         options = ", ".join(f"[{option}]" if option == item.label else option for option in item.options)
         rows.append({"task": item.task, f"A ({item_set})": item.text, f"B ({item_set})": options,

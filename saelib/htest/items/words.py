@@ -11,13 +11,7 @@ from importlib import resources
 
 from saelib.htest.items.rhymes import rhyme_families
 
-FRESH_SET = "fresh-1"  # of what is generated: a new name whenever a seed gives other items than before
-NUMBERS = range(2, 100)  # objects are plural, so not one
-# fmt: off
-UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-         "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
-TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-# fmt: on
+FRESH_SET = "fresh-2"  # of what is generated: a new name whenever a seed gives other items than before
 
 
 @dataclass(frozen=True)
@@ -38,19 +32,25 @@ class Vocabulary:
     ly_adverbs: tuple[str, ...]
     other_adverbs: tuple[str, ...]
     """Adverbs that do not end in -ly."""
-    hyphenated_nouns: tuple[str, ...]
-    hyphenated_adjectives: tuple[str, ...]
-    compounds: tuple[str, ...]
-    """Nouns of two parts without a hyphen: "bookworm", "full moon"."""
+    openings: tuple[str, ...]
+    """Two words that differ in their first letter, a vowel and a consonant: "acorn scorn"."""
+    flat_adverbs: tuple[str, ...]
+    """Adverbs with and without -ly, written without: "slow"."""
+    joined_nouns: tuple[str, ...]
+    """Two words that may be one, written with a hyphen: "book-worm"."""
+    joined_adjectives: tuple[str, ...]
+    """The same of adjectives: "well-known"."""
     quantities: tuple[str, ...]
     """Nouns that a number is the value of."""
     operators: tuple[str, ...]
     """In words and as a sign: "less than <"."""
+    number_words: tuple[str, ...]
+    """From two on, without a hyphen: objects are plural."""
+    digits: tuple[str, ...]
     consonants: tuple[str, ...]
     """Letters of the made-up words; the five vowels are in every vocabulary."""
     rhyme_words: tuple[str, ...]
     """Words whose pronunciations in CMUdict all rhyme with the same words."""
-    numbers: tuple[int, ...]
 
     def __post_init__(self) -> None:
         """Refuse a vocabulary that sentences cannot be made of.
@@ -65,21 +65,19 @@ class Vocabulary:
 
 @functools.cache
 def all_words() -> Vocabulary:
-    """Every word of the tables, in their alphabetical order, and the numbers from 2 to 99."""
+    """Every word of the tables, in their alphabetical order."""
     text = resources.files(__package__).joinpath("words.txt").read_text(encoding="utf-8")
     tables = re.findall(r"^\[(\w+)\]\n([^\[]+)", text, flags=re.MULTILINE)
     entries = {name: tuple(sorted(" ".join(entry.split()) for entry in body.split(","))) for name, body in tables}
-    return Vocabulary(**entries, numbers=tuple(NUMBERS))
+    return Vocabulary(**entries)
 
 
 @functools.cache
 def split_vocabulary() -> tuple[Vocabulary, Vocabulary]:
     """All words in two halves: one to train on, one to test on.
 
-    Entries go to the halves in turn, in alphabetical order, but
-    - words to rhyme go by rhyme, so that the halves have no rhyme in common;
-    - numbers with even digits only go to the first half, those with odd digits only to the second, the others to
-      neither, so that neither number words nor digits are shared.
+    Entries go to the halves in turn, in alphabetical order, but words to rhyme go by rhyme, so that the halves have no
+    rhyme in common.
 
     What has too few kinds to be divided is in both: vowels, punctuation marks, and the words that hold a sentence
     together.
@@ -93,13 +91,4 @@ def split_vocabulary() -> tuple[Vocabulary, Vocabulary]:
 def _half(words: Vocabulary, families: list[tuple[str, ...]], part: int) -> Vocabulary:
     entries = {field.name: getattr(words, field.name)[part::2] for field in fields(words)}
     entries["rhyme_words"] = tuple(sorted(word for family in families[part::2] for word in family))
-    entries["numbers"] = tuple(n for n in words.numbers if all(int(digit) % 2 == part for digit in str(n)))
     return Vocabulary(**entries)
-
-
-def spell(number: int) -> str:
-    """A number below 100 in words: 42 is "forty-two"."""
-    if number < len(UNITS):
-        return UNITS[number]
-    tens, unit = divmod(number, 10)
-    return TENS[tens - 2] + (f"-{UNITS[unit]}" if unit else "")

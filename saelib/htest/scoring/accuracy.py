@@ -33,22 +33,25 @@ def accuracies_of(readings: pd.DataFrame) -> pd.DataFrame:
 def accuracy_table(
     readings: pd.DataFrame, by: Sequence[str] = ("item_set", "model", "form", "k", "task")
 ) -> pd.DataFrame:
-    """One row for each group and reader; a reader for which nothing was recorded is left out.
+    """One row for each group and reader; a reader that does not find on every item what it reads is left out.
 
-    Columns: those of `by`, `reader`, `items`, `answered`, `correct`; `accuracy` (none counted wrong) with its Wilson
-    95% interval `low` and `high`; `accuracy_answered`; `share_none`; `share_a`, how many of all items are said to be
+    Columns: those of `by`, `reader`, `items`, `samples` (replies to each item), `scored` (replies with the
+    log-probabilities of all options: where an API leaves an option out, its group has no `likelier` reader and no
+    margin), `answered` and `correct` (replies); `accuracy` (none counted wrong) with its Wilson 95% interval `low` and
+    `high`; `accuracy_answered`; `share_none`; `share_a`, how many of all items are said to be
     A, with `share_a_low` and `share_a_high` (Wilson); `auroc` of the margin for label A with `auroc_low` and
     `auroc_high`; `bias_free_accuracy`, at the group's median margin, with `bias_free_low` and `bias_free_high`. The
     last six, the same for every reader, are NaN without margins; for letter geometry `share_a` is NaN too.
 
     Half of a task's items are A by design, which Wilson's intervals do not count on: where a replier leans to a letter
     they are wider than they need be (for a constant reply, which is right on exactly half, by all of their width).
+    With several samples the items are still what is drawn: see `by_item`.
 
     Args:
         by: columns that make the groups; together with the item they must tell any two rows apart.
 
     Raises:
-        ValueError: an item is in a group more than once, or only some items of a group were replied to or scored.
+        ValueError: an item is in a group more than once, or only some items of a group were replied to.
     """
     lines = []
     for key, group in readings.groupby(list(by), sort=False, dropna=False, observed=True):
@@ -65,7 +68,7 @@ def check_distinct(rows: pd.DataFrame, name: str) -> None:
     Raises:
         ValueError: one does; the message names the columns that differ.
     """
-    if rows.duplicated(ITEM_COLUMNS).any():
+    if rows.duplicated([*ITEM_COLUMNS, "sample"]).any():
         varying = [column for column in CONDITION_COLUMNS if rows[column].nunique(dropna=False) > 1]
         reason = f"they differ in {', '.join(varying)}: tell them apart by it" if varying else "drop the copies"
         raise ValueError(f"{name} holds an item more than once; {reason}")
@@ -73,37 +76,61 @@ def check_distinct(rows: pd.DataFrame, name: str) -> None:
 
 def _readers(group: pd.DataFrame) -> list[str]:
     """Those for which the group has what they read."""
-    for column in ("replied", "scored"):
-        if 0 < group[column].sum() < len(group):
-            mixed = f"only {group[column].sum()} of {len(group)} items of a group are marked `{column}`"
-            raise ValueError(f"{mixed}; group by the conditions that differ, or ask the missing items again")
+    if 0 < group["replied"].sum() < len(group) or not (group["replied"] | group["scored"]).all():
+        mixed = f"only {group['replied'].sum()} of {len(group)} items of a group are marked `replied`"
+        raise ValueError(f"{mixed}; group by the conditions that differ, or ask the missing items again")
     recorded = {"likelier": "scored"}
     return [reader for reader in READERS if group[recorded.get(reader, "replied")].all()]
 
 
 def _counts(group: pd.DataFrame, reader: str) -> dict[str, float]:
-    items, choice = len(group), group[reader]
-    answered, correct = int(choice.notna().sum()), int((choice == group["label"]).sum())
-    low, high = wilson(correct, items)
+    replies, choice = len(group), group[reader]
+    right, says_a = choice == group["label"], choice == "A"
+    answered, correct = int(choice.notna().sum()), int(right.sum())
+    low, high = by_item(right, group)
     letters = not (group["task"] == LETTER_GEOMETRY).any()
-    says_a = int((choice == "A").sum())
-    a_low, a_high = wilson(says_a, items)
+    a_low, a_high = by_item(says_a, group)
     return {
-        "items": items,
+        "items": (items := count_items(group)),
+        "samples": replies // items,
+        "scored": int(group["scored"].sum()),
         "answered": answered,
         "correct": correct,
-        "accuracy": correct / items,
+        "accuracy": correct / replies,
         "low": low,
         "high": high,
         "accuracy_answered": correct / answered if answered else np.nan,
-        "share_none": 1 - answered / items,
-        "share_a": says_a / items if letters else np.nan,
+        "share_none": 1 - answered / replies,
+        "share_a": int(says_a.sum()) / replies if letters else np.nan,
         "share_a_low": a_low if letters else np.nan,
         "share_a_high": a_high if letters else np.nan,
     }
 
 
+def count_items(rows: pd.DataFrame) -> int:
+    """Different items among the rows."""
+    return int((~rows.duplicated(ITEM_COLUMNS)).sum())
+
+
+def by_item(true: pd.Series, rows: pd.DataFrame) -> tuple[float, float]:
+    """Wilson's interval of the share of replies of which something is true, where the items are what is drawn.
+
+    Several replies to an item are no several items: the share of each item is one observation, and the interval is that
+    of as many independent replies as their variance is worth, from the number of items (all replies to an item alike)
+    to that of replies (an item says nothing of its replies).
+    """
+    items, replies = count_items(rows), len(rows)
+    if items == replies:
+        return wilson(int(true.sum()), items)
+    shares = true.groupby([rows[name] for name in ITEM_COLUMNS], dropna=False).mean()
+    share, variance = float(true.mean()), float(shares.var(ddof=1)) if items > 1 else np.nan
+    worth = items * share * (1 - share) / variance if variance > 0 else (replies if 0 < share < 1 else items)
+    worth = min(max(worth, items), replies)
+    return wilson(share * worth, worth)
+
+
 def _ranking(group: pd.DataFrame) -> dict[str, float]:
+    group = group if count_items(group) == len(group) else _mean_margins(group)
     margins, is_a = group["margin"].to_numpy(), (group["label"] == "A").to_numpy()
     columns = [name for value in ("auroc", "bias_free_accuracy") for name in (value, *BOUNDS[value])]
     if np.isnan(margins).any() or is_a.all() or not is_a.any():
@@ -112,8 +139,14 @@ def _ranking(group: pd.DataFrame) -> dict[str, float]:
     return dict(zip(columns, (*auroc(*kinds)[:3], *accuracy_at_median(*kinds)[:3]), strict=True))
 
 
+def _mean_margins(group: pd.DataFrame) -> pd.DataFrame:
+    """One row for each item, with the mean of its replies' margins; NaN where one is unknown."""
+    items = group.groupby([*ITEM_COLUMNS, "label"], sort=False, dropna=False, as_index=False)
+    return items["margin"].agg(lambda margins: margins.mean(skipna=False))
+
+
 def mean_over_tasks(table: pd.DataFrame, by: Sequence[str], value: str = "accuracy") -> pd.DataFrame:
-    """Mean over the ten tasks, each with the same weight, and its 95% interval: by, reader, mean, low, high, count.
+    """Mean over tasks, each with the same weight, and its 95% interval: by, reader, mean, low, high, count (of tasks).
 
     Args:
         table: an `accuracy_table` with the column `task`; letter geometry is left out.

@@ -19,8 +19,9 @@ def compare(readings: pd.DataFrame, first: Mapping[str, Any], second: Mapping[st
     """Two conditions task by task: `compare(readings, {"k": 4}, {"k": 50}, "strict")`.
 
     Columns: `task`, `items`, `first` and `second` (accuracies, none counted wrong), `difference` (second - first) with
-    its 95% interval `low` and `high`, `first_only` and `second_only` (items that only this one has right), `p` of
-    the two-sided exact McNemar test, and `p_holm`, corrected for the number of tasks.
+    its 95% interval `low` and `high`, `first_only` and `second_only` (items that only this one has right, or with
+    several samples more often right), `p` of the two-sided exact McNemar test, and `p_holm`, corrected for the number
+    of tasks.
 
     Args:
         readings: may hold other conditions too.
@@ -61,11 +62,17 @@ def _choose(readings: pd.DataFrame, values: Mapping[str, Any], reader: str) -> p
             raise ValueError(f"column {column!r} is unknown; choose among {', '.join(readings.columns)}")
         rows = rows[rows[column].isna() if value is None else (rows[column] == value).fillna(False)]
     readers = rows["form"].map(reader_of) if reader == CHOICE else pd.Series(reader, rows.index)
-    if rows.empty or not rows["scored"].where(readers == "likelier", rows["replied"]).all():
-        missing = "rows" if rows.empty else f"something for {reader!r} to read on every item"
+    if rows.empty or not (readable := rows["scored"].where(readers == "likelier", rows["replied"])).any():
+        missing = "rows" if rows.empty else f"something for {reader!r} to read"
         raise ValueError(f"the condition {dict(values)} has no {missing}: ask the model under it first")
+    if not readable.all():
+        raise ValueError(
+            f"the condition {dict(values)} lacks what {reader!r} reads on {(~readable).sum()} of {len(rows)} replies "
+            "(an API may leave an option out of its log-probabilities): compare by another reader, such as 'strict'"
+        )
     check_distinct(rows, f"the condition {dict(values)}")
-    return rows.assign(right=rows[reader] == rows["label"])
+    right = rows.assign(right=(rows[reader] == rows["label"]).astype(float))
+    return right.groupby([*ITEM_COLUMNS, "label"], sort=False, dropna=False, as_index=False)["right"].mean()
 
 
 def _matched(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
@@ -82,14 +89,14 @@ def _matched(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 def _test(rows: pd.DataFrame) -> dict[str, float]:
     items = len(rows)
-    first_only = int((rows["right_first"] & ~rows["right_second"]).sum())
-    second_only = int((rows["right_second"] & ~rows["right_first"]).sum())
-    low, high = paired_interval(first_only, second_only, items)
+    gain = rows["right_second"] - rows["right_first"]
+    first_only, second_only = int((gain < 0).sum()), int((gain > 0).sum())
+    low, high = paired_interval(float(-gain.clip(upper=0).sum()), float(gain.clip(lower=0).sum()), items)
     return {
         "items": items,
         "first": rows["right_first"].mean(),
         "second": rows["right_second"].mean(),
-        "difference": (second_only - first_only) / items,
+        "difference": gain.sum() / items,
         "low": low,
         "high": high,
         "first_only": first_only,

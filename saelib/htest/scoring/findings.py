@@ -11,6 +11,8 @@ import pandas as pd
 
 from saelib.htest.config import UNTRAINED
 from saelib.htest.scoring.main_table import who
+from saelib.htest.scoring.names import counted_tasks
+from saelib.htest.tasks import TASKS
 from saelib.results.text import with_interval
 
 NEAR = 0.05  # of accuracy, and of AUROC
@@ -79,11 +81,12 @@ def _near_guessing(accuracy: Recorded) -> list[Finding]:
         first.setdefault(line["model"], line)
     found = []
     for line in (first[model] for model in accuracy["models"]):
-        found.append(Finding("accuracy stays near the 50% of guessing", f"mean of ten tasks, {who(line)}",
+        tasks = counted_tasks(line.get("tasks", len(TASKS)))
+        found.append(Finding("accuracy stays near the 50% of guessing", f"mean of {tasks}, {who(line)}",
                              line["accuracy"], 0.5 - NEAR, 0.5 + NEAR))  # fmt: skip
         if line["auroc"]:
             found.append(Finding("(not in the paper: the same of what it knows, whichever letter it prefers)",
-                                 f"AUROC of the margin, mean of ten tasks, {line['model']}",
+                                 f"AUROC of the margin, mean of {tasks}, {line['model']}",
                                  line["auroc"], 0.5 - NEAR, 0.5 + NEAR))  # fmt: skip
     return found
 

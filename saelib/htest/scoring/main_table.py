@@ -39,7 +39,8 @@ def main_lines(accuracies: pd.DataFrame) -> list[dict[str, Any]]:
     """One line for each condition and reading, in the order of the table; the paper's released parser comes first.
 
     The reader that suits the form follows, unless it counts alike in all tasks: then one line stands for both. Keys:
-    those of `LINE_KEYS`; `readers`; `items`, of all tasks; `tasks`, how many; `share_none`; `one_letter_tasks`, where
+    those of `LINE_KEYS`; `readers`; `items`, of all tasks; `tasks`, how many; `replies`, and `scored`, how many of them
+    have the log-probabilities of all options; `share_none`; `one_letter_tasks`, where
     `ONE_LETTER` of the items or more get one reply; `auroc_above` and `auroc_below`, tasks whose interval lies above or
     below chance; and for each key of `HEADINGS` the mean over tasks with its bounds (`mean`, `low`, `high`), None
     without margins.
@@ -58,7 +59,8 @@ def main_lines(accuracies: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _readings(group: pd.DataFrame, suited: str) -> list[tuple[list[str], pd.DataFrame]]:
     """Rows of the released parser and of the reader that suits, with the names of those that count alike."""
-    by_reader = {name: rows for name, rows in group.groupby("reader") if name in (PAPER, suited)}
+    tasks = group["task"].nunique()  # a reader that reads only some of them has no mean over tasks
+    by_reader = {name: rows for name, rows in group.groupby("reader") if name in (PAPER, suited) and len(rows) == tasks}
     if PAPER in by_reader and suited in by_reader:
         counts = [by_reader[name].set_index("task")[["correct", "answered", "share_a"]] for name in (PAPER, suited)]
         if counts[0].equals(counts[1].reindex(counts[0].index)):
@@ -72,6 +74,8 @@ def _counts(rows: pd.DataFrame) -> dict[str, float]:
     return {
         "items": int(rows["items"].sum()),
         "tasks": len(rows),
+        "replies": int((rows["items"] * rows["samples"]).sum()),
+        "scored": int(rows["scored"].sum()),
         "share_none": float(rows["share_none"].mean()),
         "one_letter_tasks": int(one_letter.sum()),
         "auroc_above": int((rows["auroc_low"] > GUESSING).sum()),
@@ -108,11 +112,17 @@ def main_table(lines: Sequence[Line], digits: int = 2) -> pd.DataFrame:
     items = " or ".join(f"{count:,}" for count in sorted({line["items"] for line in lines}))
     texts = [
         {f"who answers ({items} items)": who(line, several)}
-        | {heading: with_interval(line[value], digits) if line[value] else NO_MARGIN
+        | {heading: with_interval(line[value], digits) if line[value] else no_margin(line)
            for value, heading in HEADINGS.items()}
         for line in lines
     ]  # fmt: skip
     return pd.DataFrame(texts)
+
+
+def no_margin(line: Line) -> str:
+    """Why a line has no margin: an API gave no log-probabilities, or left an option out on some items."""
+    scored, replies = line.get("scored", 0), line.get("replies", 0)
+    return f"- (margin on {scored:,} of {replies:,} only)" if 0 < scored < replies else NO_MARGIN
 
 
 def hidden_sentence(line: Line, several_sets: bool = False) -> str:

@@ -6,6 +6,8 @@ In: names. Out: texts.
 from saelib.htest.config import API, CONTROL
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.items.words import FRESH_SET
+from saelib.htest.tasks import TASKS
+from saelib.results.text import shortened
 
 CONTROLS = {
     f"{CONTROL}oracle": "an independent rule for each task",
@@ -22,13 +24,20 @@ GEOMETRY_CONTROLS = CONTROLS | {  # letter geometry has four symbols in place of
 SHORT_CONTROLS = CONTROLS | {f"{CONTROL}oracle": "rule", f"{CONTROL}shortcut": "best cut", f"{CONTROL}coin": "coin"}
 READERS = {"paper": "released parser", "strict": "strict parser", "likelier": "likelier letter"}
 SETS = {OFFICIAL_SET: "released items", FRESH_SET: "fresh items"}
-COLUMNS = {"model": "who answers", "form": "prompt", "k": "shots", "reader": "read by", "item_set": "set of items"}
+COLUMNS = {"model": "who answers", "form": "prompt", "k": "shots", "reader": "read by", "item_set": "set of items",
+           "input_tokens": "input tokens", "output_tokens": "output tokens"}  # fmt: skip
 LONGEST = 28  # letters of a name in a figure
 
 
 def shown_task(task: str) -> str:
     """A task's name with blanks."""
     return task.replace("_", " ")
+
+
+def counted_tasks(count: float) -> str:
+    """How many tasks: "ten tasks" where it is all of them, else the number."""
+    number = "ten" if count == len(TASKS) else f"{count:.0f}"
+    return f"{number} task{'s' if count != 1 else ''}"
 
 
 def shown_items(item_set: str) -> str:
@@ -49,5 +58,4 @@ def short_model(model: str) -> str:
     if model in SHORT_CONTROLS:
         return SHORT_CONTROLS[model]
     name = " ".join(model.removeprefix(API).split("/")[-1].replace(":", " ").split())
-    half = LONGEST // 2
-    return name if len(name) <= LONGEST else f"{name[:half]}…{name[1 - half :]}"
+    return shortened(name, LONGEST)

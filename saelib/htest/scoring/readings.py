@@ -5,13 +5,17 @@ parse the text, `likelier` takes the option with the larger log-probability.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from saelib.htest.asking.parsers import PARSERS
-from saelib.htest.asking.replies import Reply
+from saelib.htest.asking.replies import Condition, Reply
+from saelib.htest.asking.thinking import without_thoughts
+from saelib.htest.config import TUNED
 from saelib.htest.items.item import Item, hash_items
 from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
 
@@ -19,7 +23,8 @@ READERS = (*PARSERS, "likelier")
 CHOICE = "choice"  # the reader that suits the form of the prompt
 ITEM_COLUMNS = ["item_set", "item_seed", "task", "split", "row"]
 CONDITION_COLUMNS = ["model", "revision", "form", "k", "shuffle_seed", "temperature", "seed", "judge"]
-KEYS = ("item_set", "model", "form", "k", "shuffle_seed", "temperature", "judge", "task")  # of what is scored together
+KEYS = ("item_set", "model", "form", "k", "shuffle_seed", "temperature", "judge", "condition", "task")  # of what is
+# scored together; the condition's name tells apart what differs in a setting without a column of its own
 TASK_ORDER = [*TASKS, LETTER_GEOMETRY]
 
 
@@ -28,8 +33,9 @@ def readings_of(replies: Iterable[Reply]) -> pd.DataFrame:
 
     Columns beside those of item and condition: `label`; `paper` and `strict`, read from the judge's verdict where
     there is one; `likelier`, None where two options are equally likely; `choice`, by the reader that suits the form;
-    `margin`, log p(A) - log p(B) in nats, NaN without log-probabilities and for letter geometry; `replied` and
-    `scored`, whether there are a raw reply and log-probabilities; `items_sha256`, the hash of the items that the
+    `margin`, log p(A) - log p(B) in nats, NaN without log-probabilities and for letter geometry; `replied`, whether a
+    text was asked for, also where a problem came back, which counts as none; `scored`, whether the log-probabilities of
+    all options are known; `sample`, which of an item's replies it is; `items_sha256`, the hash of the items that the
     reply's condition and task were asked. Where an API changed its model under way, `revision` holds all that it named.
 
     Raises:
@@ -43,7 +49,8 @@ def readings_of(replies: Iterable[Reply]) -> pd.DataFrame:
     readings = pd.DataFrame(rows).assign(**choices).astype({"shuffle_seed": "Int64", "margin": float})
     for places in readings.groupby(list(KEYS), dropna=False, observed=True).indices.values():
         readings.loc[places, "items_sha256"] = evaluation_hash([asked[place] for place in places])
-        readings.loc[places, "revision"] = ", ".join(sorted({asked[place].condition.revision for place in places}))
+        named = {asked[place].condition.revision for place in places}  # a refused item comes without
+        readings.loc[places, "revision"] = ", ".join(sorted(filter(None, named)))
     return readings
 
 
@@ -58,20 +65,40 @@ def reader_of(form: str) -> str:
 
 def _reading(reply: Reply) -> dict[str, Any]:
     item, condition, chances = reply.item, reply.condition, reply.log_probabilities
-    text = reply.reply if reply.judge is None else reply.verdict
+    text = _said(reply)
     said = {name: None if text is None else parse(text, item.options) for name, parse in PARSERS.items()}
     said["likelier"] = _likelier(chances) if chances else None
     return {
         **dict(zip(ITEM_COLUMNS, (item.item_set, item.seed, item.task, item.split, item.row), strict=True)),
         **{name: getattr(condition, name) for name in CONDITION_COLUMNS if name != "judge"},
         "judge": reply.judge or "",
+        "condition": _name(condition),
         "label": item.label,
         **said,
         CHOICE: said[reader_of(condition.form)],
         "margin": chances["A"] - chances["B"] if chances and item.options == LETTERS else np.nan,
-        "replied": text is not None,
+        "replied": (reply.reply if reply.judge is None else reply.verdict) is not None or reply.problem is not None,
         "scored": bool(chances),
+        "sample": reply.sample,
     }
+
+
+@cache
+def _name(condition: Condition) -> str:
+    """Of the condition as it was asked: an API's replies carry the revision that it named, which nobody asked for.
+
+    A run has one content of each local model; only what it tunes itself may be tuned anew, under the same name.
+    """
+    return replace(condition, revision=condition.revision if condition.model.startswith(TUNED) else "").name()
+
+
+def _said(reply: Reply) -> str | None:
+    """What the parsers read: the reply, or its judge's verdict, without thoughts; nothing where there is a problem."""
+    if reply.problem is not None:
+        return None
+    if reply.judge is not None:
+        return None if reply.verdict is None else without_thoughts(reply.verdict)
+    return None if reply.reply is None else without_thoughts(reply.reply, reply.rendered or "")
 
 
 def _likelier(chances: Mapping[str, float]) -> str | None:

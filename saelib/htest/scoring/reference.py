@@ -4,18 +4,21 @@ In: replies and their accuracies. Out: lines in the notebook, or an AssertionErr
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from saelib.htest.asking.prompts import Prompt, as_seen, tokenise
+from saelib.htest.asking.encoded import encode_prompts
+from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Reply
 from saelib.htest.config import API, CONTROL, UNTRAINED
+from saelib.htest.respondents import LocalSettings
 from saelib.htest.tasks import LETTERS, TASKS
 from saelib.results.notebook import check_equal
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TOLERANCE = 1e-4  # nats
+TOLERANCE = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.15}  # nats, by a condition's type of number
 
 
 def check_known_accuracies(accuracies: "pd.DataFrame", item_sets: tuple[str, ...]) -> None:
@@ -39,8 +42,14 @@ def check_known_accuracies(accuracies: "pd.DataFrame", item_sets: tuple[str, ...
     check_equal(name, oracle["accuracy"].min(), 1, "the generator's labels")
 
 
-def check_one_prompt_alone(replies: Sequence[Reply], device: str = "auto") -> None:
+def check_one_prompt_alone(
+    replies: Sequence[Reply], device: str = "auto", settings: LocalSettings | None = None
+) -> None:
     """The longest prompt of each local model, read alone and without a cache, gives the stored log-probabilities.
+
+    Args:
+        device: where no `settings` are given.
+        settings: how the models are loaded.
 
     Raises:
         AssertionError: they differ by more than `TOLERANCE`.
@@ -53,21 +62,28 @@ def check_one_prompt_alone(replies: Sequence[Reply], device: str = "auto") -> No
         longest = max(
             (reply for reply in scored if reply.condition.model == model), key=lambda reply: len(reply.prompt)
         )
-        alone = log_probabilities_alone(longest, device)
+        alone = log_probabilities_alone(longest, device, settings)
         for letter, stored in (longest.log_probabilities or {}).items():
             name = f"log p({letter}) in nats, {model}, {longest.item.key}, {longest.condition.k} shots"
-            check_equal(name, stored, alone[letter], "the prompt read alone", TOLERANCE)
+            check_equal(name, stored, alone[letter], "the prompt read alone", TOLERANCE[longest.condition.dtype])
 
 
-def log_probabilities_alone(reply: Reply, device: str = "auto") -> dict[str, float]:
-    """Log-probabilities of A and B after a stored prompt, in nats, from one ordinary pass of `LanguageModel`."""
+def log_probabilities_alone(
+    reply: Reply, device: str = "auto", settings: LocalSettings | None = None
+) -> dict[str, float]:
+    """Log-probabilities of A and B after a stored prompt, in nats, from one ordinary pass of `LanguageModel`.
+
+    Of a model in shorter numbers than float32, which those passes need, it is one of transformers.
+    """
     import torch
 
-    from saelib.language.loading import load_language_model
-
-    model = load_language_model(reply.condition.model, device)
+    dtype = reply.condition.dtype
+    model = replace(settings or LocalSettings(device), dtype=dtype).load(reply.condition.model)
     before = " " if reply.condition.form == "completion" else ""
     prompt = Prompt(reply.prompt, tuple(before + letter for letter in LETTERS))
-    ((ids, answers),) = tokenise([as_seen(prompt, reply.condition.form, model.tokenizer)], model.tokenizer, model.n_ctx)
-    chances = model.logits(torch.tensor([ids]))[0, -1].log_softmax(-1)
+    ((ids, answers),) = encode_prompts([prompt], reply.condition, model.tokenizer, model.n_ctx).ids
+    tokens = torch.tensor([ids], device=model.device)
+    with torch.no_grad():
+        logits = model.logits(tokens) if dtype == "float32" else model.hugging_face.eval()(tokens).logits
+    chances = logits[0, -1].float().log_softmax(-1)
     return {letter: float(chances[answer[0]]) for letter, answer in zip(LETTERS, answers, strict=True)}

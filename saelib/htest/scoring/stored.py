@@ -23,7 +23,7 @@ def score_study(study: Study) -> "pd.DataFrame":
     from saelib.htest.scoring.readings import readings_of
     from saelib.results.provenance import provenance, write_table
 
-    table = accuracies_of(readings_of(stored_replies(study))).assign(**provenance(study.config))
+    table = accuracies_of(readings_of(stored_replies(study))).assign(**provenance(study.config, study.inputs))
     with writing(study):
         write_table(table, study.folder / "htest.parquet")
     return table

@@ -11,7 +11,15 @@ import pandas as pd
 
 from saelib.htest.scoring.accuracy import BOUNDS, in_order, mean_over_tasks
 from saelib.htest.scoring.comparison import overall
-from saelib.htest.scoring.names import COLUMNS, GEOMETRY_CONTROLS, READERS, shown_items, shown_model, shown_task
+from saelib.htest.scoring.names import (
+    COLUMNS,
+    GEOMETRY_CONTROLS,
+    READERS,
+    counted_tasks,
+    shown_items,
+    shown_model,
+    shown_task,
+)
 from saelib.htest.tasks import TASKS
 from saelib.results.text import with_interval
 
@@ -36,7 +44,7 @@ def wide_table(
 ) -> pd.DataFrame:
     """One row for each value of one column, one column for each value of another; cells are "0.52 (0.45 to 0.59)".
 
-    Tasks stand in the paper's order, all else in that of `table`. Where `rows` is "task", the mean over the ten tasks
+    Tasks stand in the paper's order, all else in that of `table`. Where `rows` is "task", the mean over tasks
     stands beneath, but for columns that lack some of the tasks that others have. Empty cells are "-".
 
     Args:
@@ -65,8 +73,12 @@ def wide_table(
     return wide.rename_axis(None, axis="columns").reset_index(names=COLUMNS.get(rows, rows))
 
 
-def _readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Values and headings as readers see them; a number of shots has its heading and stays a number."""
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Values and headings as readers see them; a number of shots has its heading and stays a number.
+
+    Args:
+        table: of any kind; columns that are not known keep their values and names.
+    """
     values = {name: table[name].map(shown) for name, shown in SHOWN.items() if name in table and name != "k"}
     return table.assign(**values).rename(columns=COLUMNS)
 
@@ -98,9 +110,10 @@ def comparison_table(comparison: pd.DataFrame, conditions: Sequence[str] = ("fir
     """
     middle = comparison.assign(mean=comparison["difference"])
     texts = [with_interval(line, 3) for line in middle.to_dict("records")]
-    kept = _readable(comparison[["task", "items", "first", "second"]]).assign(**{"difference (95%)": texts})
+    kept = readable(comparison[["task", "items", "first", "second"]]).assign(**{"difference (95%)": texts})
     kept = kept.rename(columns=dict(zip(("first", "second"), conditions, strict=True)))
-    chances = {"p": comparison["p"], "p, ten tasks (Holm)": comparison["p_holm"]}
+    corrected = f"p, {counted_tasks(len(comparison))} (Holm)"
+    chances = {"p": comparison["p"], corrected: comparison["p_holm"]}
     return kept.assign(**{name: values.map("{:.2g}".format) for name, values in chances.items()})
 
 
@@ -112,8 +125,8 @@ def comparison_sentence(comparison: pd.DataFrame, what: str) -> str:
     tasks = ", ".join(certain) if certain else "no task"
     return (
         f"**{what}**: the mean accuracy goes from {whole['first']:.3f} to {whole['second']:.3f}, a difference of "
-        f"{difference} (exact McNemar over all items: p = {whole['p']:.2g}). Corrected for ten tasks, p < 0.05 in "
-        f"{tasks}."
+        f"{difference} (exact McNemar over all items: p = {whole['p']:.2g}). Corrected for "
+        f"{counted_tasks(len(comparison))}, p < 0.05 in {tasks}."
     )
 
 
@@ -123,11 +136,11 @@ def replies_table(readings: pd.DataFrame) -> pd.DataFrame:
     counts = groups[["replied", "scored"]].sum().assign(replies=groups.size())
     counts = counts.rename(columns={"replied": "with a text", "scored": "with log-probabilities"})
     columns = ["model", "form", "k", "item_set", "replies", "with a text", "with log-probabilities"]
-    return _readable(counts.reset_index()[columns])
+    return readable(counts.reset_index()[columns])
 
 
 def readers_table(table: pd.DataFrame) -> pd.DataFrame:
-    """How the ways to read a reply differ: means over the ten tasks, by model, shots and reader.
+    """How the ways to read a reply differ: means over tasks, by model, shots and reader.
 
     Args:
         table: rows of an `accuracy_table` of one set of items.
@@ -141,7 +154,7 @@ def readers_table(table: pd.DataFrame) -> pd.DataFrame:
         answered, none, says_a = other.loc[tuple(line[name] for name in (*by, "reader"))]
         rows.append({**{name: line[name] for name in (*by, "reader")}, "accuracy (95%)": with_interval(line, 3),
                      "of the answered": answered, "no answer": none, "says A": says_a})  # fmt: skip
-    return _readable(pd.DataFrame(rows))
+    return readable(pd.DataFrame(rows))
 
 
 def geometry_table(lines: pd.DataFrame) -> pd.DataFrame:
@@ -150,13 +163,13 @@ def geometry_table(lines: pd.DataFrame) -> pd.DataFrame:
     Args:
         lines: item_set, model, reader, items, and the accuracy as mean, low and high.
     """
-    shown = _readable(lines.assign(model=lines["model"].replace(GEOMETRY_CONTROLS)))
+    shown = readable(lines.assign(model=lines["model"].replace(GEOMETRY_CONTROLS)))
     texts = [with_interval(line, 3) for line in lines.to_dict("records")]
     return shown.drop(columns=["mean", "low", "high"]).assign(**{"accuracy (95%)": texts})
 
 
 def item_sets_table(chosen: pd.DataFrame) -> pd.DataFrame:
-    """Mean accuracy over the ten tasks: one row for each model and number of shots, one column for each set of items.
+    """Mean accuracy over tasks: one row for each model and number of shots, one column for each set of items.
 
     Args:
         chosen: what `as_chosen` gave.
@@ -166,4 +179,4 @@ def item_sets_table(chosen: pd.DataFrame) -> pd.DataFrame:
     wide = texts.pivot(index=["model", "k"], columns="item_set", values="text")
     sets = list(dict.fromkeys(means["item_set"]))
     wide = wide.loc[list(dict.fromkeys(zip(means["model"], means["k"], strict=True))), sets]
-    return _readable(wide.rename_axis(None, axis="columns").reset_index().rename(columns=SHOWN["item_set"]))
+    return readable(wide.rename_axis(None, axis="columns").reset_index().rename(columns=SHOWN["item_set"]))

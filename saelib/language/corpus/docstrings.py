@@ -5,6 +5,7 @@ Out: documents of unwrapped paragraphs without code, tables and mark-up, in an o
 """
 
 import ast
+import hashlib
 import json
 import re
 import subprocess
@@ -47,6 +48,25 @@ def package_versions() -> dict[str, str]:
     """
     python = ".".join(map(str, sys.version_info[:3]))
     return {"python": python} | {name: metadata.version(name) for name in PACKAGES}
+
+
+def installed() -> dict[str, str]:
+    """What versions do not tell: the build of Python, and the hash of each package's list of files.
+
+    Builds of one version differ: a distribution patches the standard library, a wheel for another platform has other
+    files. A wheel's list, RECORD, holds the hash of every file; where there is none, names, sizes and times stand in.
+    """
+    return {"build": sys.version} | {f"files of {name}": _file_list(name) for name in PACKAGES}
+
+
+def _file_list(name: str) -> str:
+    distribution = metadata.distribution(name)
+    record = distribution.read_text("RECORD")
+    if record is None:
+        base = Path(str(distribution.locate_file("")))
+        found = [(path.relative_to(base).as_posix(), path.stat()) for path in (base / PACKAGES[name]).rglob("*.py")]
+        record = repr(sorted((file, status.st_size, status.st_mtime_ns) for file, status in found))
+    return hashlib.sha256(record.encode()).hexdigest()
 
 
 def documents() -> list[Document]:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int, Int32
 
-from saelib.language.corpus.rows import Corpus, hash_tokens
+from saelib.language.corpus.rows import Corpus, begin_with, check_ids, hash_tokens
 
 if TYPE_CHECKING:
     import pyarrow
@@ -30,13 +30,26 @@ class HubRows:
     """Rows of parquet files, read one row group at a time, wherever reading starts.
 
     A stored row is cut into as many rows as go into it, so rows of 1024 tokens serve a context of 256 as well.
+
+    Args:
+        first_row: rows before it are left out.
+        first: token ids that every row begins with; a row that does not gets them in front and loses its end.
+        vocabulary: how many token ids the model knows; None checks nothing.
     """
 
     def __init__(
-        self, name: str, files: Sequence[str], fetch: Callable[[str], Path], context_length: int, first_row: int = 0
+        self,
+        name: str,
+        files: Sequence[str],
+        fetch: Callable[[str], Path],
+        context_length: int,
+        first_row: int = 0,
+        first: Sequence[int] = (),
+        vocabulary: int | None = None,
     ) -> None:
         self.name, self.files, self.fetch = name, files, fetch
         self.context_length, self.first_row = context_length, first_row
+        self.first, self.vocabulary = first, vocabulary
         self._groups: list[tuple[str, int]] = []  # file and number of each row group of the files opened so far
         self._starts: list[int] = [0]  # first row of each of them, and the row after the last
         self._opened = 0  # files
@@ -83,7 +96,8 @@ class HubRows:
             if COLUMN not in opened.schema_arrow.names:
                 raise ValueError(
                     f"data set {self.name} has no column {COLUMN!r} but {', '.join(opened.schema_arrow.names)}; "
-                    "it must hold rows of token ids, tokenised for the model at hand"
+                    "it must hold rows of token ids, tokenised for the model at hand. To train on its text: "
+                    f"`hf download {self.name} {file} --repo-type dataset --local-dir .`, then corpus='{file}:COLUMN'"
                 )
             sizes = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
         for group, size in enumerate(sizes):
@@ -99,7 +113,18 @@ class HubRows:
         with pyarrow.parquet.ParquetFile(self._path(file)) as opened:
             column = opened.read_row_group(group, columns=[COLUMN])[COLUMN].combine_chunks()
         self._check_lengths(column, file)
-        return column.flatten().to_numpy(zero_copy_only=False).astype(np.int32).reshape(-1, self.context_length)
+        ids = self._ids(column, file).astype(np.int32).reshape(-1, self.context_length)
+        return begin_with(ids, self.first) if self.first else ids
+
+    def _ids(self, column: "pyarrow.Array", file: str) -> Int[np.ndarray, " tokens"]:
+        """All token ids of a row group, in the type that they are stored in."""
+        place, flat = f"data set {self.name}, {file},", column.flatten()
+        if flat.null_count:
+            raise ValueError(f"{place} holds rows in which a token id is missing; tokenise it again")
+        ids: Int[np.ndarray, " tokens"] = flat.to_numpy(zero_copy_only=False)
+        if self.vocabulary is not None:
+            check_ids(ids, self.vocabulary, place, "take the model for which the data set was tokenised")
+        return ids
 
     def _check_lengths(self, column: "pyarrow.Array", file: str) -> None:
         import pyarrow.compute
@@ -129,11 +154,21 @@ class HubRows:
             ) from error
 
 
-def load_hub_corpus(source: str, context_length: int, held_out_rows: int) -> Corpus:
+def load_hub_corpus(
+    source: str,
+    context_length: int,
+    held_out_rows: int,
+    first: Sequence[int] = (),
+    vocabulary: int | None = None,
+    bos: int | None = None,
+) -> Corpus:
     """Open a data set; the first `held_out_rows` rows are held out, and training starts right after them.
 
     Args:
         source: name on the hub, with a revision behind an @ if one is wanted: `owner/name@commit`.
+        first: token ids that every row begins with; nothing leaves the rows as they are.
+        vocabulary: how many token ids the model knows.
+        bos: the BOS token, to tell whether the rows begin with it.
 
     Raises:
         FileNotFoundError: no such data set in the cache or on the hub.
@@ -147,17 +182,18 @@ def load_hub_corpus(source: str, context_length: int, held_out_rows: int) -> Cor
     def fetch(file: str) -> Path:
         return Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
 
-    train = HubRows(name, files, fetch, context_length, first_row=held_out_rows)
+    train = HubRows(name, files, fetch, context_length, held_out_rows, first, vocabulary)
     train.take(0, 1)  # the data set is longer than what is held out
-    held_out = HubRows(name, files, fetch, context_length).take(0, held_out_rows)
-    identity = json.dumps([name, commit, hash_tokens({"held_out": held_out})])
+    held_out = HubRows(name, files, fetch, context_length, 0, first, vocabulary).take(0, held_out_rows)
+    identity = [name, commit, hash_tokens({"held_out": held_out}), *([list(first)] if first else [])]
     return Corpus(
         name=source,
         train=train,
         held_out=held_out,
         train_tokens=None,
-        sha256=hashlib.sha256(identity.encode()).hexdigest(),
+        sha256=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
         sources={"data_set": name, "revision": commit},
+        prepend_bos=bool(first) or bool(len(held_out) and (held_out[:, 0] == bos).all()),
     )
 
 

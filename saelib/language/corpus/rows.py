@@ -4,6 +4,7 @@ In: arrays of token ids. Out: rows in a fixed order, and a hash that goes into e
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,13 +28,18 @@ class Corpus:
     train: TokenRows
     held_out: Int32[np.ndarray, "rows context"]
     train_tokens: int | None  # in one pass over the corpus; None where the source does not tell
-    sha256: str  # of the token ids, or of the name and revision of a hub data set
+    sha256: str  # of the token ids, or of the name and revision of a hub data set; and of what is put in front
     sources: dict[str, str]  # versions of what the text came from
+    prepend_bos: bool = False  # does every row begin with the BOS token?
 
     def __repr__(self) -> str:
         size = "stream" if self.train_tokens is None else f"{self.train_tokens:,} training tokens"
         rows, context = self.held_out.shape
         return f"Corpus({self.name!r}, {size}, {rows} held-out rows x {context}, sha256 {self.sha256[:12]})"
+
+    def in_order(self, seed: int) -> TokenRows:
+        """The same training rows in the order of another seed; a hub data set has one order only."""
+        return ShuffledRows(self.train.rows, seed) if isinstance(self.train, ShuffledRows) else self.train
 
 
 class ShuffledRows:
@@ -55,12 +61,33 @@ class ShuffledRows:
         return taken
 
 
+def begin_with(
+    rows: Int32[np.ndarray, "rows context"], first: Sequence[int]
+) -> Int32[np.ndarray, "rows context"]:  # fmt: skip
+    """Rows of the same length that begin with `first`: where a row does not, it is put in front, and the end drops."""
+    begun = rows.copy()
+    others = ~(rows[:, : len(first)] == np.array(first, np.int32)).all(axis=1)
+    begun[others, len(first) :] = rows[others, : rows.shape[1] - len(first)]
+    begun[others, : len(first)] = first
+    return begun
+
+
+def check_ids(ids: Int[np.ndarray, "*any"], vocabulary: int, place: str, remedy: str) -> None:
+    """Refuse token ids that the model has no embedding for.
+
+    Raises:
+        ValueError: names the place and the id.
+    """
+    if ids.size and not 0 <= (worst := int(ids.min() if ids.min() < 0 else ids.max())) < vocabulary:
+        raise ValueError(f"{place} holds token id {worst}, the model knows {vocabulary} ids; {remedy}")
+
+
 def hash_tokens(arrays: dict[str, np.ndarray]) -> str:
     """SHA-256 of named arrays of token ids: names, shapes and values, whatever the byte order of the machine."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name}{arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name], "<i4").tobytes())
+        digest.update(np.ascontiguousarray(arrays[name], "<i4").reshape(-1).data)  # no copy: a corpus may be large
     return digest.hexdigest()
 
 

@@ -24,7 +24,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerF
 
 from saelib.language.corpus import docstrings
 from saelib.language.corpus.rows import hash_tokens
-from saelib.language.corpus.text import split_documents, tokenize
+from saelib.language.corpus.streams import tokenize
+from saelib.language.corpus.text import split_documents
 from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.language.embedded.card import write_card
 from saelib.run.files import write_json
@@ -153,7 +154,7 @@ def train(recipe: Recipe, folder: Path, device: str, save_every: int = 250) -> N
     started = time.perf_counter()
     splits = split_documents(docstrings.documents())
     tokenizer = train_tokenizer(["\n".join(text.paragraphs) for text in splits["train"]], recipe.vocabulary)
-    streams = {name: tokenize(documents, tokenizer) for name, documents in splits.items()}
+    streams = tokenize([*splits["train"], *splits["held_out"]], tokenizer)._asdict()
     print({name: f"{len(stream):,} tokens" for name, stream in streams.items()}, flush=True)
     model = build_model(recipe).to(device)
     record = _record_so_far(recipe, device, streams, model)

@@ -45,7 +45,7 @@ class Strand:
 
     def step(self, batch: Float[Tensor, "tokens d_model"], step: int, steps: int, config: TrainingConfig) -> None:
         """One step, at what the schedule gives; what it measured stays on the device."""
-        now = schedule(step, steps, config, self.end)
+        now = schedule(step, steps, config, self.end, self.trainee.plan.l1_coefficient)
         self._measured.append(self.trainee.step(batch, *now, config.gradient_clip))
         self._steps.append(step)
 

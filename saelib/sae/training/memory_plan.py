@@ -75,7 +75,8 @@ class PhaseSizes:
 
     def passes_at_once(self, rows: int) -> int:
         """Forward passes of `rows` rows that the harvest makes at the same moment."""
-        return min(torch.get_num_threads(), -(-self.config.chunk_rows // rows)) if self.on_cpu else 1
+        of_chunk = self.config.rows_of(self.config.chunk_tokens)
+        return min(torch.get_num_threads(), -(-of_chunk // rows)) if self.on_cpu else 1
 
     @property
     def sae_numbers(self) -> int:

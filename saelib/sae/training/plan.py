@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
 
 
+OWN_SOURCE = "source"  # in place of a group: the one SAE of `PhaseFolders.source`
+
+
 @dataclass(frozen=True)
 class SaePlan:
     """One SAE to train: where, from which start, how fast."""
@@ -37,11 +40,13 @@ class SaePlan:
     start: Start | Literal["random"] = "random"
     """From random weights, or how its source is carried over."""
     source_arm: str | None = None
-    """Group of the finished SAE that it starts from; None for a random start."""
+    """Group of the finished SAE that it starts from, or `OWN_SOURCE`; None for a random start."""
     source_layer: int | None = None
     """Layer of that SAE."""
     source_tokens: int = 0
     """Tokens that it was trained on."""
+    l1_coefficient: float | None = None
+    """lambda; None takes the config's, the same at every layer."""
 
     @property
     def name(self) -> str:
@@ -58,6 +63,8 @@ class PhaseFolders(NamedTuple):
     """Resume points, and wall times."""
     maps: Path | None = None
     """Maps between the layers of sources and their transfers; needed where a plan starts by one."""
+    source: Path | None = None
+    """An SAE from elsewhere, whoever trained it; needed where a plan's source is `OWN_SOURCE`."""
 
     def sae(self, arm: str, layer: int, seed: int, tokens: int) -> Path:
         """Folder of one SAE at one token count."""
@@ -71,10 +78,11 @@ def check_sources(plans: Iterable[SaePlan], folders: PhaseFolders) -> None:
         FileNotFoundError: one is not; the message names it.
     """
     for plan in plans:
-        if plan.source_arm is not None and not (_source(plan, folders) / CONFIG).is_file():
+        if plan.source_arm is not None and not (source_folder(plan, folders) / CONFIG).is_file():
+            own = plan.source_arm == OWN_SOURCE
+            remedy = "put it back" if own else f"train the SAEs of the arm {plan.source_arm} first"
             raise FileNotFoundError(
-                f"{plan.name} starts from {_source(plan, folders)}, which is missing; train the SAEs of the arm "
-                f"{plan.source_arm} first"
+                f"{plan.name} starts from {source_folder(plan, folders)}, which is missing; {remedy}"
             )
 
 
@@ -83,15 +91,23 @@ def start_sae(
 ) -> SparseAutoencoder:
     """The SAE at token 0: its source, copied or mapped, or random weights that depend on the seed and the layer alone.
 
+    Training counts on decoder rows of unit norm; the source's are scaled so, which changes none of its reconstructions.
+
     Raises:
         FileNotFoundError: the source is not there, or the map.
+        ValueError: the source is not as wide as the model's residual stream.
     """
     if plan.source_arm is None:
         seed = int(np.random.SeedSequence([plan.seed, plan.sae_layer]).generate_state(1)[0])
         generator = torch.Generator().manual_seed(seed)
         return random_sae(model.d_model, config.expansion_factor * model.d_model, generator).to(model.device)
     check_sources([plan], folders)
-    sae = load_sae(_source(plan, folders), model.device)
+    sae = load_sae(source_folder(plan, folders), model.device)
+    if sae.d_model != model.d_model:
+        raise ValueError(
+            f"{plan.name} starts from an SAE of d_in {sae.d_model}; {model.name} has d_model {model.d_model}"
+        )
+    sae.fold_decoder_norms()
     if plan.start != "copy":
         sae = map_sae(sae, load_map(_map(plan, folders), model.device))
     return sae.requires_grad_(True)
@@ -102,6 +118,10 @@ def _map(plan: SaePlan, folders: PhaseFolders) -> Path:
     return map_folder(folders.maps, plan.start, plan.source_layer, plan.sae_layer, plan.data_seed)
 
 
-def _source(plan: SaePlan, folders: PhaseFolders) -> Path:
+def source_folder(plan: SaePlan, folders: PhaseFolders) -> Path:
+    """Of the SAE that a transfer starts from."""
     assert plan.source_arm is not None and plan.source_layer is not None
+    if plan.source_arm == OWN_SOURCE:
+        assert folders.source is not None
+        return folders.source
     return folders.sae(plan.source_arm, plan.source_layer, plan.seed, plan.source_tokens)

@@ -17,7 +17,9 @@ class Schedule(NamedTuple):
     """Of the learning rate."""
 
 
-def schedule(step: int, steps: int, config: TrainingConfig, end: int | None = None) -> Schedule:
+def schedule(
+    step: int, steps: int, config: TrainingConfig, end: int | None = None, l1_coefficient: float | None = None
+) -> Schedule:
     """lambda and the factor of the learning rate at a step, counted from 0, of so many steps.
 
     lambda grows linearly over the first `l1_warm_up_share` of the steps; the learning rate is constant, and falls
@@ -25,12 +27,14 @@ def schedule(step: int, steps: int, config: TrainingConfig, end: int | None = No
 
     Args:
         end: of a branch that stops earlier; `steps` if not given. lambda grows as on the way to `steps`.
+        l1_coefficient: what lambda grows to; the config's if not given.
     """
     end = steps if end is None else end
+    full = config.l1_coefficient if l1_coefficient is None else l1_coefficient
     warm_up, decay = int(config.l1_warm_up_share * steps), decay_steps(end, config)
     rising = min(1.0, step / warm_up) if warm_up else 1.0
     falling = min(1.0, (end - step) / decay)
-    return Schedule(config.l1_coefficient * rising, falling)
+    return Schedule(full * rising, falling)
 
 
 def decay_steps(end: int, config: TrainingConfig) -> int:

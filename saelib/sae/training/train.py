@@ -19,6 +19,7 @@ from torch import Tensor
 
 from saelib.language.corpus.rows import TokenRows
 from saelib.language.precision import matrix_products
+from saelib.run.identity import INPUTS, check_inputs
 from saelib.run.progress import progress
 from saelib.run.resume import KEPT, ResumePoint, newest_resume_point, save_resume_point
 from saelib.run.threads import one_thread_each
@@ -43,9 +44,10 @@ def train(
     rows: TokenRows,
     config: TrainingConfig,
     folders: PhaseFolders,
-    origin: Mapping[str, str] | None = None,
+    origin: Mapping[str, str | bool] | None = None,
     resume_seconds: float = RESUME_SECONDS,
     rows_per_pass: int | None = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Train all plans on the same batches, or finish a run that was interrupted.
 
@@ -59,9 +61,11 @@ def train(
         rows: the text; the chunk number alone decides which rows are read.
         config: sizes and rates that all of them share.
         folders: where SAEs and resume points lie.
-        origin: what SAELens keeps beside an SAE's config about model and text: `model_name`, `dataset_path`.
+        origin: what SAELens keeps beside an SAE's config about model and text: `model_name`, `dataset_path`,
+            `prepend_bos`.
         resume_seconds: between resume points.
         rows_per_pass: rows that the language model reads at once; what suits the device if not given.
+        inputs: content of model and text by a name; kept beside each SAE, and a resume point of others is refused.
 
     Returns:
         One row for each SAE, checkpoint and metric: the metric's mean over the interval that ends at `tokens`; by the
@@ -71,13 +75,14 @@ def train(
         FloatingPointError: a loss or gradient is not finite; names the step, the SAE and the last good resume point.
         ValueError: the resume point was made by other plans, another config or another version; or plans differ in
             their order of the data.
+        FileExistsError: the resume point was made from other inputs.
     """
     data_seed = _one_order(plans)
-    fingerprint = json.dumps([config.sha256(), phase.as_dict(), [asdict(plan) for plan in plans]], sort_keys=True)
+    fingerprint = json.dumps([config.sha256(), phase.as_dict(), [_described(plan) for plan in plans]], sort_keys=True)
     # PyTorch's setting for products is the process's: each thread must find it, and leave it, as all the others do.
     with matrix_products("float32", model.device), one_thread_each() as pool, ResumeWriter() as writer:
         courses = [Course(plan, start_sae(plan, model, config, folders), phase, config) for plan in plans]
-        state = _PhaseState(courses, phase, model, config, folders, fingerprint, origin or {}, writer)
+        state = _PhaseState(courses, phase, model, config, folders, fingerprint, origin or {}, writer, inputs or {})
         if resume_point := newest_resume_point(folders.resume):
             state.restore(resume_point)
         else:
@@ -104,6 +109,16 @@ def _one_order(plans: Sequence[SaePlan]) -> int:
     return seeds.pop()
 
 
+def _described(plan: SaePlan) -> dict[str, Any]:
+    """A plan as resume points know it: one without a lambda of its own, as before plans had any."""
+    return {name: value for name, value in asdict(plan).items() if name != "l1_coefficient" or value is not None}
+
+
+def _skipped(positions: int) -> dict[str, Any]:
+    """Positions that were left out, as metadata: by our name, and as SAELens slices a row."""
+    return {"skip_first": positions, "seqpos_slice": [positions, None]} if positions else {}
+
+
 class _PhaseState:
     """The state of a phase between chunks: courses, counters and the log."""
 
@@ -115,11 +130,13 @@ class _PhaseState:
         config: TrainingConfig,
         folders: PhaseFolders,
         fingerprint: str,
-        origin: Mapping[str, str],
+        origin: Mapping[str, str | bool],
         writer: ResumeWriter,
+        inputs: Mapping[str, str],
     ) -> None:
         self.courses, self.phase, self.model, self.config = courses, phase, model, config
         self.folders, self.fingerprint, self.origin, self.writer = folders, fingerprint, origin, writer
+        self.inputs = dict(inputs)
         self.tokens = self.sae_tokens = 0
         self.log: list[dict[str, Any]] = []
         self.saved_tokens, self.clock = 0, time.perf_counter()
@@ -183,6 +200,7 @@ class _PhaseState:
                 self._write(course.plan, kept)
 
     def _write(self, plan: SaePlan, kept: Kept) -> None:
+        coefficient = self.config.l1_coefficient if plan.l1_coefficient is None else plan.l1_coefficient
         save_sae(
             kept.sae,
             self.folders.sae(plan.arm, plan.sae_layer, plan.seed, kept.tokens),
@@ -190,11 +208,15 @@ class _PhaseState:
                 **self.origin,
                 "hook_name": f"blocks.{plan.sae_layer}.hook_resid_post",
                 "context_size": self.config.context_length,
+                **_skipped(self.config.skip_first),
             },
-            lineage=asdict(plan) | {"tokens": kept.tokens, "config_sha256": self.config.sha256()},
+            lineage=asdict(plan)
+            | {"l1_coefficient": coefficient, "tokens": kept.tokens}
+            | {"config_sha256": self.config.sha256(), INPUTS: self.inputs},
         )
         keys = ("arm", "start", "source_layer", "sae_layer", "seed", "data_seed")
         row = {key: getattr(plan, key) for key in keys} | {"act_layer": plan.sae_layer, "tokens": kept.tokens}
+        row |= {"l1_coefficient": coefficient}
         self.log += [row | {"metric": metric, "value": value} for metric, value in kept.means.items()]
 
     def save(self) -> None:
@@ -206,6 +228,7 @@ class _PhaseState:
             for name, value in course.state().items()
         }
         values = {"tokens": tokens, "log": list(self.log), "fingerprint": self.fingerprint}
+        values |= {INPUTS: self.inputs}
         now = time.perf_counter()
         line = {"phase": folder.name, "device": str(self.model.device), "seconds": now - self.clock}
         line |= {"saes": len(self.courses), "from_tokens": self.saved_tokens, "to_tokens": tokens}
@@ -225,6 +248,7 @@ class _PhaseState:
                 f"{resume_point.folder} was made with another config, other SAEs or an older saelib; "
                 f"choose another run name"
             )
+        check_inputs(f"{resume_point.folder} was", resume_point.progress.get(INPUTS, {}), self.inputs)
         finished = resume_point.progress["tokens"] == self.phase.tokens
         for i, course in enumerate([] if finished else self.courses):
             mine = {key: value for key, value in resume_point.tensors.items() if key.startswith(f"{i}.")}

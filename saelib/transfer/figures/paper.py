@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from saelib.results.figures import PALETTE, figure, log_ticks, new_figure
+from saelib.results.figures import PALETTE, figure, figure_label, log_ticks, new_figure
 from saelib.transfer.directions import transfer_arms
 from saelib.transfer.figures.style import (
     TARGET_LABEL,
@@ -41,7 +41,9 @@ def paper_averages(curves: Mapping[str, pd.DataFrame]) -> Figure:
             for direction in directions_of(table):
                 chosen = (table["direction"] == direction) & (table["metric"] == metric)
                 _draw_direction(axis, table[chosen], metric == "ce_score")
-        panels[0, column].set_title(f"{title}\n{band_note(table).replace(' (', chr(10) + '(')}", fontsize=9.5)
+        panels[0, column].set_title(
+            f"{figure_label(title)}\n{band_note(table).replace(' (', chr(10) + '(')}", fontsize=9.5
+        )
         panels[-1, column].set_xlabel("new tokens / tokens of the source")
     panels[0, 0].set(ylabel=LEFT_OVER, yscale="log")
     panels[1, 0].set(ylabel=SHORT_NAMES["l0"], yscale="log")
@@ -85,7 +87,7 @@ def paper_normalised(scores: Mapping[str, pd.DataFrame], lowest: float = 0.0) ->
         axis.axhline(1, color=PALETTE["black"], linestyle="--", linewidth=1.2, label=TARGET_LABEL)
         replicates = int(final.groupby(["arm", "act_layer"]).size().max())
         ranges = "; lines: lowest to highest" if replicates > 1 else ", no intervals"
-        axis.set_title(f"{title}\n{replicates} replicate{'s' * (replicates > 1)}{ranges}", fontsize=9.5)
+        axis.set_title(f"{figure_label(title)}\n{replicates} replicate{'s' * (replicates > 1)}{ranges}", fontsize=9.5)
         axis.set(xlabel="layer")
         axis.set_xticks(sorted(final["act_layer"].unique()))
     panels[0, 0].set_ylim(bottom=lowest)

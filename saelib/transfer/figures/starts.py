@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, PercentFormatter
 
-from saelib.results.figures import PALETTE, figure, new_figure
+from saelib.results.figures import PALETTE, figure, figure_label, new_figure
 from saelib.transfer.directions import DIRECTIONS, parse_arm, transfer_arms
 from saelib.transfer.figures.style import (
     arms_of,
@@ -121,7 +121,7 @@ def schedules(curves: Mapping[str, pd.DataFrame], metric: str = "loss_ratio") ->
                 band(axis, table[table["arm"] == arm], arm)
             tokens_axis(axis, table["tokens"].max(), label=direction == directions[-1])
             if direction == directions[0]:
-                axis.set_title(f"{title}\n{band_note(table).partition(' (')[0]}", fontsize=9.5)
+                axis.set_title(f"{figure_label(title)}\n{band_note(table).partition(' (')[0]}", fontsize=9.5)
         row[0].set_ylabel(f"{direction}\n{SHORT_NAMES[metric]}")
     legend(figure, panels)
     return figure

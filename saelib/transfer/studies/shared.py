@@ -8,11 +8,12 @@ import pandas as pd
 from saelib.results.provenance import provenance
 from saelib.results.values import RESULTS
 from saelib.run.files import write_atomically
+from saelib.run.identity import INPUTS
 from saelib.transfer.experiment import PHASES, Experiment
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 from saelib.transfer.tables import Results, read_results
 
-ORIGIN = ("config_sha256", "commit")
+ORIGIN = ("config_sha256", INPUTS, "commit")
 DIGITS = "%.6g"  # more than any of the numbers is worth
 
 
@@ -27,7 +28,7 @@ def train_and_score(experiment: Experiment) -> Results:
 
 def keep(name: str, table: pd.DataFrame, experiment: Experiment) -> None:
     """Write `results/<name>`, atomically, with `ORIGIN` as further columns."""
-    origin = provenance(experiment.config)
+    origin = provenance(experiment.config, experiment.inputs)
     kept = table.assign(**{column: origin[column] for column in ORIGIN})
     write_atomically(RESULTS / name, lambda path: kept.to_csv(path, index=False, float_format=DIGITS))
 

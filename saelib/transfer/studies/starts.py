@@ -68,7 +68,8 @@ def _sweep_replicate(experiment: Experiment, plans: Sequence[SaePlan], sizes: Se
         streams = map_activations(experiment, plans[0].data_seed, experiment.layers, sizes[-1], pool)
         started = list(pool.map(partial(_start, sources=sources, streams=streams), asked))
     candidates = [(sae, plan.sae_layer) for (plan, _), (sae, _) in zip(asked, started, strict=True)]
-    scores = evaluate(candidates, model, experiment.corpus.held_out, config.evaluation_batch_rows, config.precision)
+    scores = evaluate(candidates, model, experiment.corpus.held_out, config.evaluation_batch_rows, config.precision,
+                      config.skip_first)  # fmt: skip
     return pd.DataFrame(
         {
             "direction": _arm(plan).direction,
@@ -80,7 +81,7 @@ def _sweep_replicate(experiment: Experiment, plans: Sequence[SaePlan], sizes: Se
             "map_tokens": size or 0,
             **fit,
             **score.metrics(),
-            "loss": score.mse + config.l1_coefficient * score.l1,
+            "loss": score.mse + experiment.l1_coefficients[plan.sae_layer] * score.l1,
         }
         for (plan, size), (_, fit), score in zip(asked, started, scores, strict=True)
     )

@@ -67,7 +67,7 @@ class TestNamesFromOutside:
     def test_as_a_caption_or_a_summary(self, name: str) -> None:
         seen = Seen(as_html([picture("data:image/png;base64,AA", name), folded(name, tokens_of("inside"))]))
         assert [tag for tag, _ in seen.tags] == ["figure", "img", "figcaption", "details", "summary", "p"]
-        assert seen.tags[1][1] == {"alt": name, "src": "data:image/png;base64,AA"}
+        assert seen.tags[1][1] == {"alt": " ".join(name.splitlines()), "src": "data:image/png;base64,AA"}
 
 
 @pytest.mark.parametrize("words", [*VERDICT_SIGNS, "in part: a small model"])

@@ -118,11 +118,55 @@ def test_a_judge_behind_an_api_must_be_paid_for(tmp_path: Path, monkeypatch: pyt
     assert reader.items == []
 
 
-def test_a_verdict_on_another_chain_of_thought_is_refused(study: Study) -> None:
-    reader = respondent(Listener(), "the judge")
-    replies = think_aloud(study, respondent(thinker()), 4, reader)
-    folder = study.replies_folder / replies[0].condition.name()
-    for path in folder.glob(f"{OTHER}-*.jsonl"):
-        path.unlink()  # so that the model is asked again, and says something else
-    with pytest.raises(ValueError, match="judged-by-the-judge"):
-        think_aloud(study, respondent(Listener(lambda item: "Something else")), 4, reader)
+def test_a_chain_of_thought_that_is_another_now_is_judged_anew_and_no_other(study: Study) -> None:
+    first, later = Listener(), Listener(lambda item: "B")
+    replies = think_aloud(study, respondent(thinker()), 4, respondent(first, "the judge"))
+    (study.replies_folder / replies[0].condition.name() / f"{OTHER}-rhyme.jsonl").unlink()  # so that it is asked again
+    again = think_aloud(study, respondent(Listener(lambda item: "Other")), 4, respondent(later, "the judge"))
+    assert [item.task for items in later.items for item in items] == ["rhyme"] * ITEMS
+    assert {reply.reply for reply in again if reply.verdict == "B"} == {"Other"}
+    assert [reply for reply in again if reply.item.task != "rhyme"] == [
+        reply for reply in replies if reply.item.task != "rhyme"
+    ]
+
+
+def test_more_items_are_judged_and_the_others_keep_their_verdicts(tmp_path: Path, study: Study) -> None:
+    first, later, thoughts = Listener(), Listener(lambda item: "B"), thinker()
+    replies = think_aloud(study, respondent(thinker()), 4, respondent(first, "the judge"))
+    more = Study(study.config.replace(chain_of_thought_items=ITEMS + 2))
+    grown = think_aloud(more, respondent(thoughts), 4, respondent(later, "the judge"))
+    assert thoughts.asked == later.asked == 2 * len(TASKS)
+    assert len(grown) == 2 * ALL
+    assert [reply for reply in grown if reply.item.row <= ITEMS] == replies
+    assert {reply.verdict for reply in grown if reply.item.row > ITEMS} == {"B"}
+    fewer = think_aloud(study, respondent(Listener()), 4, respondent(Listener(), "the judge"))
+    assert fewer == replies  # and the others stay where they are
+    assert think_aloud(more, respondent(Listener()), 4, respondent(Listener(), "the judge")) == grown
+
+
+def test_only_what_is_not_judged_yet_must_be_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small_study(tmp_path, monkeypatch, chain_of_thought_items=ITEMS, api_requests=2 * ALL)
+    paid = {name: respondent(Listener(), f"api:{name}") for name in ("thinker", "judge", "other")}
+    think_aloud(study, paid["thinker"], 4, paid["judge"])
+    grown = study.config.replace(chain_of_thought_items=ITEMS + 2)
+    with pytest.raises(PermissionError, match=f"{2 * ALL} requests are needed"):
+        think_aloud(Study(grown.replace(api_requests=2 * ALL - 1)), paid["thinker"], 4, paid["judge"])
+    think_aloud(Study(grown.replace(api_requests=9 * ALL)), paid["thinker"], 4, paid["judge"])
+    with pytest.raises(PermissionError, match=f"{2 * ALL} requests are needed"):  # verdicts alone
+        think_aloud(Study(grown.replace(api_requests=2 * ALL - 1)), paid["thinker"], 4, paid["other"])
+
+
+def test_thoughts_that_do_not_end_are_none_and_no_judge_is_asked(study: Study) -> None:
+    say = {1: "<think>It looks like A", 2: "<think>Or A?</think>The label is B"}
+    thinking, reader = Listener(lambda item: say[item.row]), Listener(lambda item: "A")
+    replies = think_aloud(study, respondent(thinking), 4, respondent(reader, "the judge"))
+    assert [prompt.text.split(" \n")[0] for prompt in reader.prompts] == ["Assistant: The label is B"] * len(TASKS)
+    assert {(reply.item.row, reply.problem, reply.verdict) for reply in replies} == {
+        (1, "unclosed thoughts", None), (2, None, "A")
+    }  # fmt: skip
+    assert think_aloud(study, respondent(thinking), 4, respondent(reader, "the judge")) == replies
+    assert reader.asked == len(TASKS)
+    judged = [reply for reply in stored_replies(study) if reply.judge == "the judge"]
+    readings = readings_of(judged)
+    assert readings["replied"].all() and len(readings) == ALL, "they are in what is kept, too"
+    assert set(readings["strict"].dropna()) == {"A"} and readings["strict"].isna().sum() == len(TASKS)

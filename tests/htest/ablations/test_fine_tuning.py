@@ -9,10 +9,12 @@ import torch
 
 from saelib.htest.ablations.fine_tuning import CURVE, MANIFEST, check_items, fine_tune
 from saelib.htest.ablations.letter_training import encode, fit
+from saelib.htest.asking.encoded import first_token_text
 from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item
 from saelib.language.loading import load_language_model
 from saelib.run.files import read_json
+from tests.helpers.framed_tokenizers import BOS, framed_tokenizer, random_model, save
 
 RECIPE = FineTuning(items=48, epochs=6, batch_size=8, learning_rate=1e-2, evaluations_per_epoch=2)
 
@@ -141,3 +143,13 @@ def test_a_training_text_in_a_probe_is_refused_whatever_its_case(trained, tested
 def test_items_that_do_not_fit_are_refused(train, probes, message):
     with pytest.raises(ValueError, match=message):
         check_items(train, probes, RECIPE)
+
+
+def test_another_first_token_is_another_model_and_a_saved_one_keeps_it(tmp_path):
+    base, folder = save(random_model(framed_tokenizer()), tmp_path / "base"), tmp_path / "tuned"
+    first = fine_tune(str(base), None, TRAIN, PROBES, RECIPE, folder, "cpu")
+    assert fine_tune(str(base), None, TRAIN, PROBES, RECIPE, folder, "cpu").equals(first)
+    assert first_token_text(load_language_model(str(folder), "cpu").tokenizer) == BOS
+    with pytest.raises(ValueError, match="another first_token"):
+        fine_tune(str(base), None, TRAIN, PROBES, RECIPE, folder, "cpu", "none")
+    assert not fine_tune(str(base), None, TRAIN, PROBES, RECIPE, tmp_path / "none", "cpu", "none").equals(first)

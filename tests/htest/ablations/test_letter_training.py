@@ -15,6 +15,7 @@ from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
+from tests.helpers.framed_tokenizers import framed_tokenizer, random_model
 from tests.helpers.small_models import ARCHITECTURES, VOCABULARY, save_small_model, small_model
 
 TEXTS = ["short", "a text of more words", "of medium length, this"]
@@ -160,3 +161,11 @@ def test_a_loss_that_is_no_number_ends_the_training(model):
 
 def test_the_mean_counts_every_item_once():
     assert mean_scores([LetterScores(1.0, 0.5), LetterScores(0.0, 2.0)], [3, 1]) == LetterScores(0.75, 0.875)
+
+
+def test_examples_begin_with_the_first_token_that_the_tokenizer_writes():
+    model = random_model(framed_tokenizer())
+    prompts = [example.prompt for example in encode(items(), model)]
+    assert prompts == [model.tokenizer(f"{text}\n")["input_ids"] for text in TEXTS]
+    assert all(prompt[0] == model.tokenizer.bos_token_id for prompt in prompts)
+    assert [example.prompt for example in encode(items(), model, "none")] == [prompt[1:] for prompt in prompts]

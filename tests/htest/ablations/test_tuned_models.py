@@ -1,6 +1,7 @@
 """Fine-tuning inside a study: nothing that is tested was trained on, and tuned models are asked like any other."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from saelib.htest.ablations.tuned_models import (
@@ -19,6 +21,7 @@ from saelib.htest.ablations.tuned_models import (
     training_items,
     tune_all,
     tune_task,
+    tuned_folder,
     tuned_table,
 )
 from saelib.htest.config import TUNED, resolve_htest_config
@@ -29,12 +32,15 @@ from saelib.htest.respondents import Respondent, local_respondent
 from saelib.htest.scoring.accuracy import accuracies_of
 from saelib.htest.scoring.names import shown_items
 from saelib.htest.scoring.readings import readings_of
+from saelib.htest.scoring.stored import score_study
 from saelib.htest.stages import stored_count, stored_replies
 from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
 from saelib.language.loading import load_language_model
+from saelib.results.values import record_values
 from tests.helpers.made_items import VOCABULARY, letter_tokenizer
 from tests.helpers.small_studies import TEST_ITEMS, few_items, small_study
+from tests.helpers.small_world import files_below
 from tests.htest.items.test_words import HOLDS_TOGETHER
 
 RECIPE = {"items": 8, "epochs": 1, "batch_size": 4, "evaluations_per_epoch": 1}
@@ -42,7 +48,7 @@ SHOTS = (2, 4)
 
 
 def words_in(texts: list[str]) -> set[str]:
-    return {word for text in texts for word in re.findall(r"[a-z0-9-]*[a-z0-9]|[^\w\s.,!?()]", text.lower())}
+    return {word for text in texts for word in re.findall(r"[a-z0-9-]*[a-z0-9]|[^\w\s.,!?()']", text.lower())}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +123,7 @@ def test_probes_say_where_they_come_from(large: Study) -> None:
     probes = probe_items(large, "rhyme")
     assert list(probes) == [SEEN_WORDS, FRESH_WORDS, TEST]
     item_sets = {name: {item.item_set for item in items} for name, items in probes.items()}
-    assert item_sets == {SEEN_WORDS: {"fresh-1-seen-words"}, FRESH_WORDS: {"fresh-1-fresh-words"}, TEST: {"fresh-1"}}
+    assert item_sets == {SEEN_WORDS: {"fresh-2-seen-words"}, FRESH_WORDS: {"fresh-2-fresh-words"}, TEST: {"fresh-2"}}
     keys = [item.key for items in probes.values() for item in items]
     assert len(set(keys)) == len(keys)
     assert probes[TEST] == [item for item in large.items if (item.task, item.split) == ("rhyme", "test")]
@@ -154,6 +160,49 @@ def test_what_is_tuned_is_not_tuned_again(tuned: tuple[Study, pd.DataFrame]) -> 
     assert weights.stat().st_mtime_ns == before
 
 
+def test_another_recipe_is_tuned_beside_the_first_and_each_is_found_again(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that has grown, and one that goes back."""
+    first = open_tuning(tmp_path, model_folder, monkeypatch, tasks=["rhyme"])
+    other = Study(first.config.replace(fine_tuning={"learning_rate": 0.01}))
+    curves = [tune_task(study, "rhyme") for study in (first, other)]
+    folders = [tuned_folder(study, "rhyme") for study in (first, other)]
+    assert folders[0].name == "rhyme" != folders[1].name
+    before = [files_below(folder) for folder in folders]
+    for study, curve in zip((first, other), curves, strict=True):
+        pd.testing.assert_frame_equal(tune_task(study, "rhyme"), curve)
+    assert [files_below(folder) for folder in folders] == before
+    assert len({content["model.safetensors"] for content in before}) == 2
+
+    replies = [ask_tuned(study, study.respondent(str(model_folder))) for study in (first, other)]
+    revisions = [
+        {reply.condition.revision for reply in told if reply.condition.model.startswith(TUNED)} for told in replies
+    ]
+    assert len(revisions[0]) == len(revisions[1]) == 1 and revisions[0] != revisions[1]
+    table = score_study(other)
+    tuned = table[table["model"].str.startswith(TUNED)]
+    assert set(tuned["revision"]) == revisions[0] | revisions[1]
+    assert set(tuned["items"]) == {TEST_ITEMS}  # each scored by itself
+
+
+def test_a_model_that_changed_after_it_was_tuned_is_refused(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Path(shutil.copytree(model_folder, tmp_path / "mine"))
+    study = open_tuning(tmp_path, mine, monkeypatch, tasks=["rhyme", "uppercase"])
+    tune_task(study, "rhyme")
+    record_values(study, "34_htest_fine_tuning", {})
+    weights = load_file(mine / "model.safetensors")
+    save_file({name: weight + 1 for name, weight in weights.items()}, mine / "model.safetensors", {"format": "pt"})
+    for task in ("rhyme", "uppercase"):
+        with pytest.raises(FileExistsError, match=rf"model {mine} was .*, is .*: put the old content back"):
+            tune_task(Study(study.config), task)
+    with pytest.raises(FileExistsError, match=f"model {mine} was"):
+        Study(study.config).respondent(str(mine))
+    assert [path.name for path in tuned_folder(study, "rhyme").parent.iterdir()] == ["rhyme"]
+
+
 def test_tuned_and_untuned_are_asked_bare_on_all_probes_and_with_shots_on_the_test(
     tuned: tuple[Study, pd.DataFrame], untuned: Respondent
 ) -> None:
@@ -164,8 +213,8 @@ def test_tuned_and_untuned_are_asked_bare_on_all_probes_and_with_shots_on_the_te
          for reply in replies],
         columns=["model", "form", "k", "item_set", "task"],
     ).value_counts()  # fmt: skip
-    ways = [("bare", 0, f"fresh-1-{words}-words") for words in ("seen", "fresh")]
-    ways += [("bare", 0, "fresh-1"), ("completion", max(SHOTS), "fresh-1")]
+    ways = [("bare", 0, f"fresh-2-{words}-words") for words in ("seen", "fresh")]
+    ways += [("bare", 0, "fresh-2"), ("completion", max(SHOTS), "fresh-2")]
     models = (untuned.name, TUNED + str(study.config.fine_tuning_model))
     wanted = [(model, *way, task) for model in models for way in ways for task in TASKS]
     assert asked.to_dict() == dict.fromkeys(wanted, TEST_ITEMS)
@@ -186,7 +235,7 @@ def test_each_task_is_answered_by_the_model_that_was_tuned_on_it(
     first = curves[curves["items_seen"] == 0].set_index(["task", "probe"])["loss"]
     for task in TASKS:
         for name, losses in ((TUNED, last), (str(study.config.fine_tuning_model), first)):
-            mine = [r for r in replies if r.item.task == task and r.item.item_set == "fresh-1"]
+            mine = [r for r in replies if r.item.task == task and r.item.item_set == "fresh-2"]
             told = [r for r in mine if r.condition.model.startswith(name)]
             assert len(told) == TEST_ITEMS
             loss = -sum((r.log_probabilities or {})[r.item.label] for r in told) / TEST_ITEMS
@@ -222,7 +271,7 @@ def test_tuned_beside_untuned(tuned: tuple[Study, pd.DataFrame], untuned: Respon
 def test_stored_counts_know_the_probes(tuned: tuple[Study, pd.DataFrame], untuned: Respondent) -> None:
     replies = ask_tuned(tuned[0], untuned)
     bare = next(reply.condition for reply in replies if reply.condition.form == "bare")
-    assert stored_count(tuned[0], bare, "fresh-1-seen-words", "uppercase") == TEST_ITEMS
+    assert stored_count(tuned[0], bare, "fresh-2-seen-words", "uppercase") == TEST_ITEMS
 
 
 def test_probes_take_their_words_from_the_halves_of_the_vocabulary(large: Study) -> None:
@@ -234,4 +283,4 @@ def test_probes_take_their_words_from_the_halves_of_the_vocabulary(large: Study)
 
 
 def adverbs(half: Vocabulary) -> set[str]:
-    return {*half.ly_adverbs, *half.other_adverbs}
+    return {form for adverb in half.flat_adverbs for form in (adverb, f"{adverb}ly")}

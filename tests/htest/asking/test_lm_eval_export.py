@@ -50,6 +50,13 @@ def test_group_names_every_task(items: list[Item], tmp_path: Path) -> None:
     assert tasks == group["task"] == ["htest_k2_uppercase", "htest_k2_rhyme"]
 
 
+def test_only_tasks_that_the_items_hold_are_exported_where_none_are_named(items: list[Item], tmp_path: Path) -> None:
+    export(tmp_path / "out", items, 2)
+    assert read_yaml(tmp_path / "out" / "htest_k2.yaml")["task"] == ["htest_k2_uppercase", "htest_k2_rhyme"]
+    with pytest.raises(ValueError, match="no test items of any of the ten tasks"):
+        export(tmp_path / "none", [], 2)
+
+
 def test_export_is_replaced_whole(items: list[Item], tmp_path: Path) -> None:
     folder = tmp_path / "out"
     export(folder, items, 4, tasks=TASK_NAMES)
@@ -81,7 +88,7 @@ def test_folder_of_something_else_is_left_alone(items: list[Item], tmp_path: Pat
 
 def test_missing_task_and_wrong_form_are_named(items: list[Item], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no test items of task 'start_vowel'"):
-        export(tmp_path / "out", items, 2)
+        export(tmp_path / "out", items, 2, tasks=["start_vowel"])
     with pytest.raises(ValueError, match="bare"):
         export(tmp_path / "out", items, 2, "bare", TASK_NAMES)
     assert not (tmp_path / "out").exists()
@@ -109,8 +116,11 @@ def test_two_sets_of_items_need_a_choice(items: list[Item], tmp_path: Path) -> N
     with pytest.raises(ValueError, match="made-1, made-2"):
         export(tmp_path / "out", both, 2, tasks=TASK_NAMES)
     write_items(tmp_path / "items.jsonl", both)
-    with pytest.raises(SystemExit, match="no test items of task 'start_vowel'"):
-        main([str(tmp_path / "out"), "--items", str(tmp_path / "items.jsonl"), "--k", "2", "--item-set", "made-2"])
+    arguments = [str(tmp_path / "out"), "--items", str(tmp_path / "items.jsonl"), "--k", "2"]
+    with pytest.raises(SystemExit, match="made-1, made-2"):
+        main(arguments)
+    main([*arguments, "--item-set", "made-2"])
+    assert read_json_lines(tmp_path / "out" / "htest_k2_rhyme.jsonl", dict)[0]["key"].startswith("made-2/")
 
 
 def test_data_are_valid_json_lines_with_every_sign(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """What replies say, worked by hand: by the released rule and by the strict one."""
 
+from pathlib import Path
+
 import pytest
 
-from saelib.htest.asking.parsers import PARSERS, parse_option, parse_paper, parse_strict
+from saelib.htest.asking.parsers import PARSERS, parse_option, parse_paper
+from saelib.htest.asking.strict_parser import parse_strict
 from saelib.htest.tasks import LETTERS
 
 CASES: list[tuple[str, str | None, str | None]] = [  # reply, by the paper's rule, by the strict one
@@ -140,7 +143,6 @@ NO_ANSWERS = [
     "either A or B",
     "The label is A. The label is B.",
     "a sentence",
-    "the answer is a",
     "The answer is b because",
     "it's a",
     "is it a",
@@ -202,6 +204,25 @@ NO_ANSWERS = [
     "The first letter is the letter A, a vowel",
     "The answer is not (A)",
 ]
+
+
+def replies_by_hand() -> list[tuple[str, str | None]]:
+    """Replies and what a person reads in them, from the file beside this one; "⏎" stands for a line's end there."""
+    judged: list[tuple[str, str | None]] = []
+    says = None
+    for line in (Path(__file__).parent / "replies_by_hand.txt").read_text(encoding="utf-8").splitlines():
+        if line in ("[A]", "[B]", "[none]"):
+            says = None if line == "[none]" else line[1]
+        else:
+            judged.append((line.replace("⏎", "\n"), says))
+    return judged
+
+
+def test_of_replies_judged_by_hand_none_is_misread_and_few_are_missed() -> None:
+    judged = [(reply, says, parse_strict(reply)) for reply, says in replies_by_hand()]
+    assert len(judged) > 1000
+    assert [reply for reply, says, said in judged if said not in (says, None)] == []
+    assert len([reply for reply, says, said in judged if said is None and says is not None]) < 10
 
 
 @pytest.mark.parametrize(("reply", "paper", "strict"), CASES)

@@ -14,12 +14,12 @@ def embedded_tokenizer() -> PreTrainedTokenizerBase:
 
 
 def item(row: int, label: str = "A", text: str | None = None, split: str = "dev") -> Item:
-    return Item("uppercase", split, row, text or f"text {row}", label, ("A", "B"), 0, "fresh-1")
+    return Item("uppercase", split, row, text or f"text {row}", label, ("A", "B"), 0, "fresh-2")
 
 
 DEV = [item(row, "AB"[row % 2]) for row in range(1, 21)]  # rows 1, 3, ... are labelled B
 ASKED = item(1, "A", "hEllo", "test")
-GEOMETRY = Item("letter_geometry", "test", 1, 'What is "M" upside down?', "W", ("O", "W", "E", "N"), 0, "fresh-1")
+GEOMETRY = Item("letter_geometry", "test", 1, 'What is "M" upside down?', "W", ("O", "W", "E", "N"), 0, "fresh-2")
 
 
 def test_the_chat_prompt_is_the_authors() -> None:
@@ -149,6 +149,6 @@ class TestTokens:
 
     def test_symbols_may_be_several_tokens(self) -> None:
         symbols = ("Ɛ", "∀", "O", "W")
-        asked = Item("letter_geometry", "test", 1, "Which?", "O", symbols, 0, "fresh-1")
+        asked = Item("letter_geometry", "test", 1, "Which?", "O", symbols, 0, "fresh-2")
         ((_, answers),) = tokenise(render([asked], [], "letter_geometry"), embedded_tokenizer(), context=None)
         assert [len(answer) for answer in answers] == [2, 3, 1, 1]

@@ -9,7 +9,7 @@ from saelib.htest.items.item import Item
 
 STRANGE = "a “quote”, a\u2028separator, a \x85 and\ta tab"  # str.splitlines would cut this in three
 ITEMS = [
-    Item("uppercase", "test", 1, STRANGE, "A", ("A", "B"), 3, "fresh-1"),
+    Item("uppercase", "test", 1, STRANGE, "A", ("A", "B"), 3, "fresh-2"),
     Item("rhyme", "dev", 2, "find mind", "B", ("A", "B"), 3, "official-4787987"),
 ]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
-from saelib.htest.audit.audit import audit, disagreements, read_any
+from saelib.htest.audit.audit import audit, disagreements
 from saelib.htest.items.item import Item
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
-from tests.helpers.some_items import OFFICIAL, made, needs_official, official_items, question
+from tests.helpers.some_items import made, needs_official, official_items, question
 
 CLEAN = made("uppercase", "a Dog/the Cats", "A", "dev") + made("uppercase", "a dog/the cats", "B", "dev")
 CLEAN += made("uppercase", "an Owl", "A") + made("uppercase", "an owl", "B")
@@ -78,8 +78,8 @@ def test_letter_geometry_has_no_rule_but_repeats_and_rare_options() -> None:
 
 
 def test_sets_of_items_and_seeds_are_audited_apart() -> None:
-    items = made("uppercase", "a dog", "B", "dev") + made("uppercase", "a dog", "B", "test", "fresh-1")
-    assert audit(items)[["item_set", "overlaps"]].to_numpy().tolist() == [["made", 0], ["fresh-1", 0]]
+    items = made("uppercase", "a dog", "B", "dev") + made("uppercase", "a dog", "B", "test", "fresh-2")
+    assert audit(items)[["item_set", "overlaps"]].to_numpy().tolist() == [["made", 0], ["fresh-2", 0]]
 
 
 def test_disagreements_are_listed_with_what_the_rule_says() -> None:
@@ -92,7 +92,6 @@ def test_disagreements_are_listed_with_what_the_rule_says() -> None:
 
 @needs_official
 def test_the_released_files_as_they_are() -> None:
-    assert read_any(OFFICIAL) == list(official_items())
     table = audit(official_items()).set_index("task")
     assert list(table.index) == [*TASKS, LETTER_GEOMETRY]
     of_ten = table.loc[list(TASKS)]
@@ -118,8 +117,8 @@ def test_the_released_files_as_they_are() -> None:
         "end_punctuation": 0.75,
         "palindrome": 0.585,
         "end_ly": 0.765,
-        "spelled_math": 0.855,
-        "spelled_number": 1.0,
+        "spelled_math": 1.0,
+        "spelled_number": 0.62,
         "rhyme": 0.44,
         "repeated_word": 0.965,
         "hyphenated_word": 1.0,

@@ -15,13 +15,30 @@ from saelib.htest.audit.shortcuts import (
 )
 from tests.helpers.some_items import made, needs_official, official_items, question
 
-CHARACTERS, WORDS, NON_LETTERS = FEATURES
+CHARACTERS, WORDS, DIGITS, SIGNS = FEATURES
 
 
 def test_features_of_a_text() -> None:
-    assert [feature.measure("A well-known dog: 2.") for feature in FEATURES] == [20, 4, 4]
-    assert [feature.name for feature in features(len)] == ["characters", "words", "non-letters", "tokens"]
-    assert features(lambda text: 7)[-1].measure("any") == 7
+    assert [feature.measure("A well-known dog: 2.") for feature in FEATURES] == [20, 4, 1, 3]
+    assert [feature.name for feature in features(count_tokens=len)] == [
+        "characters",
+        "words",
+        "digits",
+        "signs",
+        "tokens",
+    ]
+    assert features(count_tokens=lambda text: 7)[-1].measure("any") == 7
+
+
+def test_what_a_task_asks_for_is_no_shortcut() -> None:
+    assert [feature.name for feature in features("spelled_number")] == ["characters", "words", "signs"]
+    items = made("spelled_number", "two owls/six ants", "A") + made("spelled_number", "2 owlets and/6 antelopes", "B")
+    assert best_threshold(items) == Threshold(CHARACTERS, 9.5, "B")
+
+
+def test_digits_and_other_signs_are_counted_apart() -> None:
+    items = made("spelled_math", "sum plus 12./root 3.", "A") + made("spelled_math", "sum + 1./root < 34.", "B")
+    assert best_threshold(items) == Threshold(SIGNS, 1.5, "B")
 
 
 def test_a_cut_lies_halfway_between_the_values_that_it_parts() -> None:
@@ -80,18 +97,18 @@ def test_the_rarest_option_is_the_one_offered_least() -> None:
 def test_the_table_fits_on_dev_and_reports_test() -> None:
     dev = made("rhyme", "aa/bbb", "A", "dev") + made("rhyme", "cccc/ddddd", "B", "dev")
     test = made("rhyme", "aa/bb/eeee/ffff", "A") + made("rhyme", "gggg/hhhhh", "B")
-    other = made("rhyme", "a/b", "A", "dev", "fresh-1") + made("rhyme", "c", "A", "test", "fresh-1")
+    other = made("rhyme", "a/b", "A", "dev", "fresh-2") + made("rhyme", "c", "A", "test", "fresh-2")
     geometry = [question("one", "OEN", "N"), question("two", "EOZ", "O")]
     table = shortcut_table(dev + test + other + geometry, len)
     assert list(zip(table["item_set"], table["task"], table["feature"], strict=True)) == [
-        *(("made", "rhyme", name) for name in ("characters", "words", "non-letters", "tokens")),
+        *(("made", "rhyme", name) for name in ("characters", "words", "digits", "signs", "tokens")),
         ("made", "letter_geometry", "rarest option"),
-        *(("fresh-1", "rhyme", name) for name in ("characters", "words", "non-letters", "tokens")),
+        *(("fresh-2", "rhyme", name) for name in ("characters", "words", "digits", "signs", "tokens")),
     ]
     assert table.loc[0, ["cut", "above", "dev_accuracy", "chance"]].tolist() == [3.5, "B", 1.0, 0.5]
     assert table.loc[0, "test_accuracy"] == pytest.approx(4 / 6)
-    assert table.loc[4, ["test_accuracy", "chance"]].tolist() == [0.5, pytest.approx(1 / 3)]
-    assert table.loc[4, ["cut", "above", "dev_accuracy"]].isna().all()
+    assert table.loc[5, ["test_accuracy", "chance"]].tolist() == [0.5, pytest.approx(1 / 3)]
+    assert table.loc[5, ["cut", "above", "dev_accuracy"]].isna().all()
 
 
 def test_a_task_without_dev_has_no_row() -> None:
@@ -101,7 +118,8 @@ def test_a_task_without_dev_has_no_row() -> None:
 @needs_official
 def test_what_the_released_items_give_away() -> None:
     table = shortcut_table(official_items()).set_index(["task", "feature"])["test_accuracy"]
-    assert table["spelled_number", "non-letters"] == 1.0
-    assert table["hyphenated_word", "non-letters"] == 1.0
+    assert table["spelled_math", "signs"] == 1.0
+    assert table["hyphenated_word", "signs"] == 1.0
+    assert ("spelled_number", "digits") not in table.index
     assert table["repeated_word", "words"] == 0.965
     assert table["letter_geometry", "rarest option"] == pytest.approx(79 / 90)

@@ -23,9 +23,9 @@ def audited() -> pd.DataFrame:
 
 def test_an_audit_as_a_table(audited: pd.DataFrame) -> None:
     table = audit_table(audited).astype(object)
-    rows = table.where(table.notna(), None).set_index(["item_set", "task"])
+    rows = table.where(table.notna(), None).set_index(["set of items", "task"])
     assert rows.loc[("one", "uppercase")].tolist() == ["4 + 1", "1 + 1", "1 + 0", 0, 1, 0, None]
-    assert rows.loc[("one", "letter_geometry")].tolist() == ["0 + 2", "- + -", "0 + 0", None, 0, 0, 1]
+    assert rows.loc[("one", "letter geometry")].tolist() == ["0 + 2", "-", "0 + 0", None, 0, 0, 1]
     assert rows.loc[("two", "uppercase")].tolist() == ["1 + 1", "0 + 0", "0 + 0", 0, 0, 0, None]
     assert list(rows)[:3] == ["items (dev + test)", "disagreements (dev + test)", "repeats (dev + test)"]
 
@@ -59,7 +59,7 @@ def test_the_best_shortcut_is_the_best_on_dev_whatever_it_does_on_test() -> None
     assert list(table) == ["task", "one", "two"]
     assert table.values.tolist() == [
         ["rhyme", "50% (words > 3: A)", "55% (characters > 2.5: A)"],
-        ["letter_geometry", "40% (rarest option)", "25% (rarest option)"],
+        ["letter geometry", "40% (rarest option)", "25% (rarest option)"],
     ]
 
 

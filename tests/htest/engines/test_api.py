@@ -105,19 +105,6 @@ def test_a_longer_outage_than_the_client_bears_is_waited_out(tmp_path, address, 
 
 
 @pytest.mark.enable_socket
-def test_a_refused_request_keeps_no_other_item_from_being_answered(tmp_path, address):
-    items, prompts, condition = asked(NAME)
-    with serve(label_of, faults=[("400",), ()]) as server:
-        address(server)
-        with pytest.raises(ValueError, match="items lack an answer, such as fresh-1/3/uppercase/test/"):
-            ask_api(items, prompts, condition, tmp_path)
-        answered = server.completions.total()
-        assert 0 < answered < COUNT
-        assert [reply.item for reply in ask_api(items, prompts, condition, tmp_path)] == items
-    assert server.completions == dict.fromkeys((prompt.text for prompt in prompts), 1)
-
-
-@pytest.mark.enable_socket
 def test_a_killed_run_goes_on_where_it_was(tmp_path, address):
     items, prompts, condition = asked(NAME)
     with serve(label_of, paid_until=COUNT - 3) as server:
@@ -249,6 +236,14 @@ def test_cost_counts_requests_and_tokens_and_those_of_the_judge():
     judged = estimate_cost(prompts, condition, judged=True)
     assert (judged.judge_requests, judged.judge_output_tokens) == (10, 50)
     assert judged.judge_input_tokens == 60 + 10 * -(-len(judge_prompt("")) // 3)
+
+
+def test_cost_counts_samples_and_the_system_message():
+    _, prompts, condition = asked(NAME, max_tokens=6, samples=3, system="x" * 9)
+    prompts = [prompt._replace(text="x" * 31) for prompt in prompts]
+    cost = estimate_cost(prompts, condition, judged=True)
+    assert (cost.requests, cost.input_tokens, cost.output_tokens) == (30, 3 * 10 * (3 + 11), 180)
+    assert (cost.judge_requests, cost.judge_output_tokens) == (30, 150)
 
 
 def test_cost_without_a_limit_is_unknown():

@@ -4,7 +4,7 @@ import pytest
 from inspect_ai import Task
 from inspect_ai import eval as evaluate
 from inspect_ai.dataset import Sample
-from inspect_ai.model import Logprob, Logprobs, TopLogprob
+from inspect_ai.model import Logprob, Logprobs, ModelOutput, ModelUsage, TopLogprob, get_model
 
 from saelib.htest.engines.inspect_logs import import_logs
 from saelib.htest.engines.inspect_tasks import make_task
@@ -40,9 +40,19 @@ def test_what_the_command_line_changed_counts(tmp_path):
 
 @pytest.mark.parametrize(
     "tops, expected",
-    [({"A": -0.5, "B": -2.0, " A": -3.0}, {"A": -0.5, "B": -2.0}), ({"A": -0.5, " B": -2.0}, None), ({}, None)],
+    [
+        ({"A": -0.5, "B": -2.0, " A": -3.0}, {"A": -0.5, "B": -2.0}),
+        ({"A": -0.5, " B": -2.0}, None),  # not like with like
+        ({"A": -0.5, "b": -2.0}, None),  # lower case is another token
+        ({}, None),
+        ({" A": -0.2, " B": -3.0}, {"A": -0.2, "B": -3.0}),
+        ({"▁A": -0.2, "▁B": -3.0}, {"A": -0.2, "B": -3.0}),
+        ({"A": -3.0, "B": -4.0, " A": -0.2, " B": -2.0}, {"A": -0.2, "B": -2.0}),  # the spelling that has more
+        ({"A": -0.5, "B": -9999.0}, None),  # OpenAI's sign for unknown
+        ({"A": -0.5, "B": float("-inf")}, None),
+    ],
 )
-def test_log_probabilities_are_those_of_the_bare_letters_of_the_first_token(tmp_path, tops, expected):
+def test_log_probabilities_are_those_of_the_letters_in_one_spelling_of_the_first_token(tmp_path, tops, expected):
     top = [TopLogprob(token=token, logprob=value) for token, value in tops.items()]
     given = Logprobs(content=[Logprob(token="A", logprob=-0.5, top_logprobs=top)])
     task = make_task(*asked(MOCK), log_probabilities=True)
@@ -57,14 +67,35 @@ def test_a_log_with_failed_samples_names_one_of_them(tmp_path):
         return "A"
 
     log = run_task(make_task(*asked(MOCK)), mock_model(say), tmp_path, fail_on_error=False)
-    with pytest.raises(ValueError, match="1 of 10 items lack an answer, such as fresh-1/3/uppercase/test/7"):
+    with pytest.raises(ValueError, match="1 of 10 items lack an answer, such as fresh-./3/uppercase/test/7"):
         import_logs([log.location])
 
 
-def test_several_epochs_are_refused(tmp_path):
-    run_task(make_task(*asked(MOCK, count=2)), mock_model(lambda prompt: "A"), tmp_path, epochs=2)
-    with pytest.raises(ValueError, match="2 epochs; an item has one reply"):
-        import_logs(tmp_path)
+def test_several_epochs_are_samples_of_the_items(tmp_path):
+    told: list[str] = []
+    model = mock_model(lambda prompt: "AB"[told.count(prompt) % 2], told)
+    run_task(make_task(*asked(MOCK, count=2)), model, tmp_path, epochs=2, max_connections=1)
+    replies = import_logs(tmp_path)
+    assert [(reply.item.row, reply.sample) for reply in replies] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert {reply.condition.samples for reply in replies} == {2}
+    assert sorted(str(reply.reply) for reply in replies) == ["A", "A", "B", "B"]
+
+
+def test_the_system_message_is_read_back(tmp_path):
+    said: list[str] = []
+
+    def reply(messages, *_):
+        said.extend(message.text for message in messages if message.role == "system")
+        output = ModelOutput.from_content("mock-1", "A")
+        output.usage = ModelUsage(input_tokens=7, output_tokens=2, total_tokens=9)  # else it is counted by a download
+        return output
+
+    model = get_model("mockllm/model", custom_outputs=reply)
+    run_task(make_task(*asked(MOCK, count=2, system="Be brief.")), model, tmp_path / "ours")
+    run_task(make_task(*asked(MOCK, count=2)), model, tmp_path / "told", system_message="Be long.")
+    assert said == ["Be brief."] * 2 + ["Be long."] * 2
+    systems = [{reply.condition.system for reply in import_logs(tmp_path / name)} for name in ("ours", "told")]
+    assert systems == [{"Be brief."}, {"Be long."}]
 
 
 def test_a_part_of_the_items_may_have_been_asked(tmp_path):

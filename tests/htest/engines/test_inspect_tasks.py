@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from saelib.htest.engines.inspect_logs import import_logs
 from saelib.htest.engines.inspect_tasks import HTEST, htest_letter_geometry, make_task
 from saelib.htest.items.item import Item, write_items
 from saelib.htest.tasks import TASKS
+from saelib.run.files import PROJECT
 from tests.helpers.asked import COUNT, asked, items_of, mock_model, run_task
 from tests.helpers.faulty_proxy import NO_FAULTS, serve
 
@@ -73,7 +75,7 @@ def test_without_a_grader_nothing_is_asked(tmp_path):
 
 @pytest.fixture
 def items_file(tmp_path) -> Path:
-    geometry = Item("letter_geometry", "test", 1, "p upside down", "d", ("p", "q", "d", "b"), 3, "fresh-1")
+    geometry = Item("letter_geometry", "test", 1, "p upside down", "d", ("p", "q", "d", "b"), 3, "fresh-2")
     write_items(tmp_path / "items.jsonl", [*items_of("dev", 50), *items_of(), geometry])
     return tmp_path / "items.jsonl"
 
@@ -110,7 +112,9 @@ def test_another_number_of_shots_is_another_version_of_the_task(items_file):
 
 
 def test_the_logs_of_earlier_releases_are_those_of_the_same_task():
-    assert make_task(*asked("api:openai/gpt-4o")).version == "a33895fd78bc8c09"
+    _, prompts, condition = asked("api:openai/gpt-4o")
+    items = [replace(item, item_set="fresh-1") for item in items_of()]
+    assert make_task(items, prompts, condition).version == "a33895fd78bc8c09"
 
 
 def test_every_task_is_registered():
@@ -137,3 +141,43 @@ def test_the_command_line_finds_a_task_by_its_registered_name(items_file, tmp_pa
     replies = import_logs(tmp_path / "logs")
     assert [(reply.item.row, reply.reply) for reply in replies] == [(1, "A"), (2, "B"), (3, "A")]
     assert {(reply.condition.k, reply.condition.temperature) for reply in replies} == {(4, 0.7)}
+
+
+@pytest.mark.enable_socket
+def test_inspect_lists_and_runs_all_eleven_tasks(items_file, tmp_path):
+    """In the folder of the library; a reader of other files there would find tasks that nobody means."""
+    program = str(Path(sys.executable).with_name("inspect"))
+    listed = subprocess.run(
+        [program, "list", "tasks", "saelib"], cwd=PROJECT, capture_output=True, text=True, timeout=180
+    )
+    names = {line.rsplit("@", 1)[-1] for line in listed.stdout.splitlines() if "@" in line}
+    assert names == {f"htest_{name}" for name in (*TASKS, "letter_geometry")}, listed.stderr[-2000:]
+    items = [*(item for name in TASKS for split, count in (("dev", 4), ("test", 2)) for item in
+               items_of(split, count, name)), Item("letter_geometry", "test", 1, "p upside down", "d",
+                                                   ("p", "q", "d", "b"), 3, items_of()[0].item_set)]  # fmt: skip
+    write_items(items_file, items)
+    options = ["-T", f"items={items_file}", "-T", "k=4", "--log-dir", str(tmp_path / "logs"), "--display", "none"]
+    command = [program, "eval", "saelib", "--model", "openai-api/loopback/served-1", *options]
+    with serve(lambda prompt: "A", faults=NO_FAULTS) as server:
+        environment = os.environ | {"LOOPBACK_BASE_URL": server.address, "LOOPBACK_API_KEY": "key"}
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    replies = import_logs(tmp_path / "logs")
+    assert {reply.item.task for reply in replies} == {*TASKS, "letter_geometry"}
+    assert len(replies) == 2 * 10 + 1
+
+
+def test_a_setting_that_no_task_has_is_refused(items_file):
+    with pytest.raises(ValueError, match="-T shots: unknown; choose among items, seed"):
+        HTEST["uppercase"](items=str(items_file), shots=4)
+
+
+def test_an_item_that_is_asked_about_twice_keeps_both_prompts(tmp_path):
+    """A judge reads several replies to one item."""
+    items, prompts, condition = asked(MOCK, count=2)
+    twice = [prompt._replace(text=f"{prompt.text} {number}") for prompt in prompts for number in (1, 2)]
+    task = make_task([item for item in items for _ in (1, 2)], twice, condition)
+    run_task(task, mock_model(lambda prompt: prompt[-1]), tmp_path)
+    assert [(reply.item.row, reply.reply) for reply in import_logs(tmp_path)] == [
+        (1, "1"), (1, "2"), (2, "1"), (2, "2"),
+    ]  # fmt: skip

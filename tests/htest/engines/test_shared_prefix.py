@@ -10,7 +10,8 @@ from tests.helpers.small_models import small_model
 SIZES = {"vocab_size": 120, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "intermediate_size": 48, "max_position_embeddings": 64, "head_dim": 8,
          "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0, "sliding_window": None}  # fmt: skip
-TYPES = ("gpt_neox", "gpt2", "llama", "mistral", "qwen2", "qwen3", "olmo2", "phi", "stablelm")
+TYPES = ("gpt_neox", "gpt2", "llama", "mistral", "qwen2", "qwen3", "olmo2", "phi", "stablelm", "gemma", "granite",
+         "smollm3", "starcoder2", "cohere", "phi3", "mixtral")  # fmt: skip
 PREFIX, TAILS = list(range(1, 18)), [[30], [31, 32, 33], [31, 32, 40, 41], [50, 51], [30, 30]]
 
 

@@ -9,9 +9,9 @@ from saelib.htest.items.item import Item, hash_items, item_of, read_items, selec
 
 STRANGE = "a “quote”, a\u2028separator, a \x85 and\ta tab"  # str.splitlines would cut this in three
 ITEMS = [
-    Item("uppercase", "test", 1, STRANGE, "A", ("A", "B"), 3, "fresh-1"),
+    Item("uppercase", "test", 1, STRANGE, "A", ("A", "B"), 3, "fresh-2"),
     Item("rhyme", "dev", 2, "find mind", "B", ("A", "B"), 3, "official-4787987"),
-    Item("letter_geometry", "test", 1, "Which?", "Ɛ", ("O", "Ɛ", "E", "N"), 3, "fresh-1"),
+    Item("letter_geometry", "test", 1, "Which?", "Ɛ", ("O", "Ɛ", "E", "N"), 3, "fresh-2"),
 ]
 
 
@@ -44,7 +44,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str, problem: str) -> None
     [
         ({"task": "upper"}, "task 'upper' is unknown; choose one of uppercase"),
         ({"split": "valid"}, "split 'valid' is unknown"),
-        ({"text": " "}, "fresh-1/3/uppercase/test/1: the text is empty"),
+        ({"text": " "}, "fresh-2/3/uppercase/test/1: the text is empty"),
         ({"label": "C"}, r"label 'C' is none of the options \['A', 'B'\]"),
         ({"options": ("A", "C")}, r"options \['A', 'C'\] should be \['A', 'B'\]"),
     ],
@@ -56,10 +56,10 @@ def test_what_cannot_be_asked_is_refused(changes: dict[str, object], message: st
 
 def test_select_keeps_the_order_and_knows_sets_of_items() -> None:
     assert select(ITEMS, "uppercase", "test") == ITEMS[:1]
-    assert select(ITEMS, "rhyme", "dev", "fresh-1") == []
+    assert select(ITEMS, "rhyme", "dev", "fresh-2") == []
 
 
 def test_the_hash_is_of_what_is_asked() -> None:
-    assert hash_items(ITEMS) == hash_items([replace(item, seed=9, item_set="fresh-2") for item in ITEMS])
+    assert hash_items(ITEMS) == hash_items([replace(item, seed=9, item_set="fresh-9") for item in ITEMS])
     assert hash_items(ITEMS) != hash_items([replace(ITEMS[0], label="B"), *ITEMS[1:]])
     assert hash_items(ITEMS) != hash_items(ITEMS[::-1])

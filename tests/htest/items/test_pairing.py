@@ -19,6 +19,18 @@ def test_partners_have_one_shape_and_no_text_comes_twice() -> None:
     assert all(shape_of(a) == shape_of(b) for a, b in pairs)
 
 
+def test_pairs_take_the_views_in_turn() -> None:
+    generator = random.Random(0)
+
+    def draw(label: str) -> str:  # A has a mark of two signs
+        return ("++" if label == "A" else "") + "x" * int(1 + generator.random() * 9) + str(generator.random())[2:6]
+
+    views = (str, lambda text: text.removeprefix("++"))
+    pairs = list(itertools.islice(matched_pairs(draw, str, frozenset(), views), 200))
+    assert all(shape_of(a) == shape_of(b) for a, b in pairs[::2])
+    assert all(shape_of(a.removeprefix("++")) == shape_of(b) for a, b in pairs[1::2])
+
+
 def test_what_is_taken_is_left_out() -> None:
     pairs = list(matched_pairs(draw_words(0), str, frozenset(["a x", "b x x"])))
     assert pairs == [("a x x x", "b x x x")]

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from saelib.htest.audit import rules
-from saelib.htest.items.rhymes import family_of, rhyme_families, rhyming_pairs, spelled_differently
+from saelib.htest.items.rhymes import family_of, pairs_by_endings, rhyme_families, rhyming_pairs, spelled_differently
 from saelib.htest.items.words import all_words
 
 
@@ -39,3 +39,8 @@ def test_all_pairs_of_the_table_differ_in_their_last_letters_and_their_sounds() 
     for first, second in rhyming_pairs(words):
         assert families[first] == families[second]
         assert spelled_differently(first, second)
+
+
+def test_pairs_with_the_same_endings_can_be_crossed() -> None:
+    words = ("though", "blow", "bough", "cow", "through", "blue")
+    assert pairs_by_endings(words) == [[("blow", "though"), ("cow", "bough")], [("though", "blow"), ("bough", "cow")]]

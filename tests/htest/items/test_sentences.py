@@ -3,12 +3,12 @@
 import random
 from collections import Counter
 
-from saelib.htest.items.sentences import as_sentence, draw_parts, pick, punctuate, shape_of, shuffled, some
-from saelib.htest.items.words import all_words
+from saelib.htest.items.sentences import as_sentence, draw_number, draw_parts, pick, punctuate, shape_of, shuffled, some
+from saelib.htest.items.words import all_words, split_vocabulary
 
 
 def test_shape_by_hand() -> None:
-    assert shape_of("Two-faced owl, 7 ants!") == (22, 4, 4)
+    assert shape_of("Two-faced owl, 7 ants!") == (22, 4, 1, 3)
 
 
 def test_draws_are_even() -> None:
@@ -39,7 +39,15 @@ def test_a_sentence_begins_with_a_capital() -> None:
 def test_the_number_of_marks_is_spread_evenly() -> None:
     generator = random.Random(0)
     texts = [punctuate(generator, ["the", "owl", "sings"]) for _ in range(6000)]
-    numbers = Counter(shape_of(text).non_letters for text in texts)
-    assert sorted(numbers) == [0, 1, 2, 3, 4, 5]
-    assert all(880 < count < 1120 for count in numbers.values())
-    assert {"The owl sings", "The owl, sings.", "The owl (sings)..."} <= set(texts)
+    numbers = Counter(shape_of(text).signs for text in texts)
+    assert sorted(numbers) == list(range(10))
+    assert all(500 < count < 700 for count in numbers.values())
+    assert {"The owl sings", "The owl, sings.", "The owl (sings)...", "The owl ('sings')....."} <= set(texts)
+
+
+def test_numbers_are_of_a_vocabularys_digits() -> None:
+    generator, even = random.Random(0), split_vocabulary()[0]
+    numbers = [draw_number(generator, even, length) for length in (1, 3, 9) for _ in range(200)]
+    assert {len(number) for number in numbers} == {1, 3, 9}
+    assert not any(number.startswith("0") for number in numbers)
+    assert {*"".join(numbers)} == {"0", "2", "4", "6", "8"}

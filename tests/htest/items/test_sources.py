@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from saelib.htest.items import official
+from saelib.htest.items import official, sources
 from saelib.htest.items.generators import fresh_items
-from saelib.htest.items.item import Item, write_items
-from saelib.htest.items.sources import items_of_run, load_items
+from saelib.htest.items.item import write_items
+from saelib.htest.items.sources import load_items
 from saelib.run.files import cache_folder
 from tests.helpers.some_items import OFFICIAL, made, needs_official, official_items
 
@@ -26,14 +26,6 @@ def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
 
 
-@pytest.fixture
-def generated(monkeypatch: pytest.MonkeyPatch) -> list[Item]:
-    """What stands for the fresh items, for tests in which they do not matter."""
-    items = made("rhyme", "find mind/sun bun", "A", item_set="fresh-1")
-    monkeypatch.setattr("saelib.htest.items.sources.fresh_items", lambda seed, test: items)
-    return items
-
-
 def test_fresh_items_have_the_seed_and_the_number_that_were_asked_for() -> None:
     items = load_items("fresh", seed=3, test=2)
     assert items == fresh_items(3, test=2)
@@ -48,7 +40,7 @@ def test_items_of_a_file_come_back(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_or_holds_something_else_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"items='.*mine\.jsonl': no such file; give 'official', 'fresh'"):
+    with pytest.raises(FileNotFoundError, match=r"mine\.jsonl: no such file or folder; give 'official', 'fresh'"):
         load_items(str(tmp_path / "mine.jsonl"))
     (tmp_path / "mine.jsonl").write_text('{"task": "rhyme"}\n')
     with pytest.raises(ValueError, match=r"mine\.jsonl, line 1"):
@@ -61,34 +53,31 @@ def test_a_folder_is_one_of_released_files() -> None:
 
 
 @needs_official
-def test_official_items_stand_before_the_fresh_ones(generated: list[Item]) -> None:
-    wanted = [*official_items(), *generated]
-    assert items_of_run(str(OFFICIAL), 0, 2) == wanted
+def test_what_stands_before_the_fresh_items() -> None:
+    assert sources.official_items(str(OFFICIAL)) == list(official_items())
     fill_cache()
-    assert items_of_run("auto", 0, 2) == wanted
-    assert items_of_run("none", 0, 2) == generated
+    assert sources.official_items("auto") == sources.official_items("released") == list(official_items())
+    assert sources.official_items("none") == []
 
 
-def test_auto_goes_on_without_official_items_where_there_is_no_network(generated: list[Item]) -> None:
-    assert items_of_run("auto", 0, 2) == generated
+def test_auto_goes_on_without_official_items_where_there_is_no_network() -> None:
+    assert sources.official_items("auto") == []
     with pytest.raises(official.OfficialItemsUnavailable, match="HF_HUB_OFFLINE"):
         load_items("official")
 
 
-def test_a_folder_that_was_asked_for_must_be_there(tmp_path: Path, generated: list[Item]) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere .* does not exist"):
-        items_of_run(str(tmp_path / "nowhere"), 0, 2)
+def test_a_folder_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such file or folder"):
+        sources.official_items(str(tmp_path / "nowhere"))
     tmp_path.joinpath("empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"empty lacks uppercase_dev\.jsonl"):
-        items_of_run(str(tmp_path / "empty"), 0, 2)
+        sources.official_items(str(tmp_path / "empty"))
 
 
-def test_auto_does_not_hide_items_that_are_not_what_was_released(
-    generated: list[Item], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_does_not_hide_items_that_are_not_what_was_released(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoilt() -> dict[str, Path]:
         raise ValueError("SHA-256 of rhyme_dev.jsonl does not match")
 
     monkeypatch.setattr(official, "fetch_official", spoilt)
     with pytest.raises(ValueError, match="does not match"):
-        items_of_run("auto", 0, 2)
+        sources.official_items("auto")

@@ -1,13 +1,18 @@
 """Accuracies by hand: of constant, perfect, refusing and biased repliers."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from saelib.htest.asking.replies import Reply
 from saelib.htest.scoring.accuracy import BOUNDS, accuracy_table, mean_over_tasks
 from saelib.htest.scoring.readings import READERS, readings_of
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
+from saelib.results.intervals import wilson
 from tests.helpers.answers import make_item, make_reply, noisy_replies, replies_of
 
 
@@ -111,3 +116,42 @@ def test_released_and_shuffled_shots_are_separate_groups() -> None:
     replies = replies_of(lambda _: "A") + replies_of(lambda _: "B", shuffle_seed=1)
     table = accuracy_table(readings_of(replies), ["shuffle_seed", "task"]).query("reader == 'strict'")
     assert table["share_a"].tolist() == [1, 0] and table["shuffle_seed"].isna().tolist() == [True, False]
+
+
+def sampled(say: Callable[[int, int], str], items: int = 40, samples: int = 5) -> list[Reply]:
+    """Replies to items, several to each; `say` gets row and sample."""
+    return [
+        replace(make_reply(make_item(row), say(row, sample), samples=samples), sample=sample)
+        for row in range(1, items + 1)
+        for sample in range(samples)
+    ]
+
+
+def test_samples_that_are_all_alike_count_once_and_independent_ones_each() -> None:
+    """Between the two, the interval is that of the item means, as a plain one of them is for many items."""
+    alike = scored(sampled(lambda row, _: "AB"[row // 3 % 2]))
+    once = scored(sampled(lambda row, _: "AB"[row // 3 % 2], samples=1))
+    assert alike[["accuracy", "low", "high"]].tolist() == once[["accuracy", "low", "high"]].tolist()
+    assert (alike["items"], alike["samples"], alike["correct"], once["correct"]) == (40, 5, 70, 14)
+    even = scored(sampled(lambda row, sample: "AB"[sample % 2], samples=4))
+    assert (even["low"], even["high"]) == pytest.approx(wilson(80, 160))
+    coins = np.random.default_rng(0).random((2000, 5)) < np.random.default_rng(1).beta(2, 2, (2000, 1))
+    mixed = scored(sampled(lambda row, sample: "AB"[(row + 1 + coins[row - 1, sample]) % 2], items=2000))
+    means = 1 - coins.mean(axis=1)
+    half = 1.959964 * means.std(ddof=1) / math.sqrt(2000)
+    assert (mixed["low"], mixed["high"]) == pytest.approx((means.mean() - half, means.mean() + half), abs=1e-3)
+
+
+def test_an_item_without_log_probabilities_takes_the_margin_and_its_reader_only() -> None:
+    replies = [make_reply(make_item(row), make_item(row).label, 1.0) for row in range(1, 10)]
+    table = accuracy_table(readings_of([*replies, make_reply(make_item(10), "B")]), ["task"])
+    assert table["reader"].tolist() == ["paper", "strict"]
+    assert table[["accuracy", "scored", "items"]].values.tolist() == [[1.0, 9, 10]] * 2
+    assert table[["auroc", "bias_free_accuracy"]].isna().all(axis=None)
+
+
+def test_a_problem_counts_as_none_whatever_its_text_says() -> None:
+    replies = [make_reply(make_item(1), "A"), replace(make_reply(make_item(3), "A"), problem="filtered: A"),
+               replace(make_reply(make_item(5)), problem="refused: 400 no")]  # fmt: skip
+    for reader in ("paper", "strict"):
+        assert scored(replies, reader)[["items", "answered", "correct"]].tolist() == [3, 1, 1]

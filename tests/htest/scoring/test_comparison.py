@@ -1,10 +1,12 @@
 """Paired tests against other implementations, and what may not be compared."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from saelib.htest.asking.replies import Reply
 from saelib.htest.scoring.comparison import compare, overall
 from saelib.htest.scoring.readings import readings_of
 from tests.helpers.answers import make_item, make_reply, replies_of
@@ -80,3 +82,28 @@ def test_items_with_another_label_are_not_the_same() -> None:
     readings = readings_of([make_reply(make_item(1), "A", k=4), make_reply(make_item(1, label="B"), "A", k=50)])
     with pytest.raises(ValueError, match="of which 0 are shared"):
         compare(readings, {"k": 4}, {"k": 50}, "strict")
+
+
+def test_several_replies_to_an_item_are_one_item() -> None:
+    def replies(k: int, samples: int, right: int) -> list[Reply]:
+        """The first ten items are right in so many of their samples, the other ten in none."""
+        return [
+            replace(make_reply(item, item.label if item.row <= 10 and sample < right else "?", k=k, samples=samples),
+                    sample=sample)
+            for item in (make_item(row) for row in range(1, 21)) for sample in range(samples)
+        ]  # fmt: skip
+
+    once = compare(readings_of(replies(4, 1, 0) + replies(50, 1, 1)), {"k": 4}, {"k": 50}, "strict")
+    same = compare(readings_of(replies(4, 4, 0) + replies(50, 4, 4)), {"k": 4}, {"k": 50}, "strict")
+    pd.testing.assert_frame_equal(once, same)
+    parts = readings_of(replies(4, 4, 1) + replies(50, 4, 3))
+    (half,) = compare(parts, {"k": 4}, {"k": 50}, "strict").to_dict("records")
+    assert (half["items"], half["first"], half["second"], half["difference"]) == (20, 0.125, 0.375, 0.25)
+    assert (half["second_only"], half["p"]) == (10, pytest.approx(2 / 2**10)), "ten items better, none worse"
+
+
+def test_a_reader_that_lacks_something_is_named() -> None:
+    replies = [make_reply(make_item(row), "A", 1.0 if row > 1 else None, k=k) for row in range(1, 9) for k in (4, 50)]
+    with pytest.raises(ValueError, match="lacks what 'likelier' reads on 1 of 8 replies.*such as 'strict'"):
+        compare(readings_of(replies), {"k": 4}, {"k": 50}, "likelier")
+    assert len(compare(readings_of(replies), {"k": 4}, {"k": 50}, "strict")) == 1

@@ -1,6 +1,7 @@
 """The main table shows what an accuracy hides: worked out by hand, by other functions, and on repliers made up."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,3 +135,13 @@ def test_the_sentence_counts_tasks_on_either_side_and_those_of_one_letter() -> N
 def test_a_name_full_of_signs_is_shown_to_the_letter() -> None:
     (line,) = lines_of(noisy_replies(1, 0, form="completion", model="a|b$$<c>\nd"))
     assert hidden_sentence(line).startswith(r"**a\|b\$\$\<c\> d, 4 shots**")
+
+
+def test_an_option_that_an_api_left_out_is_said_in_the_table() -> None:
+    replies = noisy_replies(1, 0, form="chat", model="api:x/y")
+    replies[3] = replace(replies[3], log_probabilities=None)
+    (line,) = lines_of(replies)
+    assert line["auroc"] is None and (line["scored"], line["replies"]) == (599, 600)
+    assert main_table([line])["AUROC of the margin (95%)"].tolist() == ["- (margin on 599 of 600 only)"]
+    base = lines_of([replace(reply, condition=replace(reply.condition, form="completion")) for reply in replies])
+    assert [line["readers"] for line in base] == [["paper"]], "no mean over nine tasks in the place of ten"

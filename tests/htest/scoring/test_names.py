@@ -14,7 +14,7 @@ from saelib.htest.scoring.readings import READERS
     ("item_set", "shown"),
     [
         (OFFICIAL_SET, "released items"),
-        ("fresh-1", "fresh items"),
+        ("fresh-2", "fresh items"),
         (item_set_of(SEEN_WORDS), "fresh items, seen words"),
         (item_set_of(FRESH_WORDS), "fresh items, fresh words"),
         ("mine", "mine"),

@@ -11,7 +11,7 @@ from tests.helpers.answers import make_item, make_reply
 def test_one_reply_by_hand() -> None:
     reply = make_reply(make_item(3), "Answer: B", margin=0.5, model="api:x/y", k=50, shuffle_seed=7)
     row = readings_of([reply]).iloc[0]
-    assert row[["item_set", "item_seed", "task", "split", "row"]].tolist() == ["fresh-1", 0, "uppercase", "test", 3]
+    assert row[["item_set", "item_seed", "task", "split", "row"]].tolist() == ["fresh-2", 0, "uppercase", "test", 3]
     assert row[["model", "form", "k", "shuffle_seed", "label"]].tolist() == ["api:x/y", "chat", 50, 7, "A"]
     assert row["paper"] is None and row["strict"] == "B" and row["likelier"] == "A"
     assert row["margin"] == pytest.approx(0.5)
@@ -42,7 +42,7 @@ def test_the_evaluation_hash_is_that_of_the_items_whatever_was_asked_when() -> N
     assert evaluation_hash(replies) == hash_items(items)
     assert evaluation_hash(replies[:-1]) == hash_items(items)
     assert evaluation_hash(replies[:2]) != hash_items(items)
-    with pytest.raises(ValueError, match="two different items are called fresh-1/0/uppercase/test/1"):
+    with pytest.raises(ValueError, match="two different items are called fresh-2/0/uppercase/test/1"):
         evaluation_hash([*replies, make_reply(make_item(1, text="another"), "A")])
 
 

@@ -22,7 +22,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 def test_all_stored_replies_are_scored_into_one_file(study: Study) -> None:
     ask(study, respondent(Listener(), "always A"), 4)
-    ask(study, respondent(Listener(lambda item: item.label), "knows"), 4, ["rhyme"], item_sets=["fresh-1"])
+    ask(study, respondent(Listener(lambda item: item.label), "knows"), 4, ["rhyme"], item_sets=["fresh-2"])
     table = score_study(study)
     stored = pd.read_parquet(study.folder / "htest.parquet")
     assert stored["shuffle_seed"].isna().all()
@@ -31,7 +31,7 @@ def test_all_stored_replies_are_scored_into_one_file(study: Study) -> None:
     assert strict.index.is_unique
     assert len(strict) == 2 * len(TASKS) + 1
     assert strict.loc["always A", "accuracy"].eq(0.5).all()
-    assert strict.loc[("knows", "fresh-1", "rhyme"), "accuracy"] == 1
+    assert strict.loc[("knows", "fresh-2", "rhyme"), "accuracy"] == 1
     assert set(table["items"]) == {TEST_ITEMS}
 
 
@@ -55,7 +55,7 @@ def test_every_row_has_the_hash_of_the_items_it_was_asked(study: Study) -> None:
     full = table[(table["k"] != 6) & (table["reader"] == "strict")]
     assert full.groupby("items_sha256").size().eq(3).all()  # the same items under three conditions, one hash
     assert full["items_sha256"].nunique() == 2 * len(TASKS)
-    assert set(table["item_set"]) == {OTHER, "fresh-1"}
+    assert set(table["item_set"]) == {OTHER, "fresh-2"}
 
 
 def test_released_and_shuffled_shots_are_scored_apart(study: Study) -> None:

@@ -78,13 +78,13 @@ def comparison() -> pd.DataFrame:
 def test_a_comparison_has_its_difference_and_interval_in_one_cell(comparison: pd.DataFrame) -> None:
     table = comparison_table(comparison, ["4 shots", "50 shots"])
     rows = table.set_index("task")
-    assert list(table) == ["task", "items", "4 shots", "50 shots", "difference (95%)", "p", "p, ten tasks (Holm)"]
+    assert list(table) == ["task", "items", "4 shots", "50 shots", "difference (95%)", "p", "p, 2 tasks (Holm)"]
     assert rows.loc["rhyme", ["items", "4 shots", "50 shots"]].tolist() == [40, 0.5, 1.0]
     low, high = comparison.set_index("task").loc["rhyme", ["low", "high"]]
     assert rows.loc["rhyme", "difference (95%)"] == f"0.500 ({low:.3f} to {high:.3f})"
     assert rows.loc["uppercase", "difference (95%)"].startswith("0.000 (-0.0")
     assert rows["p"].astype(float).tolist() == pytest.approx([2 * 0.5**20, 1], rel=0.05)
-    assert rows["p, ten tasks (Holm)"].astype(float).tolist() == pytest.approx([4 * 0.5**20, 1], rel=0.05)
+    assert rows["p, 2 tasks (Holm)"].astype(float).tolist() == pytest.approx([4 * 0.5**20, 1], rel=0.05)
 
 
 def test_a_comparison_in_words(comparison: pd.DataFrame) -> None:
@@ -152,7 +152,7 @@ def test_rows_of_models_stand_as_they_come() -> None:
 
 
 def test_letter_geometry_has_symbols_in_place_of_letters() -> None:
-    line = {"item_set": "fresh-1", "model": "control:constant_a", "reader": "strict", "items": 90,
+    line = {"item_set": "fresh-2", "model": "control:constant_a", "reader": "strict", "items": 90,
             "mean": 0.25, "low": 0.2, "high": 0.3}  # fmt: skip
     assert geometry_table(pd.DataFrame([line])).to_dict("records") == [
         {"set of items": "fresh items", "who answers": "always the first symbol", "read by": "strict parser",

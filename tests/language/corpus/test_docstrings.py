@@ -14,6 +14,7 @@ from saelib.language.corpus.docstrings import (
     _parse,
     _source_files,
     documents,
+    installed,
     package_versions,
     prose_paragraphs,
     unique_documents,
@@ -116,6 +117,27 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docstrings, "PACKAGES", {"no-such-distribution": "nothing"})
     with pytest.raises(ModuleNotFoundError, match="no-such-distribution"):
         package_versions()
+
+
+def test_builds_of_one_version_are_told_apart(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record: list[str | None] = ["known/inner/deep.py,sha256=abc,120\n"]
+
+    class Installed:
+        locate_file = staticmethod(lambda path: sources / "site")
+        read_text = staticmethod(lambda name: record[0])
+
+    monkeypatch.setattr("saelib.language.corpus.docstrings.metadata.distribution", lambda name: Installed)
+    keys = [installed()]
+    record[0] = "known/inner/deep.py,sha256=abd,120\n"
+    keys.append(installed())
+    record[0] = None  # installed by something else than pip: the files themselves are looked at
+    keys += [installed(), installed()]
+    assert keys.pop() == keys[-1]
+    (sources / "site" / "known" / "inner" / "deep.py").write_text(NESTED + "\n")
+    keys.append(installed())
+    monkeypatch.setattr("saelib.language.corpus.docstrings.sys.version", "3.11.2 (another build)")
+    keys.append(installed())
+    assert len({json.dumps(key) for key in keys}) == len(keys) == 5
 
 
 def test_real_sources_are_there_and_a_process_of_their_own_parses_them() -> None:

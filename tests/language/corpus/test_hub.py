@@ -8,8 +8,10 @@ from pathlib import Path
 
 import huggingface_hub
 import numpy as np
+import pyarrow
 import pytest
 import torch
+from pyarrow import parquet
 
 from saelib.language.corpus.hub import HubRows, load_hub_corpus
 from saelib.language.corpus.rows import Corpus
@@ -164,10 +166,56 @@ def test_rows_of_unequal_length_are_refused(hub: Path) -> None:
 
 
 def test_column_of_another_name_is_refused(hub: Path) -> None:
-    import pyarrow.parquet as parquet
-
     snapshot = cache_hub_rows(hub, DATA, FILES)
     file = snapshot / sorted(FILES)[0]
     parquet.write_table(parquet.read_table(file).rename_columns(["input_ids"]), file)
-    with pytest.raises(ValueError, match="has no column 'tokens' but input_ids"):
+    with pytest.raises(ValueError, match="has no column 'tokens' but input_ids; .*then corpus='data/.*parquet:COLUMN'"):
         load_hub_corpus(DATA, CONTEXT, 3)
+
+
+def with_ids(hub: Path, rows: np.ndarray, first: list[int] | None = None, bos: int | None = None) -> Corpus:
+    cache_hub_rows(hub, DATA, {"data/train.parquet": rows})
+    return load_hub_corpus(DATA, CONTEXT, 3, first or [], 320, bos)
+
+
+@pytest.mark.parametrize("wrong", [320, -1, 2**32 + 5])
+def test_ids_beyond_the_model_are_refused_where_they_are_taken(hub: Path, wrong: int) -> None:
+    """In training rows too, and before a large id is folded into a small one."""
+    rows = ROWS.astype(np.int64)
+    rows[9, 5] = wrong
+    snapshot = cache_hub_rows(hub, DATA, {"data/train.parquet": ROWS})
+    table = pyarrow.table({"tokens": pyarrow.array(list(rows), pyarrow.list_(pyarrow.int64()))})
+    parquet.write_table(table, snapshot / "data" / "train.parquet", row_group_size=4)
+    train = load_hub_corpus(DATA, CONTEXT, 3, vocabulary=320).train
+    assert np.array_equal(train.take(0, 5), ROWS[3:8])
+    with pytest.raises(ValueError, match=f"train.parquet, holds token id {wrong}, the model knows 320 ids; take"):
+        train.take(5, 1)
+
+
+def test_missing_ids_are_refused(hub: Path) -> None:
+    snapshot = cache_hub_rows(hub, DATA, {"data/train.parquet": ROWS})
+    table = pyarrow.table({"tokens": [[1, None] * (CONTEXT // 2)] * 9})
+    parquet.write_table(table, snapshot / "data" / "train.parquet")
+    with pytest.raises(ValueError, match="rows in which a token id is missing"):
+        load_hub_corpus(DATA, CONTEXT, 3)
+
+
+def test_rows_get_what_they_begin_with_in_front_where_they_lack_it(hub: Path) -> None:
+    rows = ROWS.copy()
+    rows[::2, 0] = 7
+    rows[1::2, 0] = 9
+    corpus = with_ids(hub, rows, first=[7], bos=7)
+    wanted = rows.copy()
+    wanted[1::2] = np.concatenate([np.full((11, 1), 7), rows[1::2, :-1]], axis=1)
+    assert np.array_equal(np.concatenate([corpus.held_out, corpus.train.take(0, 20)]), wanted)
+    assert corpus.prepend_bos
+    assert corpus.sha256 != load_hub_corpus(DATA, CONTEXT, 3).sha256
+
+
+def test_rows_that_are_taken_as_they_are_say_whether_they_begin_with_bos(hub: Path) -> None:
+    rows = ROWS.copy()
+    rows[:, 0] = 7
+    assert with_ids(hub, rows, bos=7).prepend_bos
+    assert not load_hub_corpus(DATA, CONTEXT, 3, bos=8).prepend_bos
+    assert not load_hub_corpus(DATA, CONTEXT, 3).prepend_bos
+    assert not load_hub_corpus(DATA, CONTEXT // 2, 3, bos=7).prepend_bos  # every second half begins in the middle

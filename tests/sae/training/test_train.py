@@ -183,6 +183,23 @@ def test_a_truncated_resume_point_costs_one_chunk_not_the_result(finished, tmp_p
     assert files_below(tmp_path / "saes") == files_below(base / "saes")
 
 
+def test_another_text_or_model_does_not_resume(tmp_path):
+    def stopped_or_on(inputs, model=None):
+        plans = one_order(scratch_plans(LAYERS, toy_config()))
+        return train(plans, toy_config().scratch, model or ToyModel(), toy_rows(), toy_config(),
+                     toy_folders(tmp_path, "scratch"), resume_seconds=0.0, inputs=inputs)  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped_or_on({"corpus": "a" * 64, "language_model": "b"}, StopsAfter(2))
+    with pytest.raises(
+        FileExistsError, match=r"128 was made from another content \(corpus was aaaaaaaaaaaa, is c\): put"
+    ):
+        stopped_or_on({"corpus": "c", "language_model": "b"})
+    assert stopped_or_on({"corpus": "a" * 64, "language_model": "b"})
+    folder = tmp_path / "saes" / "scratch" / "L1" / "seed0" / "256"
+    assert read_json(folder / "lineage.json")["inputs"] == {"corpus": "a" * 64, "language_model": "b"}
+
+
 def test_another_config_does_not_resume(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_toy(tmp_path, model=StopsAfter(2))

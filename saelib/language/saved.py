@@ -1,0 +1,110 @@
+"""A language model's folder: which of its files are read, what they hash to, and which models are refused by name.
+
+In: a folder that transformers saved, the content of a config.json, or named weights. Out: paths, a hash, or an error
+that says what is wrong and what to do.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saelib.language import embedded
+from saelib.run.files import sha256_of_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS, INDEX, ADAPTER = "model.safetensors", "model.safetensors.index.json", "adapter_config.json"
+_READ = ("config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json",
+         "vocab*", "merges.txt", "*.model", "*.tiktoken", "*chat_template*", "*chat_templates/*")  # fmt: skip
+_OTHER_TASKS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice",
+                "NextSentencePrediction", "PreTraining")  # fmt: skip
+
+
+def check_folder(folder: Path) -> list[Path]:
+    """The weight files that are read, after a look that everything is there.
+
+    Raises:
+        FileNotFoundError: something is missing.
+        ValueError: an adapter, which is no whole model.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"language model folder {folder} does not exist; give a folder or a hub name")
+    if (folder / ADAPTER).is_file():
+        raise ValueError(
+            f"language model folder {folder} holds an adapter ({ADAPTER}), not a whole model; "
+            "merge it into its base first: model.merge_and_unload().save_pretrained(another_folder)"
+        )
+    weights = weight_files(folder)
+    wanted = {"config.json": [folder / "config.json"], "*.safetensors": weights,
+              "tokenizer.json": [folder / "tokenizer.json", folder / "tokenizer_config.json"]}  # fmt: skip
+    missing = [name for name, places in wanted.items() if not any(place.is_file() for place in places)]
+    missing += [path.name for path in weights if not path.is_file()]
+    if missing:
+        remedy = "save it there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)"
+        if folder == embedded.EMBEDDED_FOLDER:
+            remedy = (
+                "restore it with `git checkout saelib/language/embedded/model`, "
+                "or make it: python -m saelib.language.embedded.train"
+            )
+        raise FileNotFoundError(f"language model folder {folder} lacks {', '.join(missing)}; {remedy}")
+    return weights
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """As transformers chooses: one file, or the shards that an index names; other safetensors beside them are not read.
+
+    Raises:
+        ValueError: the index is damaged.
+    """
+    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+        return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else []
+    try:
+        shards = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / INDEX} names no shards ({error}); save or download the model again") from error
+    return [folder / shard for shard in sorted(shards)]
+
+
+def hash_of_files(folder: Path) -> str:
+    """SHA-256 over the names and contents of all that decides what the model and its tokenizer give."""
+    read = {path for pattern in _READ for path in folder.glob(pattern) if path.is_file()}
+    paths = sorted({*read, *weight_files(folder)})
+    return hashlib.sha256("".join(f"{sha256_of_file(path)}  {path.name}\n" for path in paths).encode()).hexdigest()
+
+
+def check_config(name: str, content: Mapping[str, Any]) -> None:
+    """Refuse what transformers would load as if it were a causal language model with ordinary weights.
+
+    Args:
+        name: for the message.
+        content: of config.json.
+
+    Raises:
+        ValueError: quantized weights, an encoder and decoder, or a model for another task.
+    """
+    quantization = content.get("quantization_config")
+    if quantization:
+        method = quantization.get("quant_method", "unknown") if isinstance(quantization, dict) else quantization
+        raise ValueError(f"language model {name} has quantized weights ({method}); take its float16 or float32 version")
+    if content.get("is_encoder_decoder"):
+        raise ValueError(f"language model {name} has an encoder and a decoder; take a causal (decoder-only) model")
+    classes = content.get("architectures") or []
+    others = [found for found in classes if found.endswith(tuple(f"For{task}" for task in _OTHER_TASKS))]
+    if others:
+        raise ValueError(f"language model {name} is a {others[0]}; take a causal (decoder-only) language model")
+
+
+def check_finite(name: str, weights: Iterable[tuple[str, "Tensor"]]) -> None:
+    """Refuse a model with a number that is none.
+
+    Raises:
+        ValueError: names the first such weight.
+    """
+    for weight_name, weight in weights:
+        if weight.is_floating_point() and not weight.is_meta and not weight.sum().isfinite():
+            bad = int((~weight.isfinite()).sum())
+            if bad:
+                raise ValueError(f"language model {name}: {bad} numbers of {weight_name} are NaN or infinite")

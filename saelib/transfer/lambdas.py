@@ -1,0 +1,92 @@
+"""The lambda of each layer of a run: the weight of the L1 penalty, for as large a residual stream as the layer has.
+
+In: a config, and what was measured or found for the run. Out: `runs/<run>/lambda.json`, a number for each layer, and
+its hash, which is an input of everything that is trained after it. One lambda for all layers fits one model's norms: an
+SAE's squared error grows with the square of the stream's norm, its L1 penalty with the norm alone.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from saelib.language.residuals import norms_by_position
+from saelib.run.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Int
+
+    from saelib.language.model import LanguageModel
+    from saelib.transfer.config import ExperimentConfig
+
+INPUT = "lambda"  # its name among a run's inputs
+NORM_ROWS = 64
+"""Training rows, the first of the first replicate, on which norms are measured."""
+DIGITS = 6  # of a lambda: what machines agree on
+
+
+def is_chosen(config: "ExperimentConfig") -> bool:
+    """Whether the run's lambdas are more than the config's number: measured, or searched."""
+    return config.target_l0 is not None or config.l1_unit == "norm"
+
+
+def lambda_path(run_folder: Path) -> Path:
+    """Where a run keeps them."""
+    return run_folder / "lambda.json"
+
+
+def norm_units(
+    model: "LanguageModel", rows: "Int[np.ndarray, 'rows context']", layers: "Sequence[int]", config: "ExperimentConfig"
+) -> dict[int, float]:
+    """By layer, mean norm of the residual stream / sqrt(d_model), positions that are skipped left out.
+
+    A stream scaled to a mean norm of sqrt(d_model), as by SAELens's `normalize_activations="expected_average_only_in"`,
+    has 1. An SAE of a stream that is s times as large is the same function at s times the lambda.
+    """
+    norms = norms_by_position(model, rows, layers, config.evaluation_batch_rows)[:, config.skip_first :].mean(axis=1)
+    return {layer: float(norm) / math.sqrt(model.d_model) for layer, norm in zip(layers, norms, strict=True)}
+
+
+def rounded(coefficient: float) -> float:
+    """A lambda with `DIGITS` figures."""
+    return float(f"{coefficient:.{DIGITS}g}")
+
+
+def write_lambdas(path: Path, units: Mapping[int, float], coefficients: Mapping[int, float]) -> None:
+    """Keep them, with the norm units that they were made from."""
+    write_json(
+        path,
+        {
+            "l1_coefficient": {str(layer): value for layer, value in coefficients.items()},
+            "norm_unit": {str(layer): value for layer, value in units.items()},
+            "rows": NORM_ROWS,
+        },
+    )
+
+
+def read_lambdas(path: Path) -> dict[int, float]:
+    """What `write_lambdas` kept.
+
+    Raises:
+        FileNotFoundError: they are not chosen yet.
+        ValueError: the file is damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there: lambda is chosen when the phase scratch is trained (`saelib.train_phase`)"
+        )
+    try:
+        return {int(layer): float(value) for layer, value in read_json(path)["l1_coefficient"].items()}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: put it back, or name another run") from error
+
+
+def lambdas_sha256(coefficients: Mapping[int, float]) -> str:
+    """What is pinned of them."""
+    return hashlib.sha256(json.dumps(sorted(coefficients.items())).encode()).hexdigest()

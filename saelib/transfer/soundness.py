@@ -1,0 +1,77 @@
+"""Whether SAEs are worth reading: what a wrong lambda, or a broken model, makes of them, in sentences.
+
+In: an evaluation table, and the number of features. Out: warnings, one for each kind of fault and two at most, each
+with where it is, the worst value and what to set. None for a sound run.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from saelib.transfer.curves import trained_arms
+from saelib.transfer.wording import arm_label
+
+FEWEST_ACTIVE = 1.0  # features for each token
+MOST_ACTIVE = 0.5  # share of the features
+MOST_DEAD = 2 / 3
+MOST_SENTENCES = 2
+MOST_NAMED = 4  # places in a sentence
+REMEDY = 'Set `l1_unit="norm"` with `l1_coefficient=1.0`, or `target_l0=50`, and another `run`.'
+
+
+class _Fault(NamedTuple):
+    metric: str
+    is_wrong: Callable[[pd.Series], pd.Series]
+    is_worst: str  # "idxmin" or "idxmax"
+    words: str
+    remedy: str
+
+
+def concerns(evaluation: pd.DataFrame, d_sae: int) -> list[str]:
+    """Sentences, in Markdown, about finished SAEs that were trained and cannot be what was wanted.
+
+    Args:
+        evaluation: rows of `evaluation.parquet`, or of a part of it.
+        d_sae: features of each SAE.
+    """
+    trained = evaluation[evaluation["arm"].isin(trained_arms(evaluation))]
+    last = trained.groupby("arm")["tokens"].transform("max")
+    finished = trained[(trained["tokens"] == last) & (trained["tokens"] > 0)]
+    return [_sentence(finished, fault, wrong) for fault, wrong in _found(finished, d_sae)][:MOST_SENTENCES]
+
+
+def _faults(d_sae: int) -> list[_Fault]:
+    """The gravest first."""
+    most = MOST_ACTIVE * d_sae
+    return [
+        _Fault("l0", lambda l0: ~(l0 >= FEWEST_ACTIVE), "idxmin", "**Next to nothing is active:** L0",
+               f"The penalty is too large for these residual streams. {REMEDY}"),
+        _Fault("l0", lambda l0: l0 > most, "idxmax", f"**More than half of {d_sae:,} features are active:** L0",
+               f"The penalty is too small for these residual streams. {REMEDY}"),
+        _Fault("ce_score", lambda score: ~((score >= 0) & (score <= 1)), "idxmin", "**CE-loss score outside 0 to 1:**",
+               f"Such an SAE has not learned its layer. {REMEDY} Where the first positions have huge norms "
+               "(10_language_model), set `skip_first` too."),
+        _Fault("dead_latents", lambda share: share > MOST_DEAD, "idxmax",
+               "**Most features never fire on the held-out rows:** a share of",
+               f"Lower `l1_coefficient` or `expansion_factor`, or train on more tokens. {REMEDY}"),
+    ]  # fmt: skip
+
+
+def _found(finished: pd.DataFrame, d_sae: int) -> Iterator[tuple[_Fault, pd.DataFrame]]:
+    for fault in _faults(d_sae):
+        wrong = finished[fault.is_wrong(finished[fault.metric])]
+        if len(wrong):
+            yield fault, wrong
+
+
+def _sentence(finished: pd.DataFrame, fault: _Fault, wrong: pd.DataFrame) -> str:
+    values = wrong[fault.metric]
+    worst = wrong.loc[getattr(values, fault.is_worst)() if values.notna().any() else wrong.index[0]]
+    where = wrong[["arm", "act_layer"]].drop_duplicates()
+    names = [f"{arm_label(arm)} at layer {layer}" for arm, layer in where.head(MOST_NAMED).itertuples(index=False)]
+    more = f" and {len(where) - MOST_NAMED} more" if len(where) > MOST_NAMED else ""
+    return (
+        f"{fault.words} {worst[fault.metric]:.3g} in {arm_label(worst['arm'])} at layer {worst['act_layer']}; "
+        f"{len(wrong)} of {len(finished)} finished SAEs ({', '.join(names)}{more}). {fault.remedy}"
+    )

@@ -1,0 +1,88 @@
+"""What somebody typed arrives as it was typed, or is refused; never as something else."""
+
+import json
+from typing import Any
+
+import pytest
+
+from saelib.run.typed import typed_fields, typed_seed
+
+
+@pytest.mark.parametrize(("text", "seed"), [("", None), ("0", 0), ("7", 7), ("2024", 2024), ("-1", -1)])
+def test_a_seed_is_a_number_in_decimal_digits(text: str, seed: int | None) -> None:
+    assert typed_seed(text) == seed
+
+
+@pytest.mark.parametrize(
+    "text", ["007", "1e5", "0x10", "1_000", " 1", "1 ", "true", "null", "+1", "٣", "1.0", "2024-01-01"]
+)
+def test_what_can_be_read_in_two_ways_is_no_seed(text: str) -> None:
+    with pytest.raises(ValueError, match="should be a whole number, in decimal digits") as refused:
+        typed_seed(text)
+    assert repr(text) in str(refused.value)
+
+
+TEXTS = [
+    "it's",
+    '"quoted"',
+    "$HOME $$ ${x} $(date) `date`",
+    "back\\slash \\n \\",
+    "two\nlines\r\n\tand a tab",
+    "a\x85b c\x7f",
+    "größe ✓ 🙂",
+    " blanks ",
+    "# no comment",
+    "{braces} [brackets] a: b, c",
+    "1e5",
+    "true",
+    "null",
+    "2024-01-01",
+    "%d",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("as_ascii", [True, False])
+def test_json_is_taken_to_the_letter(text: str, as_ascii: bool) -> None:
+    fields = {"system": text, "models": [text, text]}
+    assert typed_fields("htest", json.dumps(fields, ensure_ascii=as_ascii)) == fields
+
+
+def test_a_line_break_may_stand_within_a_text_of_json() -> None:
+    assert typed_fields("htest", '{"system": "one\ntwo\n\nthree"}') == {"system": "one\ntwo\n\nthree"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("", {}),
+        (" \n", {}),
+        ("{}", {}),
+        ("{shots: [2, 4]}", {"shots": [2, 4]}),
+        ("shots: [2]\nmodels:\n- api:openai/gpt-4o-mini\n", {"shots": [2], "models": ["api:openai/gpt-4o-mini"]}),
+        ("{system: 'it''s $5'}", {"system": "it's $5"}),
+    ],
+)
+def test_yaml_is_read_too(text: str, fields: dict[str, Any]) -> None:
+    assert typed_fields("htest", text) == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("4", "htest='4' must name fields and their values"),
+        ("[a]", "must name fields"),
+        ("{1: 2}", "must name fields"),
+        ("{", "cannot be read as JSON or YAML: while parsing"),
+        ("{a: 2024-13-45}", "cannot be read as JSON or YAML: month must be"),
+        ("{a: !!python/name:os.system x}", "cannot be read as JSON or YAML"),
+        ("{shots: [2], shots: [4]}", "'shots' is named twice"),
+        ('{"a": {"b": 1, "b": 2}}', "'b' is named twice"),
+        ("{seed: 5, run: x}", "seed is given as SEED=, run is given as RUN="),
+    ],
+)
+def test_what_names_no_fields_or_one_twice_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        typed_fields("htest", text, ("seed", "run"))
+    assert message in str(refused.value)
