@@ -14,6 +14,19 @@ def names_set_by(cell: str) -> set[str]:
     return {node.id for node in _nodes(cell) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
+def names_read_by(cell: str) -> set[str]:
+    """Names that the cell reads, but for those that only its comprehensions and functions know."""
+    nodes = [node for statement in _statements(cell) for node in ast.walk(statement)]
+    own = {node.id for one in nodes if isinstance(one, ast.comprehension) for node in ast.walk(one.target)
+           if isinstance(node, ast.Name)} | {node.arg for node in nodes if isinstance(node, ast.arg)}  # fmt: skip
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)} - own
+
+
+def loops(cell: str) -> bool:
+    """Whether the cell has a loop, whose variables are names that it sets; a comprehension is none."""
+    return any(isinstance(node, ast.For | ast.AsyncFor | ast.While) for node in _nodes(cell))
+
+
 def calls(cell: str, function: str) -> bool:
     """Whether the cell calls a function of that name."""
     called = [node.func for node in _nodes(cell) if isinstance(node, ast.Call)]
