@@ -249,9 +249,7 @@ def test_a_box_warns_of_the_embedded_model(run: SmallRun) -> None:
         ({}, None),
     ],
 )
-def test_a_box_warns_of_saes_that_cannot_be_meant(
-    run: SmallRun, measured: dict[str, float], words: str | None
-) -> None:
+def test_a_box_warns_of_saes_that_cannot_be_meant(run: SmallRun, measured: dict[str, float], words: str | None) -> None:
     real_run(run, OFFICIAL_SET, models=["org/small"])
     (row,) = pd.read_parquet(run.folder / "evaluation.parquet").to_dict("records")
     evaluate(run, row | measured)
