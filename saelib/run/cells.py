@@ -45,8 +45,8 @@ def mere_literals(cell: str) -> bool:
     )  # fmt: skip
 
 
-def imports_of(cell: str, namespace: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """What the cell imported from modules, by name and identity, so that a name that was set since is told apart."""
+def imports_of(cell: str, namespace: Mapping[str, Any]) -> Iterator[tuple[str, int, bool]]:
+    """What the cell imported from modules: name, identity (a name may be set since), and whether by a star."""
     for node in _nodes(cell):
         module = sys.modules.get(node.module or "") if isinstance(node, ast.ImportFrom) else None
         if module is None or not isinstance(node, ast.ImportFrom):
@@ -56,7 +56,7 @@ def imports_of(cell: str, namespace: Mapping[str, Any]) -> Iterator[tuple[str, i
             for name in names:
                 known_as = alias.asname or name
                 if known_as in namespace and getattr(module, name, ...) is namespace[known_as]:
-                    yield known_as, id(namespace[known_as])
+                    yield known_as, id(namespace[known_as]), alias.name == "*"
 
 
 def _nodes(cell: str) -> Iterator[ast.AST]:

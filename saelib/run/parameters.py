@@ -55,7 +55,8 @@ def notebook_parameters(namespace: MutableMapping[str, Any]) -> dict[str, Any]:
     if not any(cells):
         return _values(namespace, [name for name in namespace if not name.isupper()], cells)
     if kept is None:
-        imported = [found for cell in cells for found in imports_of(cell, namespace) if found[0] not in _fields()]
+        imported = {(name, known) for cell in cells for name, known, by_star in imports_of(cell, namespace)
+                    if name not in _fields() or (by_star and not _can_be_value(namespace[name]))}  # fmt: skip
         found = _values(namespace, [name for name in namespace if (name, id(namespace[name])) not in imported], cells)
     else:
         still_there = {name: value for name, value in kept.parameters.items() if name in namespace}
@@ -111,8 +112,7 @@ def _values(namespace: Mapping[str, Any], names: Iterable[str], cells: list[str]
         value = namespace[name]
         if name.startswith("_") or name in {"In", "Out"} or started_with.get(name, ...) is value:
             continue
-        is_value = not (isinstance(value, NO_VALUES) or callable(value))
-        if not is_value and name not in fields:
+        if not _can_be_value(value) and name not in fields:
             continue
         try:
             found[name] = _plain(value)
@@ -124,6 +124,10 @@ def _values(namespace: Mapping[str, Any], names: Iterable[str], cells: list[str]
                 "or dict of such; put '_' in front of a name that is no parameter"
             ) from error
     return found
+
+
+def _can_be_value(value: Any) -> bool:
+    return not (isinstance(value, NO_VALUES) or callable(value))
 
 
 def _hidden(namespace: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -77,8 +77,8 @@ class _EachOnce(yaml.SafeLoader):
         return _each_once((self.construct_object(key, deep=True), self.construct_object(value, deep=True))
                           for key, value in node.value)  # fmt: skip
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
-        kind, text = node.tag.rpartition(":")[2], node.value
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        kind, text = node.tag.rpartition(":")[2], str(node.value)
         is_doubtful = not WHOLE.fullmatch(text) if kind == "int" else kind == "float" and {*text} & {*":_"}
         if is_doubtful:
             raise ValueError(

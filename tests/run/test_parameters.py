@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+import saelib.htest.config  # noqa: F401 (for its fields: one is `system`, as a function of `os` is called)
 from saelib.run.config import RunConfig
 from saelib.run.parameters import divide, notebook_parameters
 from saelib.transfer.config import resolve_config
@@ -99,7 +100,7 @@ def test_what_papermill_injects_wins() -> None:
         ("layers = {0, 1}", "In [2] sets layers={0, 1}: this is of type set, and a parameter is a text, a number"),
         ("scratch = {'a': [object]}", "In [2] sets scratch={'a': [<class 'object'>]}: this is of type type"),
         ("def corpus(): pass", "corpus=<function corpus at"),
-        ("preset = 'smoke'\ncorpus = float", "In [2] sets corpus=<class 'float'>: this is of type type"),
+        ("preset = 'smoke'\ndtype = float", "In [2] sets dtype=<class 'float'>: this is of type type"),
         ("import string as layers", "layers=<module 'string'"),
         ("from math import floor as seed", "seed=<built-in function floor>: this is of type builtin"),
         ("%time rng = np.random.default_rng(0)", "In [2] sets rng=Generator(PCG64) at"),
