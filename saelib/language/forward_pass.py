@@ -185,10 +185,15 @@ _LENGTH_DEPENDENT = ("dynamic", "longrope")  # rotations that change with the le
 
 
 def has_bare_pass(model: "PreTrainedModel") -> bool:
-    """Whether the loop over layers is offered: no mask but the causal one, and nothing that only longer rows show."""
+    """Whether the loop over layers is offered: for a known architecture that attends plainly."""
+    return type(model).__name__ in PARTS and attends_plainly(model)
+
+
+def attends_plainly(model: "PreTrainedModel") -> bool:
+    """Whether a model has no mask but the causal one (no sliding window), and nothing that only longer rows show."""
     config: Any = model.config.get_text_config()
     slides = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     rope = getattr(config, "rope_parameters", None) or {}
     fixed = rope.get("rope_type", "default") not in _LENGTH_DEPENDENT
-    return type(model).__name__ in PARTS and kinds == {"full_attention"} and not slides and fixed
+    return kinds == {"full_attention"} and not slides and fixed

@@ -14,6 +14,19 @@ def names_set_by(cell: str) -> set[str]:
     return {node.id for node in _nodes(cell) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
+def names_read_by(cell: str) -> set[str]:
+    """Names that the cell reads, but for those that only its comprehensions and functions know."""
+    nodes = [node for statement in _statements(cell) for node in ast.walk(statement)]
+    own = {node.id for one in nodes if isinstance(one, ast.comprehension) for node in ast.walk(one.target)
+           if isinstance(node, ast.Name)} | {node.arg for node in nodes if isinstance(node, ast.arg)}  # fmt: skip
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)} - own
+
+
+def loops(cell: str) -> bool:
+    """Whether the cell has a loop, whose variables are names that it sets; a comprehension is none."""
+    return any(isinstance(node, ast.For | ast.AsyncFor | ast.While) for node in _nodes(cell))
+
+
 def calls(cell: str, function: str) -> bool:
     """Whether the cell calls a function of that name."""
     called = [node.func for node in _nodes(cell) if isinstance(node, ast.Call)]
@@ -32,8 +45,8 @@ def mere_literals(cell: str) -> bool:
     )  # fmt: skip
 
 
-def imports_of(cell: str, namespace: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """What the cell imported from modules, by name and identity, so that a name that was set since is told apart."""
+def imports_of(cell: str, namespace: Mapping[str, Any]) -> Iterator[tuple[str, int, bool]]:
+    """What the cell imported from modules: name, identity (a name may be set since), and whether by a star."""
     for node in _nodes(cell):
         module = sys.modules.get(node.module or "") if isinstance(node, ast.ImportFrom) else None
         if module is None or not isinstance(node, ast.ImportFrom):
@@ -43,7 +56,7 @@ def imports_of(cell: str, namespace: Mapping[str, Any]) -> Iterator[tuple[str, i
             for name in names:
                 known_as = alias.asname or name
                 if known_as in namespace and getattr(module, name, ...) is namespace[known_as]:
-                    yield known_as, id(namespace[known_as])
+                    yield known_as, id(namespace[known_as]), alias.name == "*"
 
 
 def _nodes(cell: str) -> Iterator[ast.AST]:

@@ -7,12 +7,13 @@ do not know.
 
 import __future__
 
+import builtins
 import os
 from collections.abc import Iterable, Mapping, MutableMapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from saelib.run.cells import calls, imports_of, mere_literals, names_set_by
+from saelib.run.cells import calls, imports_of, loops, mere_literals, names_read_by, names_set_by
 from saelib.run.config import Config, RunConfig
 from saelib.run.config_errors import unknown
 
@@ -27,6 +28,8 @@ class Kept(NamedTuple):
     cells: int
     """How many the notebook had run."""
     parameters: dict[str, Any]
+    names: frozenset[str]
+    """All that the namespace had at the first call."""
 
 
 def notebook_parameters(namespace: MutableMapping[str, Any]) -> dict[str, Any]:
@@ -38,25 +41,28 @@ def notebook_parameters(namespace: MutableMapping[str, Any]) -> dict[str, Any]:
 
     When the cell with this call runs again later, the values stay those of the first time, whatever later cells made
     of these names, unless a parameters cell was run again: one that sets `preset`, `run` or `seed`, or names to
-    literals and nothing else. A name that was deleted is no longer there.
+    literals and nothing else, or parameters of the first time without a loop and from nothing that came after that call
+    (`layers = list(range(3))`). A name that was deleted is no longer there.
 
     Where IPython keeps no history of cells (under nbval), or outside it, every name counts but an imported CONSTANT.
 
     Raises:
-        ValueError: a value can be no parameter; the message names it and its cell.
+        ValueError: a value can be no parameter, or a function, class or module has the name of one; the message names
+            it and its cell.
     """
     cells = [*namespace.get("In", [])]
-    kept = namespace.get(KEPT)
+    kept: Kept | None = namespace.get(KEPT)
     if not any(cells):
         return _values(namespace, [name for name in namespace if not name.isupper()], cells)
     if kept is None:
-        imported = [found for cell in cells for found in imports_of(cell, namespace) if found[0] not in _fields()]
+        imported = {(name, known) for cell in cells for name, known, by_star in imports_of(cell, namespace)
+                    if name not in _fields() or (by_star and not _can_be_value(namespace[name]))}  # fmt: skip
         found = _values(namespace, [name for name in namespace if (name, id(namespace[name])) not in imported], cells)
     else:
         still_there = {name: value for name, value in kept.parameters.items() if name in namespace}
-        again = _set_again(cells[kept.cells :], still_there)
+        again = _set_again(cells[kept.cells :], still_there, kept.names)
         found = still_there | _values(namespace, [name for name in again if name in namespace], cells)
-    namespace[KEPT] = Kept(len(cells), found)
+    namespace[KEPT] = Kept(len(cells), found, kept.names if kept else frozenset(namespace))
     return dict(found)
 
 
@@ -78,12 +84,14 @@ def _fields() -> set[str]:
     return {name for config in configs for name in config.model_fields}
 
 
-def _set_again(cells: Iterable[str], known: Mapping[str, Any]) -> set[str]:
+def _set_again(cells: Iterable[str], known: Mapping[str, Any], first_there: frozenset[str]) -> set[str]:
     """Names that parameters cells among these cells set, and a cell with the call itself, of those that it set before.
 
     Args:
         known: parameters by now.
+        first_there: names of the namespace at the first call; what reads others is no parameters cell that runs again.
     """
+    sources = (first_there | vars(builtins).keys()) - known.keys()
     again: set[str] = set()
     for cell in cells:
         names = names_set_by(cell)
@@ -91,18 +99,20 @@ def _set_again(cells: Iterable[str], known: Mapping[str, Any]) -> set[str]:
             again |= names & known.keys()
         elif names & RunConfig.model_fields.keys() or mere_literals(cell):
             again |= names
+        elif not loops(cell) and names_read_by(cell) <= sources:
+            again |= names & known.keys()
     return again
 
 
 def _values(namespace: Mapping[str, Any], names: Iterable[str], cells: list[str]) -> dict[str, Any]:
     """The values of those names that are parameters, as plain ones."""
-    started_with = _hidden(namespace)
+    started_with, fields = _hidden(namespace), _fields()
     found = {}
     for name in names:
         value = namespace[name]
         if name.startswith("_") or name in {"In", "Out"} or started_with.get(name, ...) is value:
             continue
-        if isinstance(value, NO_VALUES) or callable(value):
+        if not _can_be_value(value) and name not in fields:
             continue
         try:
             found[name] = _plain(value)
@@ -114,6 +124,10 @@ def _values(namespace: Mapping[str, Any], names: Iterable[str], cells: list[str]
                 "or dict of such; put '_' in front of a name that is no parameter"
             ) from error
     return found
+
+
+def _can_be_value(value: Any) -> bool:
+    return not (isinstance(value, NO_VALUES) or callable(value))
 
 
 def _hidden(namespace: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
+
 
 def typed_seed(text: str) -> int | None:
     """The whole number that the text is; None where it is empty.
@@ -18,7 +20,7 @@ def typed_seed(text: str) -> int | None:
     Raises:
         ValueError: it is none, or written so that programs read different numbers (`010`, `1e5`, `0x10`).
     """
-    if text and not re.fullmatch(r"-?(0|[1-9][0-9]*)", text):
+    if text and not WHOLE.fullmatch(text):
         raise ValueError(f"seed={text!r} should be a whole number, in decimal digits and without zeros in front")
     return int(text) if text else None
 
@@ -26,14 +28,16 @@ def typed_seed(text: str) -> int | None:
 def typed_fields(name: str, text: str, reserved: Iterable[str] = ()) -> dict[str, Any]:
     """The fields and values that the text names, as JSON or YAML: `{shots: [4], models: [embedded]}`.
 
-    JSON is taken to the letter, line breaks within its texts included; YAML by its own rules (version 1.1).
+    JSON is taken to the letter, line breaks within its texts included; YAML by its own rules (version 1.1), but that
+    whole numbers are in decimal digits there too.
 
     Args:
         name: of the setting, for errors.
         reserved: fields that are given otherwise.
 
     Raises:
-        ValueError: the text is neither, names a field twice, no fields, or a reserved one; the message quotes it.
+        ValueError: the text is neither, names a field twice, no fields, or a reserved one, or has a number that may be
+            meant otherwise (`010`, `1_000`, `1:20`); the message quotes it.
     """
     try:
         found = _parsed(text) if text.strip() else {}
@@ -66,9 +70,18 @@ def _each_once(pairs: Iterable[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
 
 
 class _EachOnce(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses a name that is there twice."""
+    """PyYAML's safe loader, which refuses a name that is there twice, and a number that is none to whoever typed it."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         self.flatten_mapping(node)
         return _each_once((self.construct_object(key, deep=True), self.construct_object(value, deep=True))
                           for key, value in node.value)  # fmt: skip
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        kind, text = node.tag.rpartition(":")[2], str(node.value)
+        is_doubtful = not WHOLE.fullmatch(text) if kind == "int" else kind == "float" and {*text} & {*":_"}
+        if is_doubtful:
+            raise ValueError(
+                f"{text} is {yaml.safe_load(text)} by YAML's rules; write that number, or a text in quotes"
+            )
+        return super().construct_scalar(node)

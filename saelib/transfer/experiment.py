@@ -57,6 +57,8 @@ class Experiment(PinnedRun[ExperimentConfig]):
         """
         check_noted(self.config_path)
         _ = self.corpus, self.source  # and with them the model, whose tokenizer cuts the text
+        if self.source is not None:
+            self.source.compare_rows(self.corpus.prepend_bos)
 
     @cached_property
     def model(self) -> "LanguageModel":

@@ -4,6 +4,7 @@ In: an evaluation table, and the number of features. Out: warnings, one for each
 with where it is, the worst value and what to set. None for a sound run.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -28,12 +29,12 @@ class _Fault(NamedTuple):
     remedy: str
 
 
-def concerns(evaluation: pd.DataFrame, d_sae: int) -> list[str]:
+def concerns(evaluation: pd.DataFrame, d_sae: int | None) -> list[str]:
     """Sentences, in Markdown, about finished SAEs that were trained and cannot be what was wanted.
 
     Args:
         evaluation: rows of `evaluation.parquet`, or of a part of it.
-        d_sae: features of each SAE.
+        d_sae: features of each SAE; None where this is not known, so that none has too many active ones.
     """
     trained = evaluation[evaluation["arm"].isin(trained_arms(evaluation))]
     last = trained.groupby("arm")["tokens"].transform("max")
@@ -41,13 +42,13 @@ def concerns(evaluation: pd.DataFrame, d_sae: int) -> list[str]:
     return [_sentence(finished, fault, wrong) for fault, wrong in _found(finished, d_sae)][:MOST_SENTENCES]
 
 
-def _faults(d_sae: int) -> list[_Fault]:
+def _faults(d_sae: int | None) -> list[_Fault]:
     """The gravest first."""
-    most = MOST_ACTIVE * d_sae
+    most, features = (math.inf, "") if d_sae is None else (MOST_ACTIVE * d_sae, f"{d_sae:,} ")
     return [
         _Fault("l0", lambda l0: ~(l0 >= FEWEST_ACTIVE), "idxmin", "**Next to nothing is active:** L0",
                f"The penalty is too large for these residual streams. {REMEDY}"),
-        _Fault("l0", lambda l0: l0 > most, "idxmax", f"**More than half of {d_sae:,} features are active:** L0",
+        _Fault("l0", lambda l0: l0 > most, "idxmax", f"**More than half of {features}features are active:** L0",
                f"The penalty is too small for these residual streams. {REMEDY}"),
         _Fault("ce_score", lambda score: ~((score >= 0) & (score <= 1)), "idxmin", "**CE-loss score outside 0 to 1:**",
                f"Such an SAE has not learned its layer. {REMEDY} Where the first positions have huge norms "
@@ -58,7 +59,7 @@ def _faults(d_sae: int) -> list[_Fault]:
     ]  # fmt: skip
 
 
-def _found(finished: pd.DataFrame, d_sae: int) -> Iterator[tuple[_Fault, pd.DataFrame]]:
+def _found(finished: pd.DataFrame, d_sae: int | None) -> Iterator[tuple[_Fault, pd.DataFrame]]:
     for fault in _faults(d_sae):
         wrong = finished[fault.is_wrong(finished[fault.metric])]
         if len(wrong):

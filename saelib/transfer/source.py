@@ -1,13 +1,16 @@
 """An SAE of one's own that the transfers of a run start from, in place of the run's scratch SAEs.
 
 In: a config that names its folder, and the language model. Out: what plans need of it; whatever does not fit the run is
-refused before anything is trained.
+refused before anything is trained, and what it may have been trained on instead is warned of.
 """
 
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from saelib.sae.folder import load_sae
+from saelib.sae.sae_lens import keeps_mean
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
@@ -22,10 +25,22 @@ class OwnSource(NamedTuple):
     """Whose residual stream it learned."""
     tokens: int
     """That it has seen, as far as its lineage says; 0 where that is not known."""
+    prepend_bos: bool | None = None
+    """Whether the rows that it has seen began with the BOS token; None where that is not known."""
+
+    def compare_rows(self, prepend_bos: bool) -> None:
+        """Warn of rows that do not begin as those that it has seen."""
+        if self.prepend_bos not in (None, prepend_bos):
+            began, begin = ("with" if first else "without" for first in (self.prepend_bos, prepend_bos))
+            warnings.warn(
+                f"source {self.folder}: its cfg.json says prepend_bos={self.prepend_bos}, so that it has seen rows "
+                f"{began} the BOS token, and the run's rows begin {begin} it; set prepend_bos={self.prepend_bos}",
+                stacklevel=2,
+            )
 
 
 def read_source(path: str, config: "ExperimentConfig", model: "LanguageModel") -> OwnSource:
-    """Look at the SAE that `config.source` names.
+    """Look at the SAE that `config.source` names; warns where it is of another model, or of other residual streams.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -50,4 +65,27 @@ def read_source(path: str, config: "ExperimentConfig", model: "LanguageModel") -
         factor, rest = divmod(sae.d_sae, model.d_model)
         remedy = "no expansion_factor gives as many" if rest else f"set expansion_factor={factor}"
         raise ValueError(f"source={path!r}: its d_sae is {sae.d_sae}, the run's SAEs have {d_sae} features; {remedy}")
-    return OwnSource(folder, layer, sum(int(sae.lineage.get(name) or 0) for name in ("tokens", "source_tokens")))
+    for doubt in _doubts(sae.lineage, model):
+        warnings.warn(f"source={path!r}: {doubt}", stacklevel=2)
+    tokens = sum(int(sae.lineage.get(name) or 0) for name in ("tokens", "source_tokens"))
+    return OwnSource(folder, layer, tokens, sae.lineage.get("prepend_bos"))
+
+
+def _doubts(lineage: Mapping[str, Any], model: "LanguageModel") -> Iterator[str]:
+    """What may be of another model though it is as wide; a model has several names, so that none of this is refused."""
+    trained_on = str(lineage.get("model_name", model.name))
+    if _short(trained_on) != _short(model.name):
+        yield (
+            f"its cfg.json (model_name) says that it was trained on {trained_on}, and the run's model is {model.name}; "
+            "if these are two models, no number of the transfers means anything"
+        )
+    if model.is_centred and keeps_mean(lineage):
+        yield (
+            "it was trained on a residual stream that keeps its mean over d_model (cfg.json: hook_name, "
+            "model_from_pretrained_kwargs); here it reads one without it, so that it is a worse start than it could be"
+        )
+
+
+def _short(name: str) -> str:
+    """A model's name without the owner or the folder in front of it."""
+    return name.rstrip("/").replace("\\", "/").rpartition("/")[2].lower()

@@ -15,10 +15,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from saelib.batch import report
 from saelib.batch.notebooks import NOTEBOOKS
+from saelib.batch.page.head import warnings as warnings_of
 from saelib.batch.report import write_report
 from saelib.htest.config import resolve_htest_config
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.results.figures import figure, new_figure, save_figure
+from saelib.results.values import RESULTS
 from saelib.run.files import write_json
 from saelib.transfer.config import resolve_config
 from tests.helpers.small_run import SmallRun
@@ -194,8 +196,13 @@ def real_run(run: SmallRun, item_set: str, **htest: Any) -> None:
     write_json(run.folder / "values" / "31_htest_accuracy.json", {"config_sha256": "def", "values": {}})
     items = {"config_sha256": "def", "values": {"items_sha256": {item_set: "123"}}}
     write_json(run.folder / "values" / "30_htest_items.json", items)
-    rows = pd.DataFrame({"commit": ["c0ffee"], "versions": ['{"torch": "2.0"}']})
-    rows.to_parquet(run.folder / "evaluation.parquet")
+    sound = {"arm": "scratch", "act_layer": 1, "tokens": 64, "l0": 20.0, "dead_latents": 0.2, "ce_score": 0.9}
+    evaluate(run, sound | {"commit": "c0ffee", "versions": '{"torch": "2.0"}'})
+
+
+def evaluate(run: SmallRun, *rows: dict[str, Any]) -> None:
+    """What the run measured of its SAEs."""
+    pd.DataFrame(rows).to_parquet(run.folder / "evaluation.parquet")
 
 
 def test_the_head_says_where_the_numbers_come_from(run: SmallRun) -> None:
@@ -231,6 +238,29 @@ def test_a_box_warns_of_the_embedded_model(run: SmallRun) -> None:
     execute(run, "90_report")
     (warning,) = re.findall(r'<aside class="box warning">.*?</aside>', page_of(run), re.DOTALL)
     assert "Not the papers' weights" in warning
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        ({"l0": 0.0}, "Next to nothing is active:"),
+        ({"l0": 51.0}, "More than half of 100 features are active:"),
+        ({"ce_score": -2.0}, "CE-loss score outside 0 to 1:"),
+        ({}, None),
+    ],
+)
+def test_a_box_warns_of_saes_that_cannot_be_meant(run: SmallRun, measured: dict[str, float], words: str | None) -> None:
+    real_run(run, OFFICIAL_SET, models=["org/small"])
+    (row,) = pd.read_parquet(run.folder / "evaluation.parquet").to_dict("records")
+    evaluate(run, row | measured)
+    write_json(run.folder / "saes" / "scratch" / "L1" / "seed0" / "64" / "cfg.json", {"d_sae": 100})
+    execute(run, "90_report")
+    warnings = re.findall(r'<aside class="box warning">.*?</aside>', page_of(run), re.DOTALL)
+    assert [words in warning and "from scratch at layer 1" in warning for warning in warnings] == [True] * bool(words)
+
+
+def test_the_default_run_is_sound_and_says_nothing_of_its_saes() -> None:
+    assert not any("finished SAEs" in warning for warning in warnings_of(RESULTS / "tiny"))
 
 
 def test_the_command_line_takes_the_name_of_a_run(

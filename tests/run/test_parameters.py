@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+import saelib.htest.config  # noqa: F401 (for its fields: one is `system`, as a function of `os` is called)
 from saelib.run.config import RunConfig
 from saelib.run.parameters import divide, notebook_parameters
 from saelib.transfer.config import resolve_config
@@ -98,6 +99,10 @@ def test_what_papermill_injects_wins() -> None:
     [
         ("layers = {0, 1}", "In [2] sets layers={0, 1}: this is of type set, and a parameter is a text, a number"),
         ("scratch = {'a': [object]}", "In [2] sets scratch={'a': [<class 'object'>]}: this is of type type"),
+        ("def corpus(): pass", "corpus=<function corpus at"),
+        ("preset = 'smoke'\ndtype = float", "In [2] sets dtype=<class 'float'>: this is of type type"),
+        ("import string as layers", "layers=<module 'string'"),
+        ("from math import floor as seed", "seed=<built-in function floor>: this is of type builtin"),
         ("%time rng = np.random.default_rng(0)", "In [2] sets rng=Generator(PCG64) at"),
     ],
 )
@@ -161,6 +166,10 @@ def test_an_override_arrives() -> None:
         (["preset: str = 'tiny'\nlayers = list(range(2))"], {"preset": "tiny", "layers": [0, 1]}),
         (["%time run = 'again'"], {"run": "again"}),
         (["del held_out_rows"], {"held_out_rows": None}),
+        (["held_out_rows = max([rows * 2 for rows in (3, 4)])"], {"held_out_rows": 8}),
+        (["held_out_rows = int(np.prod([2, 4]))"], {"held_out_rows": 8}),
+        (["experiment = len('four')", "held_out_rows = max(experiment, 2)"], {}),
+        (["for held_out_rows in range(3):\n    pass"], {}),
         ([PARAMETERS, INJECTED], {}),
     ],
 )

@@ -19,6 +19,7 @@ def test_sound_saes_raise_no_concern() -> None:
     assert concerns(table(ce_score=[0.9, 0.9, 0.9, -3.0]), 100) == []  # untrained there
     start = table().assign(tokens=0, l0=90.0)
     assert concerns(pd.concat([table(), start]), 100) == []  # before training
+    assert concerns(table(l0=[20, 20, 51, 20]), None) == []  # of how many features?
     assert concerns(pd.read_parquet(RESULTS / "tiny" / "evaluation.parquet"), 1024) == []
 
 

@@ -1,5 +1,6 @@
 """One SAE from elsewhere as the source of all transfers: which plans, where scores begin, and what is refused."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,13 @@ WIDTH, FEATURES = 32, 64  # of the small model, and of its SAEs in preset smoke
 
 
 def own_folder(place: Path, hook: str | None = "blocks.1.hook_resid_post", width: int = WIDTH, d_sae: int = FEATURES,
-               lineage: dict[str, Any] | None = None) -> Path:  # fmt: skip
+               lineage: dict[str, Any] | None = None, **says: Any) -> Path:  # fmt: skip
     """An SAE whose decoder rows have any norm but 1."""
     sae = random_sae(width, d_sae, torch.Generator().manual_seed(5))
     with torch.no_grad():
         sae.b_enc.normal_(0, 0.1)
         sae.b_dec.normal_(0, 0.1)
-    metadata = {"model_name": "somebody's"} | ({"hook_name": hook} if hook else {})
+    metadata = {"model_name": "somebody's"} | ({"hook_name": hook} if hook else {}) | says
     save_sae(scaled(sae, torch.linspace(0.5, 2, d_sae)), place, metadata, lineage)
     return place
 
@@ -161,6 +162,32 @@ def test_a_source_that_does_not_fit_leaves_the_name_free(
     with pytest.raises(ValueError, match=f"source='.*sae': .*{message}"):
         train_phase(experiment, "scratch")
     assert not experiment.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("says", "warned"),
+    [
+        ({"model_name": "EleutherAI/other"}, "that it was trained on EleutherAI/other, and the run's"),
+        ({"model_from_pretrained_kwargs": {"center_writing_weights": False}}, "keeps its mean over d_model"),
+        ({"hook": "model.layers.1"}, "keeps its mean over d_model"),
+        ({"prepend_bos": True}, "says prepend_bos=True, so that it has seen rows with the BOS token"),
+        ({}, None),
+    ],
+)
+def test_a_source_of_other_streams_is_warned_of(
+    empty_runs: Path, open_small: OpenSmall, tmp_path: Path, random_model_folder: Path, says: dict[str, Any],
+    warned: str | None,
+) -> None:  # fmt: skip
+    """It is as wide as the model; that it is the same one under another path says the end of its name."""
+    named = {"model_name": f"somebody/{random_model_folder.name.upper()}"} | says
+    experiment = open_small(run="doubtful", source=str(own_folder(tmp_path / "sae", **named)))
+    if warned is None:
+        with warnings.catch_warnings(action="error"):
+            experiment.load_inputs()
+        return
+    with pytest.warns(UserWarning, match=warned) as said:
+        experiment.load_inputs()
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("source", ["nowhere", "forward"])

@@ -22,6 +22,8 @@ from saelib.results.tables import as_markdown
 from saelib.results.text import escape_markdown
 from saelib.run.files import read_json
 from saelib.run.timing import read_intervals
+from saelib.sae.folder import CONFIG as SAE_CONFIG
+from saelib.transfer.soundness import concerns
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -117,7 +119,8 @@ def _weights(name: str) -> str:
 
 
 def warnings(folder: Path) -> Iterator[str]:
-    """What a reader has to know first: items or weights that are not the papers', parts that did not run."""
+    """What a reader has to know first: senseless SAEs, items or weights not the papers', parts that did not run."""
+    yield from _concerns(folder)
     items, htest = _items(folder), _read(folder / CONFIGS["H-Test"])
     if items is not None and OFFICIAL_SET not in items:
         official = str((htest or {}).get("official", "auto"))
@@ -134,6 +137,15 @@ def warnings(folder: Path) -> Iterator[str]:
     for paper, notebook in RECORDED.items():
         if _read(folder / "values" / f"{notebook}.json") is None:
             yield f"**{escape_markdown(notebook)} has not run here:** numbers of {paper} come from stored results."
+
+
+def _concerns(folder: Path) -> list[str]:
+    """Of the run's SAEs, as its notebooks say them."""
+    path = folder / TABLES[0]
+    if not path.is_file():
+        return []
+    described = next((folder / "saes").rglob(SAE_CONFIG), None)  # all of a run have the same size
+    return concerns(pd.read_parquet(path), read_json(described)["d_sae"] if described else None)
 
 
 def _items(folder: Path) -> dict[str, str] | None:

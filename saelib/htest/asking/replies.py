@@ -69,7 +69,8 @@ class Answer(NamedTuple):
     reply: str | None
     """Raw text; None where none was asked for."""
     log_probabilities: dict[str, float] | None = None
-    """By option, in nats, normalised over the whole vocabulary; None where the engine cannot tell."""
+    """By option, in nats, normalised over the whole vocabulary; None where the engine cannot tell, or where a
+    template opens thoughts, so that the next token is none of the answer."""
     usage: dict[str, int] = {}  # noqa: RUF012 (a tuple's default; nobody writes to it)
     """Tokens: "input_tokens", "output_tokens"."""
     revision: str = ""

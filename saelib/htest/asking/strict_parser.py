@@ -1,6 +1,6 @@
 """The strict parser: a letter that stands alone or is named as the answer, both letters alike.
 
-In: a raw reply without its thoughts. Out: "A", "B" or None. The rules were made for 1,190 replies judged by hand
+In: a raw reply without its thoughts. Out: "A", "B" or None. The rules were made for 1,197 replies judged by hand
 (`tests/htest/asking/replies_by_hand.txt`); they would rather find none than a wrong letter.
 """
 
@@ -10,7 +10,7 @@ import unicodedata
 WHOLE = re.compile(r"\W*([ab])(?:\W+\1)*\W*", re.IGNORECASE)
 # Around a letter: special tokens, tags (not "<A>"), LaTeX but for its words, quotes, emphasis; the "'" of "it's" stays.
 DECORATION = re.compile(
-    r"<\|[^|<>]*\|>|</?(?![AB]>)\w+>|\\(?:text|math)\w*|\\[()\[\]]|[*_`\"“”«»$#✓✅❌]|(?<!\w)'|'(?!\w)"
+    r"<\|[^|<>]*\|>|</?(?![AB]>)\w+>|\\(?:text|math)\w*|\\(?:[()\[\]]|(?=[AB]\b))|[*_`\"“”«»$#✓✅❌]|(?<!\w)'|'(?!\w)"
 )
 CJK = re.compile(r"([\u3040-\u30ff\u3400-\u9fff])")  # written without blanks
 NEXT_QUESTION = re.compile(r"\n\s{0,9}Input:|(?<=\b[AaBb])(?=\W+Input:)")
@@ -62,6 +62,7 @@ ASIDES = [  # letters that are talked about and not chosen
         r"\b[AB]\b[^.,;\n]{0,200}?\b(?:if|unless|when|otherwise)\b(?! (?i:i|we|you|forced)\b)",  # A would be right if
         r"\b(?i:if (?!i\b|we\b|you\b|forced\b)|whether|unless|when(?:ever)?\b)[^.,;\n]{0,200}?\b[AB]\b",  # if A
         r"\b(?i:if|unless|when)\s+(?!(?i:i|we|you|forced)\b)[^.;\n]{0,200}?\b[AB]\b",  # if they rhyme, it is A
+        r"(?i:\botherwise|[.,;:]\s*(?:or )?else|\bor else)\b[^.;\n]{0,200}?\b[AB]\b",  # otherwise, it is B
         r"\b(?i:could|might|may)(?: \w+){0,3} be\W+[AB]\b",
         r"\b(?i:thought|going to say|at first(?: glance| sight)?,?|initially,?)[^.,;\n]{0,200}?\b[AB]\b",
         r"\b[AB]\b(?:\s*(?:\.\.\.|…|[?,])\s*(?i:no),|\W*(?i:wait,? no)\b)",  # A... no,
@@ -73,8 +74,8 @@ ASIDES = [  # letters that are talked about and not chosen
     )
 ]
 NAMED = re.compile(
-    rf"(?:{LEADS},?(?:\s+(?:the\s+)?(?:(?i:first|second)\s+)?{NOUN},?)?(?:\s+an?\b)?|\b{HEADER}\s*(?=[:=→>-])"
-    rf"|^\W*{NOUN}\s){GAP}([AB])\b{END}"
+    rf"(?:{LEADS},?(?:\s+(?:the\s+)?(?:(?i:first|second)\s+)?{NOUN},?)?(?:\s+an?\b)?|\b{HEADER}[)\]}}]?\s*(?=[:=→>-])"
+    rf"|^\W*{NOUN}[)\]}}]?\s){GAP}([AB])\b{END}"
     r"|\b([AB])[)\]}]?\s+(?:"
     rf"(?:is|would be|must be|should be|seems(?: to be)?)\s+{PRAISE}"
     r"|(?:is|does)\s*[.!]|(?:it is|fits|applies|works|wins)(?: (?:here|best|better))?\s*(?:$|[.,;!]))"

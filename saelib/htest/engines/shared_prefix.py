@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from saelib.htest.engines.decoding import same
+from saelib.language.forward_pass import attends_plainly
 from saelib.language.gpt_neox import GPTNeoXForCausalLM, KeyValueCache
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ SHARING = frozenset(
     for name in ("GPTNeoX", "Llama", "Mistral", "Qwen2", "Qwen3", "Olmo2", "Phi", "StableLm", "Gemma", "Granite",
                  "SmolLM3", "Starcoder2", "Cohere", "Phi3", "Mixtral")
 ) | {"GPT2LMHeadModel"}  # fmt: skip
-_LENGTH_DEPENDENT = ("dynamic", "longrope")  # rotations that change with the length of what is read
 _PREFIX = -1
 
 
@@ -118,12 +118,7 @@ def visible(columns: Int[Tensor, "columns 2"], new: int) -> Bool[Tensor, "new co
 
 def can_share(model: "PreTrainedModel") -> bool:
     """Whether packing is right for a model: a tested architecture, no sliding window, rotations of one kind."""
-    config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    rope = getattr(config, "rope_parameters", None) or {}
-    slides = getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
-    fixed = rope.get("rope_type", "default") not in _LENGTH_DEPENDENT
-    return type(model).__name__ in SHARING and kinds == {"full_attention"} and not slides and fixed
+    return type(model).__name__ in SHARING and attends_plainly(model)
 
 
 def agrees(model: "PreTrainedModel", prompts: Sequence[list[int]]) -> bool:

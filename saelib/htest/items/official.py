@@ -7,7 +7,7 @@ numbers of the files. The files hold wrong and repeated rows (`audit` counts the
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,19 +124,30 @@ def _read(path: Path, task: str, split: str, item_set: str) -> list[Item]:
 
 
 def _item(values: dict[str, Any], rows: Iterator[int], task: str, split: str, item_set: str) -> Item:
+    label, options = label_and_options(values)
     texts = [values[key] for key in TEXT_KEYS if key in values]
-    options, right = values["options"], values["correct_options"]
     if not texts or not isinstance(texts[0], str):
         raise ValueError(f"there is no text in {values}; it should stand under one of {', '.join(TEXT_KEYS)}")
-    if len(right) != 1 or right[0] not in range(len(options)):
-        raise ValueError(f"correct_options is {right}; it should be the place of one of the options {options}")
     return Item(
         task=task,
         split=split,
         row=next(rows),
         text=texts[0],
-        label=options[right[0]],
-        options=tuple(options),
+        label=label,
+        options=options,
         seed=SEED,
         item_set=item_set,
     )
+
+
+def label_and_options(values: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The right option of a line, and all of them, as the authors write them: options, and the place of the right one.
+
+    Raises:
+        ValueError: not one of the options is right.
+        KeyError: the line has no options.
+    """
+    options, right = values["options"], values["correct_options"]
+    if len(right) != 1 or right[0] not in range(len(options)):
+        raise ValueError(f"correct_options is {right}; it should be the place of one of the options {options}")
+    return options[right[0]], tuple(options)

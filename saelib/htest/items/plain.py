@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saelib.htest.items.item import SPLITS, Item, item_of
+from saelib.htest.items.official import TEXT_KEYS as AUTHORS_KEYS
+from saelib.htest.items.official import label_and_options
 from saelib.htest.tasks import LETTERS
 from saelib.run.files import sha256_of_file
 
@@ -30,7 +32,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 ENDINGS = (*JSON_LINES, *DELIMITERS)
 SHOTS = 25  # of each label: what the largest prompt of the paper has
-TEXT_KEYS = ("text", "centerpiece", "question")  # the last two are the authors'
+TEXT_KEYS = ("text", *AUTHORS_KEYS)
 WRITTEN = {field.name for field in fields(Item)} - {"item_set"}  # earlier releases have another name for it
 MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
 
@@ -100,10 +102,7 @@ def _row(values: dict[str, Any]) -> Row:
     if text is None:
         raise ValueError(f"there is no text; name a column {TEXT_KEYS[0]!r} (there are {', '.join(values)})")
     if "correct_options" in values:
-        options, right = values["options"], values["correct_options"]
-        if len(right) != 1 or right[0] not in range(len(options)):
-            raise ValueError(f"correct_options is {right}; it should be the place of one of the options {options}")
-        return _checked(Row(text, options[right[0]], tuple(options)))
+        return _checked(Row(text, *label_and_options(values)))
     if values.get("label") is None:
         raise ValueError(f"there is no label; name a column 'label' (there are {', '.join(values)})")
     return _checked(Row(text, values["label"], LETTERS, values.get("task") or "", values.get("split") or ""))

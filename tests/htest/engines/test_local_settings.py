@@ -14,6 +14,7 @@ from saelib.htest.engines import local, padded_batches, shared_prefix
 from saelib.htest.engines.decoding import decode, stop_tokens
 from saelib.htest.engines.local import LocalEngine
 from saelib.htest.respondents import LocalSettings, local_respondent, open_respondent, split_revision, untrained_twin
+from saelib.htest.scoring.readings import readings_of
 from saelib.language.model import LanguageModel
 from tests.helpers.framed_tokenizers import BOS, END_OF_TURN, framed_tokenizer, random_model, save
 from tests.helpers.made_items import letter_tokenizer, made_items
@@ -103,6 +104,21 @@ def test_a_chat_model_reads_its_template_and_the_text_is_kept(
     write_replies(tmp_path / "replies.jsonl", replies)
     assert read_replies(tmp_path / "replies.jsonl") == replies
     assert [reply.rendered for reply in replies] == [answer.rendered for answer in answers]
+
+
+@pytest.mark.parametrize(("arguments", "scored"), [("{}", False), ('{"enable_thinking": false}', True)])
+def test_a_letter_within_thoughts_has_no_log_probability(arguments: str, scored: bool, tmp_path: Path) -> None:
+    """A template that ends its prompt with `<think>` has the model go on with a thought, not with the answer."""
+    model = random_model(framed_tokenizer())
+    closed = r"{% if enable_thinking is defined and not enable_thinking %}\n</think>\n\n{% endif %}"
+    model.tokenizer.chat_template = TURNS.replace("<assistant>\n", "<assistant>\n<think>\n" + closed)
+    asked = replace(COMPLETION, form="chat", template_arguments=arguments)
+    prompts = render(ITEMS, SHOTS, "chat")
+    replies = make_replies(ITEMS, prompts, asked, LocalEngine(model)(ITEMS, prompts, asked))
+    assert {reply.log_probabilities is not None for reply in replies} == {scored}
+    readings = readings_of(replies)
+    assert {*readings["scored"]} == {scored} and readings["margin"].notna().all() == scored
+    assert readings["replied"].all()
 
 
 def test_a_reply_ends_where_the_template_ends_the_assistants_turn_and_keeps_other_marks() -> None:
