@@ -35,11 +35,11 @@ def without_thoughts(reply: str, prompt: str = "") -> str | None:
         None where the thoughts are not closed: whatever letter stands in them is not the answer.
     """
     said = CLOSING.split(reply)[-1]
-    began = len(said) == len(reply) and _opens(prompt)
+    began = len(said) == len(reply) and opens_thoughts(prompt)
     return None if began or OPENING.search(said) else said
 
 
-def _opens(prompt: str) -> bool:
-    """Whether the last mark of a prompt is an opening one."""
+def opens_thoughts(prompt: str) -> bool:
+    """Whether the last mark of a prompt is an opening one: what comes next is no answer yet."""
     last = [max((found.end() for found in mark.finditer(prompt)), default=-1) for mark in (OPENING, CLOSING)]
     return last[0] > last[1]

@@ -17,6 +17,7 @@ from torch import Tensor
 from saelib.htest.asking.encoded import encode_prompts
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Answer, Condition
+from saelib.htest.asking.thinking import opens_thoughts
 from saelib.htest.engines import padded_batches
 from saelib.htest.engines.decoding import Decoding, choose, decode, generators, stop_tokens
 from saelib.htest.engines.shared_prefix import Segment, SharedPrefix, agrees, can_share, common_prefix
@@ -53,7 +54,8 @@ class LocalEngine:
 
     Fastest where all prompts of a call are of one task, so that they begin alike. Log-probabilities are in float32
     and summed over an answer's tokens. A reply ends at the model's end-of-text token, which `output_tokens` counts;
-    what is sampled depends on the condition's seed and the item alone. The model is left in evaluation mode.
+    what is sampled depends on the condition's seed and the item alone. Where a chat template opens thoughts, there are
+    no log-probabilities: the answer comes after them. The model is left in evaluation mode.
 
     Args:
         batch_tokens: how many tokens are read at a time, the shared prefix not counted; changes speed and memory only.
@@ -89,7 +91,9 @@ class LocalEngine:
         return [
             Answer(
                 reply=decode(tokenizer, outcome.reply, stops) if condition.max_tokens else None,
-                log_probabilities=dict(zip(item.options, outcome.log_probabilities, strict=True)),
+                log_probabilities=None
+                if opens_thoughts(rendered or "")
+                else dict(zip(item.options, outcome.log_probabilities, strict=True)),
                 usage={"input_tokens": len(question.ids), "output_tokens": len(outcome.reply)},
                 rendered=rendered,
             )
