@@ -149,8 +149,9 @@ def htest_answer(
     """
     lines = {line["model"]: line for line in reversed(accuracy["main"])}  # the first of each stays
     sentences = [_model(lines[model]) for model in accuracy["models"]]
-    shortcut = _shortcut(lines[f"{CONTROL}shortcut"], items, accuracy["item_set"])
-    return [*sentences, shortcut, _tuned(tuning["overall"]), _findings(found)]
+    cut = lines.get(f"{CONTROL}shortcut", {})  # a set without dev items has none of its own
+    shortcut = [_shortcut(cut, items, accuracy["item_set"])] if cut.get("item_set") == accuracy["item_set"] else []
+    return [*sentences, *shortcut, _tuned(tuning["overall"]), _findings(found)]
 
 
 def _model(line: Mapping[str, Any]) -> str:

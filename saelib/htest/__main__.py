@@ -74,7 +74,7 @@ def _split(models: str) -> list[str]:
 def described(study: Study) -> str:
     """Who is asked what."""
     config, sets = study.config, " and ".join(map(_set_named, study.item_sets))
-    absent = "" if study.has_official or config.official == "none" else (
+    absent = "" if study.own_set or study.has_official or config.official == "none" else (
         "\nThe released items are not here, so everything below is about fresh items. They are added by --htest "
         "'{official: released}' where there is a network, or by '{official: \"path/to/h-test\"}'."
     )  # fmt: skip

@@ -25,7 +25,8 @@ def api_cost(
 ) -> "pd.DataFrame":
     """Requests that have no stored reply yet, by model and number of shots; without rows where no API is asked.
 
-    Columns: model, k, requests, input_tokens (estimated from the characters), output_tokens (at most).
+    Columns: model, k, requests, input_tokens (estimated from the characters), output_tokens (at most). Where a killed
+    run left answers in its logs, their requests are not counted, while their tokens are.
 
     Args:
         item_sets: sets of items; all that the run has if not given.
@@ -58,11 +59,14 @@ def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tup
 def _row(study: Study, model: str, k: int, item_sets: Sequence[str]) -> dict[str, object]:
     respondent = study.respondent(model)
     condition = condition_of(study, respondent, respondent.form, k)
-    prompts = []
+    prompts, kept = [], 0
     for item_set in item_sets:
         for task in study.tasks_of(item_set):
             items = select(study.items, task, "test", item_set)[: study.config.test_items]
             shots = choose_shots(select(study.items, task, "dev", item_set), k)
-            prompts += render(items, shots, condition.form)[stored_count(study, condition, item_set, task) :]
+            done = stored_count(study, condition, item_set, task)
+            missing = render(items, shots, condition.form)[done:]
+            kept += len(missing) * condition.samples - study.requests_for(respondent, items[done:], missing, condition)
+            prompts += missing
     cost = estimate_cost(prompts, condition)
-    return dict(zip(COLUMNS, (model, k, cost.requests, cost.input_tokens, cost.output_tokens), strict=True))
+    return dict(zip(COLUMNS, (model, k, cost.requests - kept, cost.input_tokens, cost.output_tokens), strict=True))

@@ -16,7 +16,7 @@ from saelib.htest.asking.replies import (
     write_replies,
 )
 from saelib.htest.config import CONTROL
-from saelib.htest.engines.controls import CONTROLS
+from saelib.htest.engines.controls import CONTROLS, SHORTCUT
 from saelib.htest.engines.refusals import may_be_asked_again
 from saelib.htest.items.item import Item, select
 from saelib.htest.respondents import Respondent
@@ -66,8 +66,9 @@ def ask(
         if select(study.items, task, "test", item_set)  # a set of one's own may lack tasks
     ]
     if respondent.is_paid:  # for the others there is no need to count
-        missing = sum(missing_count(study, condition, *part, limit) for part in parts)
-        study.check_budget(respondent, missing * condition.samples)
+        study.check_budget(
+            respondent, sum(missing_requests(study, respondent, condition, *part, limit) for part in parts)
+        )
     replies = []
     with progress(f"{respondent.name}, {k} shots", len(parts), unit="task") as advance:
         for item_set, task in parts:
@@ -93,8 +94,18 @@ def ask_models(
 
 
 def ask_controls(study: Study) -> list[Reply]:
-    """Have the controls reply to the config's tasks; they read no shots."""
-    return [reply for name in CONTROLS for reply in ask(study, study.respondent(CONTROL + name), k=0)]
+    """Have the controls reply to the config's tasks; they read no shots.
+
+    The shortcut is fitted on dev items, and leaves out what has none: a set of one's own may be all to be asked.
+    """
+    replies = []
+    for name in CONTROLS:
+        control = study.respondent(CONTROL + name)
+        for item_set in study.item_sets:
+            tasks = [task for task in study.tasks_of(item_set)
+                     if name != SHORTCUT or select(study.items, task, "dev", item_set)]  # fmt: skip
+            replies += ask(study, control, 0, tasks, [item_set]) if tasks else []
+    return replies
 
 
 def ask_letter_geometry(study: Study, respondent: Respondent) -> list[Reply]:
@@ -143,14 +154,18 @@ def ask_items(
     prompts = render(items, shots, condition.form)
     replies = stored_answers(path, items, prompts, condition.samples)
     done = len(replies) // condition.samples
-    if missing := items[done:]:
-        with writing(study):
+    missing, stored = items[done:], replies[: len(items) * condition.samples]
+    again = study.config.ask_refused and any(may_be_asked_again(reply.problem) for reply in stored)
+    if not missing and not again:
+        return stored
+    with writing(study):
+        if again:
+            replies = _asked_again(study, respondent, condition, list(zip(items, prompts, strict=True)), replies)
+            write_replies(path, replies)
+        if missing:
             answers = study.answers(respondent, missing, prompts[done:], condition)
             replies += make_replies(missing, prompts[done:], condition, answers)
             write_replies(path, replies)
-    elif study.config.ask_refused and any(may_be_asked_again(reply.problem) for reply in replies):
-        replies = _asked_again(study, respondent, condition, list(zip(items, prompts, strict=True)), replies)
-        write_replies(path, replies)
     return replies[: len(items) * condition.samples]
 
 
@@ -166,7 +181,8 @@ def _asked_again(
     items, prompts = zip(*(pair for pair in asked if pair[0].key in waiting), strict=True)
     answers = study.answers(respondent, items, prompts, condition)
     now = {(reply.item.key, reply.sample): reply for reply in make_replies(items, prompts, condition, answers)}
-    return [now[reply.item.key, reply.sample] if may_be_asked_again(reply.problem) else reply for reply in replies]
+    return [now.get((reply.item.key, reply.sample), reply) if may_be_asked_again(reply.problem) else reply
+            for reply in replies]  # fmt: skip
 
 
 def stored_count(study: Study, condition: Condition, item_set: str, task: str) -> int:
@@ -175,10 +191,15 @@ def stored_count(study: Study, condition: Condition, item_set: str, task: str) -
     return len(read_replies(path)) // condition.samples if path.is_file() else 0
 
 
-def missing_count(study: Study, condition: Condition, item_set: str, task: str, limit: int | None) -> int:
-    """How many test items of a task have no stored reply."""
+def missing_requests(
+    study: Study, respondent: Respondent, condition: Condition, item_set: str, task: str, limit: int | None
+) -> int:
+    """Requests for the test items of a task that have no reply yet, neither stored nor in an API's logs."""
+    done = stored_count(study, condition, item_set, task)
     items = select(study.items, task, "test", item_set)[: _limit(study, limit)]
-    return max(0, len(items) - stored_count(study, condition, item_set, task))
+    shots = choose_shots(select(study.items, task, "dev", item_set), condition.k, condition.shuffle_seed)
+    prompts = render(items, shots, condition.form)
+    return study.requests_for(respondent, items[done:], prompts[done:], condition)
 
 
 def _limit(study: Study, limit: int | None) -> int:

@@ -17,9 +17,11 @@ from saelib.htest.asking.replies import (
     Condition,
 )
 from saelib.htest.config import UNTRAINED, HTestConfig, resolve_htest_config
+from saelib.htest.engines.api import answers_kept
 from saelib.htest.items.item import Item, read_items, write_items
 from saelib.htest.items.kept import RunItems, grown
 from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.items.words import is_fresh
 from saelib.htest.respondents import ApiSettings, LocalSettings, Respondent, open_respondent
 from saelib.language.request_budget import RequestBudget
 from saelib.run.identity import check_noted
@@ -35,6 +37,7 @@ class Study(PinnedRun[HTestConfig]):
         super().__init__(config, "htest/config.json")
         self.items_path = self.folder / "htest" / "items.jsonl"
         self.replies_folder = self.folder / "htest" / "replies"
+        self.logs_folder = self.folder / "htest" / "inspect_logs"
         self.budget = RequestBudget(config.api_requests, self.folder / "htest" / "requests.jsonl")
         self._found: list[Item] = []  # items of the run as this process found them
 
@@ -100,8 +103,8 @@ class Study(PinnedRun[HTestConfig]):
         Raises:
             FileExistsError: the run has asked another model of this name.
         """
-        config, logs = self.config, self.folder / "htest" / "inspect_logs"
-        api = ApiSettings(logs, config.api_log_probabilities, self.budget)
+        config = self.config
+        api = ApiSettings(self.logs_folder, config.api_log_probabilities, self.budget)
         local = replace(self.local_settings, commit=self.inputs.get(f"model {name.removeprefix(UNTRAINED)}"))
         opened = open_respondent(name, self.items, config.form, config.device, config.seed, api, local)
         if opened.is_local:
@@ -125,6 +128,13 @@ class Study(PinnedRun[HTestConfig]):
     def requests_left(self) -> int:
         """Requests that the run may still send to APIs: `api_requests` less those in `htest/requests.jsonl`."""
         return self.budget.left
+
+    def requests_for(
+        self, respondent: Respondent, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition
+    ) -> int:
+        """Requests that these prompts still need: an answer that a killed call left in an API's logs needs none."""
+        kept = answers_kept(items, prompts, condition, self.logs_folder) if respondent.is_paid and prompts else 0
+        return len(prompts) * condition.samples - kept
 
     def check_budget(self, respondent: Respondent, requests: int) -> None:
         """See that the config allows so many requests to an API; whoever is on this machine costs nothing.
@@ -152,7 +162,7 @@ class Study(PinnedRun[HTestConfig]):
         """
         if respondent.is_local:
             check_noted(self.config_path)
-        self.check_budget(respondent, len(prompts) * condition.samples)
+        self.check_budget(respondent, self.requests_for(respondent, items, prompts, condition))
         with writing(self):  # Inspect's logs are files of the run too
             return respondent.engine(items, prompts, condition)
 
@@ -163,16 +173,26 @@ class Study(PinnedRun[HTestConfig]):
     @property
     def has_official(self) -> bool:
         """Whether the released items are among the run's."""
-        return len(self.item_sets) > 1
+        return OFFICIAL_SET in self.item_sets
+
+    @property
+    def fresh_set(self) -> str | None:
+        """The set of generated items, if the run has one."""
+        return next(filter(is_fresh, self.item_sets), None)
+
+    @property
+    def own_set(self) -> str | None:
+        """The set of the main table, where it is neither the released one nor a generated one."""
+        return self.item_sets[0] if self.item_sets[0] not in (OFFICIAL_SET, self.fresh_set) else None
 
     @property
     def caveat(self) -> str:
         """What the caption of each figure has to add: on which items, where not on the released ones, and why."""
-        if OFFICIAL_SET in self.item_sets:
-            return ""
+        if self.own_set:
+            return f"on the items {self.own_set} of one's own in place of the released ones"
         if self.has_official:
-            return f"on the items {self.item_sets[0]} of one's own in place of the released ones"
-        left_out = "are left out" if self.config.official == "none" else "were not to be had"
+            return ""
+        left_out = "were not to be had" if self.config.official == "auto" else "are left out"
         return f"on fresh items: the released ones {left_out}"
 
 

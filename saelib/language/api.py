@@ -3,8 +3,8 @@
 In: a model's name in Inspect AI, such as "openai/gpt-4o" or "openai-api/local/model", and an Inspect task. Out: logs.
 Inspect sends the requests, tries again after 429, 500 and dropped connections, and writes each answer to a log at once:
 a run that was killed asks only for what is missing when the same call is made again. Every request is taken from a
-budget first (`metering`). Keys and addresses come from the
-environment (`OPENAI_API_KEY`, `<NAME>_BASE_URL`), never from a parameter.
+budget first (`metering`). Keys and addresses come from the environment (`OPENAI_API_KEY`, `<NAME>_BASE_URL`), never
+from a parameter.
 """
 
 import re

@@ -9,10 +9,10 @@ each, seen where the HTTP libraries hand a request to the network (`DOORS`). Cli
 
 import functools
 import importlib
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from saelib.language.request_budget import RequestBudget, RequestsSpentError
@@ -42,7 +42,7 @@ def metered(model: "Model", budget: RequestBudget) -> Iterator[None]:
     with ExitStack() as doors:
         doors.enter_context(_replaced(model.api, "generate", _counted_call(model, budget)))
         for library, owner, method in DOORS:
-            if library in sys.modules:
+            if find_spec(library):  # imported here, as a client may do it only with its first request
                 keeper = getattr(importlib.import_module(library), owner)
                 doors.enter_context(_replaced(keeper, method, _door(getattr(keeper, method), str(model), budget)))
         yield

@@ -224,3 +224,41 @@ def test_a_hub_model_stays_at_the_commit_that_was_asked(opened: Opened, monkeypa
         opened().respondent(name)
     commit = "c" * 40
     assert told == [("some/model", None), ("some/model", commit), ("some/model", "main"), ("some/model", commit)]
+
+
+def test_items_of_another_run_are_its_fresh_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    path = tmp_path / "items.jsonl"
+    mine = some_set("mine", "My")
+    write_items(path, [*mine, *few_items()])
+    for test_items in (TEST_ITEMS, TEST_ITEMS + 2):  # more are made beside them
+        for _ in range(2):
+            study = open_study(preset="smoke", run=f"run{test_items}", official=str(path), test_items=test_items)
+            assert set(study.items) == {*mine, *fresh_items(0, test=test_items)}
+            assert (study.item_sets, study.fresh_set) == (("mine", FRESH_SET), FRESH_SET)
+            study.claim()
+
+
+def test_a_run_takes_its_own_items_for_what_they_are(opened: Opened) -> None:
+    study = opened()
+    study.claim()
+    for _ in range(2):
+        again = opened(official=str(study.items_path))
+        assert again.items == study.items
+        again.claim()
+
+
+def test_fresh_items_of_another_seed_are_refused(opened: Opened, tmp_path: Path) -> None:
+    write_items(tmp_path / "items.jsonl", fresh_items(3, test=2))
+    with pytest.raises(ValueError, match=rf"its set '{FRESH_SET}' was generated from seed 3.*open the run with seed=3"):
+        _ = opened(official=str(tmp_path / "items.jsonl")).items
+
+
+def test_a_file_that_is_called_fresh_holds_no_fresh_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    path = tmp_path / "fresh-ideas.csv"
+    path.write_text("task,text,label\nrhyme,cat hat,A\n")
+    study = open_study(preset="smoke", run="mine", official=str(path), test_items=2)
+    own, fresh = study.item_sets
+    assert own.startswith("fresh-ideas-") and fresh == study.fresh_set == FRESH_SET
+    assert not study.has_official and study.caveat.startswith(f"on the items {own} of one's own")

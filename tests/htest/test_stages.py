@@ -300,3 +300,32 @@ def test_what_a_server_refused_is_asked_again_on_request_only(tmp_path: Path, mo
     assert [item.key for (item,) in engine.items] == [replies[0].item.key]
     assert [reply.problem for reply in ask(study, respondent(engine), 4, ["rhyme"])] == [None] * 4, "it is stored"
     assert engine.asked == 1
+
+
+def test_what_was_refused_is_asked_again_also_where_the_run_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = small_study(tmp_path, monkeypatch, ask_refused=True)
+    refusing = Listener(lambda item: "B")
+
+    def refuse_first(items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
+        first, *others = refusing(items, prompts, condition)
+        return [first._replace(reply=None, log_probabilities=None, problem="refused: 400 too long"), *others]
+
+    ask(study, Respondent("listener", "1", "chat", refuse_first), 4, ["rhyme"], limit=2)
+    engine = Listener(lambda item: "A")
+    replies = ask(study, respondent(engine), 4, ["rhyme"])
+    assert [reply.reply for reply in replies] == ["A", "B", "A", "A"]
+    assert [[item.row for item in call] for call in engine.items] == [[1], [3, 4]]
+    assert ask(study, respondent(engine), 4, ["rhyme"]) == replies and engine.asked == 3
+
+
+def test_the_shortcut_leaves_out_what_it_cannot_be_fitted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [item for item in items_of_two_sets() if (item.item_set, item.split) != (OTHER, "dev")]
+    replies = ask_controls(small_study(tmp_path, monkeypatch, items))
+    counts = {name: {item_set: sum((reply.condition.model, reply.item.item_set) == (CONTROL + name, item_set)
+                                   for reply in replies) for item_set in (OTHER, "fresh-2")}
+              for name in CONTROLS}  # fmt: skip
+    every = len(TASKS) * TEST_ITEMS
+    assert counts.pop("shortcut") == {OTHER: 0, "fresh-2": every}
+    assert set(map(str, counts.values())) == {str({OTHER: every, "fresh-2": every})}

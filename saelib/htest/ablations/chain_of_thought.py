@@ -16,7 +16,7 @@ from saelib.htest.config import PARSER
 from saelib.htest.engines.refusals import may_be_asked_again
 from saelib.htest.items.item import select
 from saelib.htest.respondents import Respondent
-from saelib.htest.stages import ask, condition_of, missing_count
+from saelib.htest.stages import ask, condition_of, missing_requests
 from saelib.htest.study import Study
 from saelib.htest.tasks import LETTERS
 from saelib.run.lock import writing
@@ -38,9 +38,11 @@ def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent 
     form, limit = "chain_of_thought", config.chain_of_thought_items
     condition = condition_of(study, respondent, form, k, max_tokens=config.chain_of_thought_tokens)
     if judge is not None and judge.is_paid and respondent.is_paid:  # before the first thought is paid for
-        thoughts = sum(missing_count(study, condition, item_set, task, limit) for task in study.main_tasks)
+        thoughts = sum(
+            missing_requests(study, respondent, condition, item_set, task, limit) for task in study.main_tasks
+        )
         verdicts = missing_verdicts(study, condition, judge, limit)
-        study.check_budget(judge, thoughts * condition.samples + verdicts)
+        study.check_budget(judge, thoughts + verdicts)
     replies = ask(
         study, respondent, k, item_sets=[item_set], form=form, max_tokens=config.chain_of_thought_tokens, limit=limit
     )

@@ -15,7 +15,7 @@ from saelib.htest.asking.judge import JUDGE_TOKENS, judge_prompt
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Answer, Condition, Reply
 from saelib.htest.config import API
-from saelib.htest.engines.inspect_logs import import_logs
+from saelib.htest.engines.inspect_logs import count_answers, import_logs
 from saelib.htest.items.item import Item
 from saelib.language.api import open_api_model, run_eval_set
 from saelib.language.request_budget import RequestBudget, RequestsSpentError
@@ -87,6 +87,19 @@ class ApiEngine:
             )
             for reply in replies
         ]
+
+
+def answers_kept(items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition, log_folder: Path) -> int:
+    """How many answers the logs hold of a call of `ask_api` that was killed: the same call does not pay for them again.
+
+    Args:
+        condition: its model is "api:" and a name in Inspect AI.
+    """
+    if not log_folder.is_dir():  # Inspect is not loaded for it
+        return 0
+    from saelib.htest.engines.inspect_tasks import make_task
+
+    return count_answers(log_folder, str(make_task(items, prompts, condition).version))
 
 
 def ask_api(

@@ -15,7 +15,8 @@ from saelib.htest.audit.shortcuts import best_threshold, rarest_option
 from saelib.htest.items.item import Item
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 
-CONTROLS = ("oracle", "constant_a", "constant_b", "coin", "shortcut")
+SHORTCUT = "shortcut"
+CONTROLS = ("oracle", "constant_a", "constant_b", "coin", SHORTCUT)
 GEOMETRY_CONTROLS = ("constant_a", "constant_b", "coin", "rarest_option")  # no rule knows the right symbol
 UNKNOWN = "none"  # what the oracle replies where its rule cannot tell
 Replier = Callable[[Item, int], str]  # the item and the condition's seed
@@ -39,7 +40,7 @@ def control_engine(name: str, items: Sequence[Item]) -> Engine:
         "constant_a": lambda items: lambda item, seed: item.options[0],
         "constant_b": lambda items: lambda item, seed: item.options[1],
         "coin": lambda items: _coin,
-        "shortcut": _shortcut,
+        SHORTCUT: _shortcut,
         "rarest_option": _rarest_option,
     }
     if name not in makers:

@@ -5,6 +5,7 @@ sample, raw and with everything that is needed to score it; nothing but the log 
 command line counts: model, temperature, system message, epochs and the limit of the reply come from the log.
 """
 
+import contextlib
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -106,6 +107,22 @@ def log_files(source: Path | Sequence[Path | str]) -> list[str]:
     if not found:
         raise FileNotFoundError(f"{source}: holds no log of Inspect AI; give the folder that --log-dir named")
     return found
+
+
+def count_answers(folder: Path, version: str) -> int:
+    """How many samples of a task of this version the newest log holds an answer to; 0 without a log.
+
+    Inspect goes on with that log, and asks for the others only.
+    """
+    from inspect_ai.log import read_eval_log
+
+    found: list[tuple[str, str]] = []  # when it was begun, and where it is
+    for path in log_files(folder) if folder.is_dir() and any(folder.iterdir()) else []:
+        with contextlib.suppress(*UNREADABLE):
+            header = read_eval_log(path, header_only=True)
+            found += [(header.eval.created, path)] if header.eval.task_version == version else []
+    samples = _read(max(found)[1]).samples if found else None
+    return sum(sample.error is None for sample in samples or [])
 
 
 def _read(path: str) -> "EvalLog":

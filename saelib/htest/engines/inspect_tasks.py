@@ -113,7 +113,7 @@ class Settings(TypedDict, total=False):
     """What `-T name=value` sets of a task."""
 
     items: str
-    """"official" (if not given), "fresh", or the path of an items.jsonl."""
+    """"official" (if not given), "fresh", or the path of items: a file or folder, as in `sources.load_path`."""
     seed: int
     """Of fresh items, and of the sampling; 0 if not given."""
     item_set: str | None
@@ -226,7 +226,7 @@ def htest_letter_geometry(
     """H-Test letter geometry: four symbols to choose from, no shots.
 
     Args:
-        items: "official", "fresh", or the path of an items.jsonl.
+        items: "official", "fresh", or the path of items: a file or folder, as in `sources.load_path`.
         seed: of fresh items, and of the sampling.
         item_set: which set of items to take, where the file has several.
         temperature: the paper's is 0.7.

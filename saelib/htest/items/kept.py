@@ -12,12 +12,11 @@ from saelib.htest.items.generators import fresh_items
 from saelib.htest.items.item import Item, hash_items
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.items.sources import official_items
-from saelib.htest.items.words import FRESH_SET
+from saelib.htest.items.words import FRESH_SET, is_fresh
 from saelib.htest.tasks import TASKS
 from saelib.run.identity import check_inputs
 
 NAMED = ("auto", "released", "none")  # values of `official` that are no path
-FRESH = "fresh-"  # how the names of generated sets begin
 
 
 class RunItems(NamedTuple):
@@ -44,12 +43,13 @@ def grown(kept: Sequence[Item], official: str, seed: int, test: int, known: Mapp
     Raises:
         FileExistsError: the path named by `official` holds other items than when the run read it first.
         FileNotFoundError: items are wanted that cannot be had.
-        ValueError: a set of this name is in the run with other items; or more fresh items are wanted, and this release
-            makes others than the run has.
+        ValueError: a set of this name is in the run with other items; the path holds fresh items of another seed; or
+            more fresh items are wanted, and this release makes others than the run has.
     """
     released, main, inputs = _released(kept, official, known)
+    _check_seed(released, official, seed)
     every = [*kept, *_new(kept, released, official)]
-    every += _more_fresh(kept, seed, test)
+    every += _more_fresh(every, seed, test, has_begun=bool(kept))
     names = dict.fromkeys(item.item_set for item in every)
     return RunItems(every, tuple(sorted(names, key=lambda name: name not in main)), inputs)  # else as they came
 
@@ -72,11 +72,22 @@ def _released(
     return items, sets, content
 
 
+def _check_seed(items: Sequence[Item], source: str, seed: int) -> None:
+    """Refuse fresh items of two seeds: they would be asked as one set."""
+    for item in items:
+        if is_fresh(item.item_set) and item.seed != seed:
+            raise ValueError(
+                f"official={source!r}: its set {item.item_set!r} was generated from seed {item.seed}, and this run's "
+                f"is from seed {seed}; open the run with seed={item.seed}, or give the set in the file another name"
+            )
+
+
 def _new(kept: Sequence[Item], items: Sequence[Item], source: str) -> list[Item]:
     """Those of sets that the run does not have."""
     there = {item.item_set for item in kept}
     for name in there & {item.item_set for item in items}:
-        if [item for item in kept if item.item_set == name] != [item for item in items if item.item_set == name]:
+        ours, theirs = ([item for item in some if item.item_set == name] for some in (kept, items))
+        if not (set(theirs) <= set(ours) if is_fresh(name) else ours == theirs):  # a run may have more fresh ones
             raise ValueError(
                 f"official={source!r}: the run has a set {name!r} with other items; give this one another name, or "
                 "name another run"
@@ -84,11 +95,11 @@ def _new(kept: Sequence[Item], items: Sequence[Item], source: str) -> list[Item]
     return [item for item in items if item.item_set not in there]
 
 
-def _more_fresh(kept: Sequence[Item], seed: int, test: int) -> list[Item]:
+def _more_fresh(there: Sequence[Item], seed: int, test: int, has_begun: bool) -> list[Item]:
     """Fresh items that the run does not have; rows are counted up, so that the first ones stay."""
-    fresh = [item for item in kept if item.item_set.startswith(FRESH) and item.seed == seed]
+    fresh = [item for item in there if is_fresh(item.item_set) and item.seed == seed]
     rows = [item.row for item in fresh if item.task in TASKS and item.split == "test"]
-    if kept and (not rows or max(rows) >= test):
+    if max(rows) >= test if rows else has_begun:
         return []
     wanted = fresh_items(seed, test=test)
     if fresh and ({item.item_set for item in fresh} != {FRESH_SET} or not set(fresh) <= set(wanted)):

@@ -7,7 +7,8 @@ label. Out: items.
 A CSV whose first line has no comma may have semicolons or tabs, as spreadsheets write it. Texts are UTF-8.
 Without a column `task` the file's name says it: `rhyme.csv`, `rhyme_train.jsonl`. Without a split in either, the first
 25 texts of each label of a task are its shots (dev), though never more than half of them, and the others are asked
-(test).
+(test). The labels of a task take turns as far as they go, so that the first items are of all labels, however the file
+is sorted.
 """
 
 import contextlib
@@ -50,7 +51,7 @@ class Row(NamedTuple):
 def read_plain(paths: Sequence[Path]) -> list[Item]:
     """The items of some files, as one set that is called by the first file's name and their content.
 
-    A file that `item.write_items` wrote keeps its own sets, seeds and rows.
+    A file that `item.write_items` wrote keeps its own sets, seeds, rows and order.
 
     Raises:
         ValueError: a file is no UTF-8, has no such columns, or a line is no item; the message names file and line.
@@ -59,7 +60,7 @@ def read_plain(paths: Sequence[Path]) -> list[Item]:
     name = paths[0].stem if len(paths) == 1 else paths[0].absolute().parent.name
     item_set = f"{_fit_for_a_path(name)}-{content}"
     counts: Counter[tuple[str, str]] = Counter()
-    return [item for path in paths for item in _items(path, item_set, counts)]
+    return _in_turns([item for path in paths for item in _items(path, item_set, counts)], item_set)
 
 
 def _items(path: Path, item_set: str, counts: Counter[tuple[str, str]]) -> Iterator[Item]:
@@ -82,6 +83,17 @@ def _items(path: Path, item_set: str, counts: Counter[tuple[str, str]]) -> Itera
         counts[row.task, row_split] += 1
         with _naming(path, number):
             yield Item(row.task, row_split, counts[row.task, row_split], row.text, row.label, row.options, 0, item_set)
+
+
+def _in_turns(items: Sequence[Item], item_set: str) -> list[Item]:
+    """The first items of each label of a task and split, then the second ones; those of other sets as they are."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    turns = []
+    for item in items:
+        kind = (item.task, item.split, item.label)
+        seen[kind] += item.item_set == item_set
+        turns.append(seen[kind])
+    return [item for _, item in sorted(zip(turns, items, strict=True), key=lambda pair: pair[0])]
 
 
 @contextlib.contextmanager

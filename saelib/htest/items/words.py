@@ -14,6 +14,11 @@ from saelib.htest.items.rhymes import rhyme_families
 FRESH_SET = "fresh-2"  # of what is generated: a new name whenever a seed gives other items than before
 
 
+def is_fresh(item_set: str) -> bool:
+    """Whether a set has the name of generated items, of this release or another."""
+    return re.fullmatch(r"fresh-\d{1,3}", item_set) is not None
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Word tables. What a sentence needs besides (the, in, of, ...) is the same for every vocabulary."""

@@ -11,6 +11,8 @@ from saelib.htest.asking.encoded import encode_prompts
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Reply
 from saelib.htest.config import API, CONTROL, UNTRAINED
+from saelib.htest.items.item import Item, select
+from saelib.htest.items.words import is_fresh
 from saelib.htest.respondents import LocalSettings
 from saelib.htest.tasks import LETTERS, TASKS
 from saelib.results.notebook import check_equal
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
 TOLERANCE = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.15}  # nats, by a condition's type of number
 
 
-def check_known_accuracies(accuracies: "pd.DataFrame", item_sets: tuple[str, ...]) -> None:
-    """Constant A is right on exactly half of the items; on fresh items the oracle is right on all of them.
+def check_known_accuracies(accuracies: "pd.DataFrame", item_sets: tuple[str, ...], items: Sequence[Item] = ()) -> None:
+    """Constant A is right on exactly the A items, half of all; on fresh items the oracle is right on all of them.
 
     Args:
         accuracies: of the run, controls included.
-        item_sets: sets of items, the fresh one last.
+        item_sets: sets of items; the oracle is checked on the fresh ones.
+        items: of the run; a set of one's own may have other than as many A as B of a task. Without them half is taken.
 
     Raises:
         AssertionError: one is not.
@@ -34,12 +37,26 @@ def check_known_accuracies(accuracies: "pd.DataFrame", item_sets: tuple[str, ...
     strict = accuracies[(accuracies["reader"] == "strict") & accuracies["task"].isin(TASKS)]
     for item_set in item_sets:
         rows = strict[(strict["model"] == f"{CONTROL}constant_a") & (strict["item_set"] == item_set)]
+        asked = zip(rows["task"], rows["accuracy"], rows["items"], strict=True)
+        known = [(task, accuracy, _share_of_a(items, item_set, task, count)) for task, accuracy, count in asked]
+        if any(share != 0.5 for *_, share in known):
+            for task, accuracy, share in known:
+                name = f"accuracy of constant A in {task}, {item_set}"
+                check_equal(name, accuracy, share, "the share of A among the items asked")
+            continue
         for extreme, accuracy in (("lowest", rows["accuracy"].min()), ("highest", rows["accuracy"].max())):
             name = f"{extreme} accuracy of constant A in any task, {item_set}"
             check_equal(name, accuracy, 0.5, "half of the items being A")
-    oracle = strict[(strict["model"] == f"{CONTROL}oracle") & (strict["item_set"] == item_sets[-1])]
-    name = f"accuracy of the oracle, {item_sets[-1]}, its worst task"
-    check_equal(name, oracle["accuracy"].min(), 1, "the generator's labels")
+    for item_set in filter(is_fresh, item_sets):
+        oracle = strict[(strict["model"] == f"{CONTROL}oracle") & (strict["item_set"] == item_set)]
+        name = f"accuracy of the oracle, {item_set}, its worst task"
+        check_equal(name, oracle["accuracy"].min(), 1, "the generator's labels")
+
+
+def _share_of_a(items: Sequence[Item], item_set: str, task: str, count: int) -> float:
+    """Of the first test items of a task, which were asked."""
+    asked = select(items, task, "test", item_set)[:count]
+    return sum(item.label == LETTERS[0] for item in asked) / len(asked) if asked else 0.5
 
 
 def check_one_prompt_alone(

@@ -208,8 +208,9 @@ def _parquet_files(name: str, revision: str | None) -> tuple[str, list[str]]:
         folder = Path(error.snapshot_path)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
-            f"corpus {name!r} is neither 'docstrings' nor a text file, and no data set of that name is in the Hugging "
-            f"Face cache or can be fetched from the hub ({error}); check the name, or fetch it where there is a network"
+            f"corpus {name!r} is neither 'docstrings' nor a file or folder of texts, and no data set of that name is "
+            f"in the Hugging Face cache or can be fetched from the hub ({error}); check the name, or fetch it where "
+            "there is a network"
         ) from error
     try:
         paths = [file.path for file in get_cached_repo_tree(name, repo_type="dataset", revision=folder.name)]

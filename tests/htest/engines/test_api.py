@@ -11,13 +11,14 @@ import nbformat
 import pytest
 
 from saelib.htest.asking.judge import judge_prompt
-from saelib.htest.engines.api import ApiEngine, ask_api, estimate_cost
+from saelib.htest.engines.api import ApiEngine, answers_kept, ask_api, estimate_cost
 from saelib.htest.engines.inspect_logs import import_logs
 from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.run.files import PROJECT
 from tests.helpers.asked import COUNT, asked
 from tests.helpers.faulty_proxy import FAULTS, NO_FAULTS, serve
 from tests.helpers.local_server import MODEL
+from tests.helpers.small_studies import small_study
 
 KEY = "a-key-that-is-secret"
 NAME = "api:openai-api/loopback/served-1"
@@ -260,3 +261,31 @@ def test_the_estimate_is_of_the_size_of_a_real_count():
     _, prompts, condition = asked(NAME, k=50)
     counted = sum(len(tokenizer(prompt.text)["input_ids"]) for prompt in prompts)
     assert counted / 2 < estimate_cost(prompts, condition).input_tokens < counted * 2
+
+
+@pytest.mark.enable_socket
+def test_an_exact_budget_is_enough_to_go_on_with_what_was_killed(tmp_path, address, monkeypatch):
+    study = small_study(tmp_path, monkeypatch, api_requests=COUNT, models=[NAME])
+    items, prompts, condition = asked(NAME)
+    assert answers_kept(items, prompts, condition, study.logs_folder) == 0
+    with serve(label_of, faults=NO_FAULTS, paid_until=COUNT - 3) as server:
+        address(server)
+        code = AGAIN.format(name=NAME, folder=str(study.logs_folder))
+        program = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT)
+        try:
+            wait_for_answers(study.logs_folder, COUNT - 3)
+        finally:
+            program.kill()
+            program.wait()
+        for _ in range(COUNT - 3):  # the killed program had no account of its own
+            study.budget.take(NAME.removeprefix("api:"))
+        server.paid_until = None
+        assert answers_kept(items, prompts, condition, study.logs_folder) == COUNT - 3
+        assert answers_kept(items[1:], prompts[1:], condition, study.logs_folder) == 0, "another call"
+        respondent = study.respondent(NAME)
+        assert study.requests_for(respondent, items, prompts, condition) == study.requests_left == 3
+        answers = study.answers(respondent, items, prompts, condition)
+    assert [answer.reply for answer in answers] == [item.label for item in items]
+    assert server.completions == dict.fromkeys((prompt.text for prompt in prompts), 1)
+    assert study.requests_left == 0
+    assert study.requests_for(respondent, items, prompts, condition) == 0

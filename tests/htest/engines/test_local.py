@@ -213,3 +213,13 @@ def test_fifty_shots_on_the_embedded_model() -> None:
     prompts = render(items, choose_shots(made_items(60, "dev"), 50), "completion")
     asked = condition("completion", 50)
     assert_alike(LocalEngine(model)(items, prompts, asked), alone(model, items, prompts, asked))
+
+
+@pytest.mark.parametrize(("opening", "scored"), [("<think>\n", False), ("<think>\n\n</think>\n\n", True)])
+def test_where_a_template_opens_thoughts_no_letter_is_read_in_them(opening: str, scored: bool) -> None:
+    model = wide("qwen2")
+    model.tokenizer.chat_template = f"{TEMPLATE}{{{{ {opening!r} }}}}"
+    items, prompts = task(4, "chat", count=2)
+    for answer in LocalEngine(model)(items, prompts, condition("chat", 4, max_tokens=2)):
+        assert (answer.log_probabilities is not None) == scored
+        assert answer.reply is not None and (answer.rendered or "").endswith(opening)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from saelib.htest.items.item import Item
+from saelib.htest.items.item import Item, write_items
 from saelib.htest.items.sources import load_path, official_items
 
 TABLE = 'text,label,task\n"night, kite",A,rhyme\n\n"say ""boo""",B,rhyme\n'
@@ -100,3 +100,16 @@ def test_a_set_that_would_be_kept_elsewhere_is_refused(tmp_path: Path, name: str
     path = written(tmp_path, "items.jsonl", json.dumps(line | {"version": name}))
     with pytest.raises(ValueError, match=r"items\.jsonl, line 1: item_set="):
         load_path(path)
+
+
+def test_labels_take_turns_however_the_file_is_sorted(tmp_path: Path) -> None:
+    lines = "".join(f"test,{label} {row},{label}\n" for label, count in (("A", 4), ("B", 2)) for row in range(count))
+    items = load_path(written(tmp_path, "rhyme.csv", "split,text,label\n" + lines))
+    assert [item.text for item in items] == ["A 0", "B 0", "A 1", "B 1", "A 2", "A 3"]
+    assert [item.row for item in items] == [1, 5, 2, 6, 3, 4]
+
+
+def test_written_items_keep_their_order(tmp_path: Path) -> None:
+    mine = [Item("rhyme", "test", row, f"text {row}", label, ("A", "B"), 0, "mine") for row, label in enumerate("AABB")]
+    write_items(tmp_path / "items.jsonl", mine)
+    assert load_path(tmp_path / "items.jsonl") == mine

@@ -81,3 +81,17 @@ def test_auto_does_not_hide_items_that_are_not_what_was_released(monkeypatch: py
     monkeypatch.setattr(official, "fetch_official", spoilt)
     with pytest.raises(ValueError, match="does not match"):
         sources.official_items("auto")
+
+
+def test_a_folder_with_one_name_of_a_released_file_is_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "rhyme_test.jsonl").write_text('{"text": "cat hat", "label": "A"}\n')
+    (tmp_path / "mine.csv").write_text("task,split,text,label\nrhyme,test,cat dog,B\n")
+    assert [item.text for item in sources.official_items(str(tmp_path))] == ["cat dog", "cat hat"]
+
+
+@needs_official
+def test_a_folder_with_one_released_file_lacks_the_others(tmp_path: Path) -> None:
+    (released,) = OFFICIAL.rglob("rhyme_test.jsonl")
+    shutil.copyfile(released, tmp_path / released.name)
+    with pytest.raises(FileNotFoundError, match=r"lacks uppercase_dev\.jsonl"):
+        load_items(str(tmp_path))

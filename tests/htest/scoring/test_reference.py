@@ -105,3 +105,20 @@ def test_replies_without_log_probabilities_are_passed_over(replies: list[Reply],
     check_one_prompt_alone([silent, *replies], "cpu")
     assert len(shown) == 2
     assert not any(silent.item.key in text for text in shown)
+
+
+def test_constant_a_has_the_share_of_a_in_a_set_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[str]
+) -> None:
+    items = [item for item in items_of_two_sets() if (item.item_set, item.task, item.row) != (OTHER, "rhyme", 4)]
+    study = small_study(tmp_path, monkeypatch, items)  # rhyme: A, B, A are left
+    found = accuracies_of(readings_of(ask_controls(study)))
+    check_known_accuracies(found, study.item_sets, study.items)
+    (rhyme,) = [text for text in shown if f"constant A in rhyme, {OTHER}" in text]
+    assert "**0.66667** here, 0.66667" in rhyme
+    row = (found[["model", "item_set", "task", "reader"]] == ["control:constant_a", OTHER, "rhyme", "strict"]).all(
+        axis=1
+    )
+    found.loc[row, "accuracy"] = 0.5
+    with pytest.raises(AssertionError, match=f"constant A in rhyme, {OTHER}"):
+        check_known_accuracies(found, study.item_sets, study.items)

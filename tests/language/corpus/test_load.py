@@ -303,5 +303,5 @@ def test_bos_that_hub_rows_have_is_not_taken_away(hub: Path) -> None:
 
 
 def test_unknown_corpus_says_what_it_could_have_been(hub: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="'docstrngs' is neither 'docstrings' nor a text file, and no data set"):
+    with pytest.raises(FileNotFoundError, match="'docstrngs' is neither 'docstrings' nor a file or folder of texts"):
         load_corpus("docstrngs", small_tokenizer(), CONTEXT, 3, seed=0)
