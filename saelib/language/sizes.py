@@ -1,6 +1,7 @@
 """Sizes of a Hugging Face model that its config tells under many names, or not at all.
 
-In: a model or its config. Out: the longest context, the attention window; the weights of one layer, and those that one token meets.
+In: a model or its config. Out: the longest context and the attention window; the weights of one layer, and those that
+one token meets.
 """
 
 from typing import TYPE_CHECKING, Any
