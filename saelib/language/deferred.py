@@ -22,7 +22,7 @@ from saelib.language.gpt_neox_config import plain_config
 from saelib.language.gpt_neox_equations import gpt_neox_outputs
 from saelib.language.model import LanguageModel
 from saelib.language.precision import matrix_products
-from saelib.language.proof import OwnOutputs, check_outputs, own_outputs
+from saelib.language.proof import MismatchError, OwnOutputs, check_outputs, own_outputs
 from saelib.language.saved import check_finite
 
 if TYPE_CHECKING:
@@ -55,16 +55,21 @@ class DeferredLanguageModel(LanguageModel):
         """The model as transformers loads it, weights raw: for generation, key-value caches and fine-tuning."""
         model = self._load()
         model.load_state_dict(self._model.state_dict(keep_vars=True), assign=True)
-        with matrix_products("float32", self.device):
-            check_outputs(own_outputs(model, self._proof_rows), self._own_outputs(), centred=False)
+        self._check("transformers' model of it", model)
         return model
 
     @cached_property
     def _plain(self) -> GPTNeoXForCausalLM:
         """The model in plain PyTorch, once its own forward pass is compared with the equations."""
-        with matrix_products("float32", self.device):
-            check_outputs(own_outputs(self._model, self._proof_rows), self._own_outputs(), centred=False)
+        self._check("its model in plain PyTorch", self._model)
         return self._model
+
+    def _check(self, what: str, model: "PreTrainedModel | GPTNeoXForCausalLM") -> None:
+        with matrix_products("float32", self.device):
+            try:
+                check_outputs(own_outputs(model, self._proof_rows), self._own_outputs(), centred=False)
+            except MismatchError as error:
+                raise MismatchError(f"language model {self.name} is refused: {what}: {error}") from error
 
     def _own_outputs(self) -> OwnOutputs:
         """By the equations, since transformers' model is not here yet; that one is compared when it is."""

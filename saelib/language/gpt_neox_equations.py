@@ -53,7 +53,8 @@ def _attention(
     query, key, value = _affine(weights, "attention.query_key_value", normed).unflatten(-1, shape).unbind(-2)
     scores = torch.einsum("rqhd,rkhd->rhqk", _turned(query, config), _turned(key, config)) / math.sqrt(config.head_size)
     places = torch.arange(normed.shape[1], device=normed.device)
-    shares = scores.masked_fill(places[None, :] > places[:, None], -math.inf).exp()
+    scores = scores.masked_fill(places[None, :] > places[:, None], -math.inf)
+    shares = (scores - scores.amax(-1, keepdim=True)).exp()  # of large scores, the exponential is infinite
     shares = shares / shares.sum(-1, keepdim=True)
     return _affine(weights, "attention.dense", torch.einsum("rhqk,rkhd->rqhd", shares, value).flatten(-2))
 

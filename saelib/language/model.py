@@ -18,7 +18,7 @@ from saelib.language.forward_pass import BarePass, ForwardPass, has_bare_pass
 from saelib.language.head import Head
 from saelib.language.precision import matrix_products
 from saelib.language.proof import MismatchError, OwnOutputs, own_outputs, proof_rows, proven_pass
-from saelib.language.sizes import active_block_weights, block_weights, longest_context
+from saelib.language.sizes import active_block_weights, attention_window, block_weights, longest_context
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -89,6 +89,11 @@ class LanguageModel:
         return active_block_weights(self._model)
 
     @property
+    def architecture(self) -> str:
+        """Its class in transformers: "GPTNeoXForCausalLM"."""
+        return type(self._model).__name__
+
+    @property
     def hugging_face(self) -> "PreTrainedModel":
         """The model as transformers loads it, weights raw: for generation, key-value caches and fine-tuning."""
         return self._model
@@ -101,9 +106,19 @@ class LanguageModel:
             MismatchError: it does not give this model's numbers, or TransformerLens lacks the architecture.
         """
         tokenizer = getattr(self.tokenizer, "hugging_face", self.tokenizer)  # where it is deferred
-        model, rows = self.hugging_face, self._proof_rows
+        model = self.hugging_face
+        window = attention_window(model.config.get_text_config())
+        rows = proof_rows(self.vocabulary, self.n_ctx, window).to(self.device)
         with matrix_products("float32", self.device):
             return proven_bridge(self.name, model, tokenizer, own_outputs(model, rows), self.is_centred, rows)
+
+    @cached_property
+    def has_bridge(self) -> bool:
+        """Whether `bridge` is there: some families TransformerLens lacks, or gives other numbers for."""
+        try:
+            return self.bridge is not None
+        except MismatchError:
+            return False
 
     def residual_streams(
         self, tokens: Int[Tensor, "rows context"], layers: Sequence[int]

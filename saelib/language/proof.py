@@ -1,8 +1,9 @@
 """Evidence that a way through a model gives what the model itself gives, before any number of it is believed.
 
 In: a model, and a fast, folded or spliced way through it. Out: nothing where both agree on two short rows, else what
-differs, at which layer and by how much. The rows are too short for windows and rotations that begin to matter after
-`ROW` tokens: a bare pass is not offered to models that have such (`forward_pass.parts_of`).
+differs, at which layer and by how much. The rows are too short for rotations that change after `ROW` tokens, and
+for wide windows: a bare pass is not offered to models that have such (`forward_pass.has_bare_pass`). A bridge is proven
+on rows that reach over a window of up to `WINDOW` tokens; what only longer rows show in it is not seen.
 """
 
 from collections import Counter
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from saelib.language.forward_pass import ForwardPass
 
 ROW = 16  # tokens
+WINDOW = 512  # tokens; longer rows would make a proof slow
 STREAM_TOLERANCE = 1e-4  # of a residual vector's length, at every token; float32 passes of one model differ by 1e-5
 LOGIT_TOLERANCE = (
     1e-4  # of the largest logit, at least of 1; logits are compared without their mean, which is no matter
@@ -41,9 +43,15 @@ class OwnOutputs(NamedTuple):
     logits: Float[Tensor, "rows context vocabulary"]
 
 
-def proof_rows(vocabulary: int, longest: int | None) -> Int[Tensor, "2 context"]:
-    """Two rows of fixed pseudo-random token ids that begin alike, so that looking ahead shows."""
-    context = max(2, min(ROW, longest or ROW))
+def proof_rows(vocabulary: int, longest: int | None, window: int | None = None) -> Int[Tensor, "2 context"]:
+    """Two rows of fixed pseudo-random token ids that begin alike, so that looking ahead shows.
+
+    Args:
+        longest: context of the model.
+        window: of its attention, which the rows reach over by `ROW` tokens if it is no wider than `WINDOW`.
+    """
+    wanted = ROW + (window if window is not None and window <= WINDOW else 0)
+    context = max(2, min(wanted, longest or wanted))
     rows = np.random.default_rng(0).integers(0, vocabulary, (2, context))
     rows[1, : context // 2] = rows[0, : context // 2]
     return torch.from_numpy(rows)

@@ -1,6 +1,7 @@
 """Sizes of a Hugging Face model that its config tells under many names, or not at all.
 
-In: a model or its config. Out: the longest context; the weights of one layer, and those that one token meets.
+In: a model or its config. Out: the longest context and the attention window; the weights of one layer, and those that
+one token meets.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length",
             "max_target_positions", "seq_length", "context_length")  # fmt: skip
+_WINDOW = ("sliding_window", "attention_window_size", "window_size", "attention_chunk_size")
 _CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k", "moe_k", "top_k_experts")
 
 
@@ -21,6 +23,12 @@ def longest_context(config: Any) -> int | None:
     """Tokens; None where the architecture sets no limit."""
     found = (getattr(config, name, None) for name in _CONTEXT)
     return next((int(value) for value in found if isinstance(value, int) and value > 0), None)
+
+
+def attention_window(config: Any) -> int | None:
+    """Tokens that a layer with local attention sees, at most; None where the config names no such number."""
+    found = (getattr(config, name, None) for name in _WINDOW)
+    return next((value for value in found if isinstance(value, int) and value > 0), None)
 
 
 def block_weights(model: "PreTrainedModel") -> int:

@@ -1,7 +1,7 @@
 """Slow, plain versions of what the library computes fast for SAEs: notebooks and tests put both side by side.
 
-In: the same models, SAEs and token rows. Out: the same numbers by another way, through TransformerLens's bridge and
-one token at a time, or as PyTorch counts them.
+In: the same models, SAEs and token rows. Out: the same numbers by another way, through whole passes
+(`language.reference`) and one token at a time, or as PyTorch counts them.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 
 from saelib.language.model import LanguageModel
-from saelib.language.reference import bridge_loss, bridge_residual
+from saelib.language.reference import row_loss, row_residual
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 
 
@@ -60,9 +60,9 @@ def plain_rows(
     rows: Int[np.ndarray, "rows context"],
     skip_first: int = 0,
 ) -> list[PlainRow]:
-    """Score an SAE row by row: whole passes through the bridge with a hook at the layer, and loops over tokens."""
+    """Score an SAE row by row: whole passes with a hook at the layer, and loops over tokens."""
     tokens = torch.from_numpy(rows).long().unsqueeze(1).to(model.device)
-    residuals = [bridge_residual(model, row, layer) for row in tokens]
+    residuals = [row_residual(model, row, layer) for row in tokens]
     mean = torch.cat([residual[:, skip_first:] for residual in residuals]).mean((0, 1))
     norms = [float(torch.linalg.vector_norm(row)) for row in sae.W_dec]
     found = []
@@ -70,7 +70,7 @@ def plain_rows(
         splices = [sae(residual), torch.zeros_like(residual), mean.expand_as(residual).clone()]
         for splice in splices:
             splice[:, :skip_first] = residual[:, :skip_first]
-        spliced, zero, mean_loss = (bridge_loss(model, row, layer, splice, skip_first) for splice in splices)
+        spliced, zero, mean_loss = (row_loss(model, row, layer, splice, skip_first) for splice in splices)
         squared_error, features = 0.0, []
         for vector in residual[0, skip_first:]:
             squared_error += float(torch.linalg.vector_norm(sae(vector) - vector)) ** 2
@@ -78,7 +78,7 @@ def plain_rows(
         l1 = sum(feature * norms[i % len(norms)] for i, feature in enumerate(features))  # token after token
         sums = squared_error, sum(feature > 0 for feature in features), l1
         mse, l0, l1 = (value / (row.numel() - skip_first) for value in sums)
-        clean = bridge_loss(model, row, skip_first=skip_first)
+        clean = row_loss(model, row, skip_first=skip_first)
         found.append(PlainRow(clean, spliced, zero, mean_loss, mse, l0, l1))
     return found
 

@@ -94,8 +94,11 @@ class Experiment(PinnedRun[ExperimentConfig]):
             config.data_seeds[0],
             config.prepend_bos,
             model.vocabulary,
+            self.inputs.get("corpus_revision"),
         )
         self.pin("corpus", corpus.sha256)
+        if corpus.revision is not None:
+            self.pin("corpus_revision", corpus.revision)
         return corpus
 
     @cached_property

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 from saelib.language import embedded
 from saelib.language.deferred import DeferredLanguageModel, DeferredTokenizer
 from saelib.language.loading import load_language_model, load_tokenizer
+from saelib.language.proof import MismatchError, OwnOutputs
 from tests.helpers.small_models import save_small_model, small_model
 
 TEXTS = ["ban ted <|endoftext|> sing", "", "  a\n\nb ", "héllo 漢字 🙂 don't  stop.", "x" * 3000]
@@ -129,6 +130,18 @@ def test_the_bridge_is_that_of_transformers(folder: Path, tokens: torch.Tensor) 
     assert torch.allclose(model.bridge(tokens), model.logits(tokens), atol=1e-4)
     assert model.bridge is model.bridge
     assert model.bridge.tokenizer is not None
+
+
+def test_a_model_that_is_not_its_equations_is_refused_by_name(
+    folder: Path, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = torch.zeros(3, 2, 16, 32), torch.zeros(2, 16, 320)
+    monkeypatch.setattr("saelib.language.deferred.gpt_neox_outputs", lambda *_: OwnOutputs(*wrong))
+    model = load_language_model(str(folder), "cpu")
+    assert isinstance(model, DeferredLanguageModel)
+    for way, what in (("reader", "its model in plain PyTorch"), ("hugging_face", "transformers' model of it")):
+        with pytest.raises(MismatchError, match=f"language model {folder} is refused: {what}: .* of layer 0 is off"):
+            getattr(model, way)
 
 
 def test_what_ends_a_reply_is_read_as_by_transformers(folder: Path) -> None:

@@ -14,7 +14,7 @@ from saelib.language.bridge import folded_bridge, outputs_of_bridge
 from saelib.language.forward_pass import BarePass
 from saelib.language.model import LanguageModel
 from saelib.language.proof import MismatchError, check_outputs, own_outputs, proof_rows
-from saelib.language.reference import bridge_residual
+from saelib.language.reference import row_residual
 from tests.helpers.families import CONTEXT, VOCABULARY, logits_with_input, small_family
 from tests.helpers.small_models import small_tokenizer
 
@@ -110,7 +110,7 @@ def test_the_bridge_is_the_model_or_refused_by_name(family: str) -> None:
     with torch.no_grad():
         assert agree(model.bridge(tokens).log_softmax(-1), logits.log_softmax(-1))
     for layer in (0, model.n_layers - 1):
-        assert agree(bridge_residual(model, tokens, layer), model.residual_streams(tokens, [layer])[0])
+        assert agree(row_residual(model, tokens, layer), model.residual_streams(tokens, [layer])[0])
 
 
 def test_folding_value_biases_is_wrong_where_attention_has_sinks() -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from saelib.language import forward_pass
+from saelib.language import bridge, forward_pass
+from saelib.language.bridge import folded_bridge
 from saelib.language.forward_pass import BarePass, Parts, has_bare_pass
 from saelib.language.gpt_neox_equations import gpt_neox_outputs
 from saelib.language.hooked_pass import HookedPass
@@ -27,6 +28,15 @@ def test_rows_are_fixed_valid_and_begin_alike() -> None:
     assert ROWS.shape == (2, 16) and int(ROWS.min()) >= 0 and int(ROWS.max()) < VOCABULARY
     assert torch.equal(ROWS[0, :8], ROWS[1, :8]) and not torch.equal(ROWS[0, 8:], ROWS[1, 8:])
     assert proof_rows(VOCABULARY, 5).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("window", "longest", "context"), [(8, 64, 24), (512, None, 528), (513, None, 16), (60, 64, 64)]
+)
+def test_rows_reach_over_a_window(window: int, longest: int | None, context: int) -> None:
+    rows = proof_rows(VOCABULARY, longest, window)
+    assert rows.shape == (2, context)
+    assert torch.equal(rows[0, : context // 2], rows[1, : context // 2])
 
 
 def test_a_wrong_bare_pass_gives_way_to_the_model_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,9 +108,39 @@ def test_the_equations_of_gpt_neox_give_transformers_numbers() -> None:
     assert close(found.streams, own.streams) and close(found.logits, own.logits)
 
 
+def test_scores_whose_exponential_is_infinite_are_no_difference() -> None:
+    plain = small_model("gpt_neox")
+    with torch.no_grad():
+        for layer in plain.gpt_neox.layers:
+            layer.attention.query_key_value.weight *= 8
+    scores = []
+    for layer in plain.gpt_neox.layers:
+        layer.attention.query_key_value.register_forward_hook(lambda module, inputs, output: scores.append(output))
+    own = own_outputs(plain, ROWS)
+    query, key, _ = scores[0].unflatten(-1, (4, 3, 8)).unbind(-2)
+    assert torch.einsum("rqhd,rkhd->rhqk", query, key).max() / 8**0.5 > 89
+    found = gpt_neox_outputs(plain.state_dict(), _with_head_size(plain.config), ROWS)
+    check_outputs(found, own, centred=False)
+
+
 def _with_head_size(config: Any) -> Any:
     config.head_size = config.hidden_size // config.num_attention_heads
     return config
+
+
+def test_a_bridge_that_forgets_a_window_wider_than_a_row_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow, wide = (
+        with_random_weights(MistralForCausalLM(MistralConfig(**SIZES, num_key_value_heads=2, sliding_window=window)))
+        for window in (24, 64)
+    )
+    wide.load_state_dict(narrow.state_dict())
+    assert close(wide(ROWS).logits, narrow(ROWS).logits)
+    assert language_model(narrow).has_bridge
+    monkeypatch.setattr(
+        bridge, "folded_bridge", lambda name, model, tokenizer, way: folded_bridge(name, wide, tokenizer, way)
+    )
+    with pytest.raises(MismatchError, match=r"bridge of ./small .* the residual stream of layer 0 is off by"):
+        language_model(narrow).bridge  # noqa: B018
 
 
 def test_a_model_in_half_precision_is_refused_for_passes() -> None:

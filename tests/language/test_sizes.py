@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from saelib.language.model import LanguageModel
-from saelib.language.sizes import active_block_weights, block_weights, longest_context
+from saelib.language.sizes import active_block_weights, attention_window, block_weights, longest_context
 from tests.helpers.families import CONTEXT, LAYERS, VOCABULARY, small_family
 
 D, MLP = 32, 64
@@ -48,3 +48,13 @@ def test_contexts_go_by_many_names(family: str) -> None:
 def test_what_sets_no_limit_has_none() -> None:
     assert longest_context(SimpleNamespace(max_position_embeddings=None, n_positions=-1)) is None
     assert longest_context(SimpleNamespace(max_position_embeddings=None, max_seq_len=7)) == 7
+
+
+@pytest.mark.parametrize("family", ["mistral", "recurrent_gemma", "gpt_neo"])
+def test_windows_go_by_many_names(family: str) -> None:
+    assert attention_window(small_family(family).config) == 8
+
+
+def test_what_sees_all_has_no_window() -> None:
+    assert attention_window(small_family("gpt_neox").config) is None
+    assert attention_window(SimpleNamespace(sliding_window=None, attention_chunk_size=7)) == 7

@@ -11,6 +11,8 @@ from saelib.language.model import LanguageModel
 from saelib.sae.autoencoder import random_sae
 from saelib.sae.evaluation import evaluate
 from saelib.sae.reference import counted_sae_flops, plain_rows, plain_scores
+from tests.helpers.families import small_family
+from tests.helpers.small_models import small_tokenizer
 from tests.helpers.small_saes import scaled
 
 ROWS = np.random.default_rng(0).integers(1, 320, (3, 24), dtype=np.int32)
@@ -24,6 +26,18 @@ def model(random_model_folder: Path) -> LanguageModel:
 def test_plain_scores_are_the_evaluations(model: LanguageModel) -> None:
     sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(0))
     fast, plain = evaluate([(sae, 1)], model, ROWS, batch_rows=2)[0], plain_scores(model, sae, 1, ROWS)
+    for name, value in plain._asdict().items():
+        assert getattr(fast, name) == pytest.approx(value, rel=1e-3), name
+
+
+@pytest.mark.parametrize("family", ["openai-gpt", "phimoe"])
+def test_plain_scores_of_a_model_without_a_bridge_are_the_evaluations(family: str) -> None:
+    model = LanguageModel(f"./{family}", "", small_family(family), small_tokenizer())
+    sae = random_sae(model.d_model, 64, torch.Generator().manual_seed(0))
+    fast, plain = (
+        evaluate([(sae, 1)], model, ROWS, batch_rows=2, skip_first=1)[0],
+        plain_scores(model, sae, 1, ROWS, skip_first=1),
+    )
     for name, value in plain._asdict().items():
         assert getattr(fast, name) == pytest.approx(value, rel=1e-3), name
 

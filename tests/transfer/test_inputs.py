@@ -18,7 +18,7 @@ from saelib.transfer.experiment import Experiment
 from saelib.transfer.maps import fit_maps
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 from saelib.transfer.tables import read_maps, read_results, read_training
-from tests.helpers.small_models import COMMIT, cache_hub_model, save_small_model
+from tests.helpers.small_models import COMMIT, cache_hub_model, cache_hub_rows, random_rows, save_small_model
 from tests.helpers.small_world import files_below
 from tests.transfer.conftest import TEXT, OpenSmall
 
@@ -219,3 +219,29 @@ def test_a_run_stays_at_the_commit_that_it_has_read_when_the_branch_moves(
     (snapshot.parents[1] / "refs" / "main").write_text(newer)
     assert opened("begun").model.revision == COMMIT
     assert opened("another").model.revision == newer
+
+
+@pytest.mark.parametrize("branch", ["", "@main"])
+def test_a_run_stays_at_the_rows_that_it_has_read_when_the_branch_moves(
+    empty_runs: Path, tmp_path: Path, open_small: OpenSmall, monkeypatch: pytest.MonkeyPatch, branch: str
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    snapshot = cache_hub_rows(tmp_path / "hub", "some/rows", {"train.parquet": random_rows(200)})
+
+    def opened(run: str) -> Experiment:
+        return open_small(run=run, corpus=f"some/rows{branch}", layers=[0, 1], scratch=PHASE, transfer=PHASE)
+
+    train_phase(opened("begun"), "scratch")
+    assert read_json(opened("begun").config_path)["inputs"]["corpus_revision"] == COMMIT
+    old, newer = opened("begun").corpus, COMMIT[::-1]
+    cache_hub_rows(tmp_path / "elsewhere", "some/rows", {"train.parquet": random_rows(200, seed=1)})
+    shutil.copytree(
+        tmp_path / "elsewhere" / snapshot.relative_to(tmp_path / "hub"), snapshot.with_name(newer), symlinks=True
+    )
+    (snapshot.parents[1] / "refs" / "main").write_text(newer)
+    begun, another = opened("begun").corpus, opened("another").corpus
+    assert (begun.revision, begun.sha256, begun.name) == (COMMIT, old.sha256, f"some/rows{branch}")
+    assert (begun.held_out == old.held_out).all() and (begun.train.take(0, 9) == old.train.take(0, 9)).all()
+    assert another.revision == newer and (another.held_out != old.held_out).any()
+    assert len(train_phase(opened("begun"), "transfer"))

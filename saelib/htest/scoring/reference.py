@@ -90,12 +90,13 @@ def log_probabilities_alone(
 ) -> dict[str, float]:
     """Log-probabilities of A and B after a stored prompt, in nats, from one ordinary pass of `LanguageModel`.
 
+    A hub model is read at the commit that gave the reply.
     Of a model in shorter numbers than float32, which those passes need, it is one of transformers.
     """
     import torch
 
-    dtype = reply.condition.dtype
-    model = replace(settings or LocalSettings(device), dtype=dtype).load(reply.condition.model)
+    dtype, commit = reply.condition.dtype, reply.condition.revision or None
+    model = replace(settings or LocalSettings(device), dtype=dtype, commit=commit).load(reply.condition.model)
     before = " " if reply.condition.form == "completion" else ""
     prompt = Prompt(reply.prompt, tuple(before + letter for letter in LETTERS))
     ((ids, answers),) = encode_prompts([prompt], reply.condition, model.tokenizer, model.n_ctx).ids

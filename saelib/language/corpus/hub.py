@@ -161,6 +161,7 @@ def load_hub_corpus(
     first: Sequence[int] = (),
     vocabulary: int | None = None,
     bos: int | None = None,
+    commit: str | None = None,
 ) -> Corpus:
     """Open a data set; the first `held_out_rows` rows are held out, and training starts right after them.
 
@@ -169,6 +170,7 @@ def load_hub_corpus(
         first: token ids that every row begins with; nothing leaves the rows as they are.
         vocabulary: how many token ids the model knows.
         bos: the BOS token, to tell whether the rows begin with it.
+        commit: to read, whatever revision the name has now: a branch may have moved.
 
     Raises:
         FileNotFoundError: no such data set in the cache or on the hub.
@@ -177,7 +179,7 @@ def load_hub_corpus(
     from huggingface_hub import hf_hub_download
 
     name, _, revision = source.partition("@")
-    commit, files = _parquet_files(name, revision or None)
+    commit, files = _parquet_files(name, commit or revision or None)
 
     def fetch(file: str) -> Path:
         return Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
@@ -194,6 +196,7 @@ def load_hub_corpus(
         sha256=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
         sources={"data_set": name, "revision": commit},
         prepend_bos=bool(first) or bool(len(held_out) and (held_out[:, 0] == bos).all()),
+        revision=commit,
     )
 
 

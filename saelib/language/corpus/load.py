@@ -16,7 +16,7 @@ from saelib.language.corpus.hub import load_hub_corpus
 from saelib.language.corpus.rows import Corpus, ShuffledRows, check_ids
 from saelib.language.corpus.streams import TokenStreams, cached_streams
 from saelib.language.corpus.text import HELD_OUT_SHARE
-from saelib.language.corpus.text_files import TextSource, content_key, read_documents, text_source
+from saelib.language.corpus.text_files import TextSource, content_key, documents_of, text_source
 from saelib.language.tokenizing import first_tokens, special_token, tokenizer_name
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def load_corpus(
     seed: int,
     prepend_bos: bool | None = None,
     vocabulary: int | None = None,
+    commit: str | None = None,
 ) -> Corpus:
     """Load the rows of `source`: "docstrings", a path, or a hub data set with a `tokens` column.
 
@@ -45,6 +46,7 @@ def load_corpus(
         prepend_bos: does every row begin with the BOS token? None: as the tokenizer does when it encodes a text; rows
             of a hub data set, which are encoded already, stay as they are unless this is True.
         vocabulary: how many token ids the model knows; if not given, what the tokenizer makes of a text is believed.
+        commit: of a hub data set, where a run has read it before: its branch may have moved since.
 
     Raises:
         FileNotFoundError: `source` looks like a path, and no file is there; or there is no such data set.
@@ -56,7 +58,7 @@ def load_corpus(
     elif (own := text_source(source)) is not None:
         streams, sources = _own_streams(own, tokenizer)
     else:
-        return _hub_corpus(source, tokenizer, context_length, held_out_rows, prepend_bos, vocabulary)
+        return _hub_corpus(source, tokenizer, context_length, held_out_rows, prepend_bos, vocabulary, commit)
     first = first_tokens(tokenizer, prepend_bos)
     if vocabulary is not None:
         _check_tokens(source, streams, first, tokenizer, vocabulary)
@@ -79,7 +81,7 @@ def _docstring_streams(tokenizer: "PreTrainedTokenizerBase") -> tuple[TokenStrea
 
 def _own_streams(own: TextSource, tokenizer: "PreTrainedTokenizerBase") -> tuple[TokenStreams, dict[str, str]]:
     key = content_key(own)
-    return cached_streams(key, lambda: read_documents(own), tokenizer), {"text": key["text"]}
+    return cached_streams(key, lambda: documents_of(own, key), tokenizer), {"text": key["text"]}
 
 
 def _hub_corpus(
@@ -89,11 +91,12 @@ def _hub_corpus(
     held_out_rows: int,
     prepend_bos: bool | None,
     vocabulary: int | None,
+    commit: str | None,
 ) -> Corpus:
     first = first_tokens(tokenizer, setting=True) if prepend_bos else []
     known, bos = len(tokenizer) if vocabulary is None else vocabulary, special_token(tokenizer, "bos")
     check_ids(np.array(first), known, f"what tokenizer {tokenizer_name(tokenizer)} puts first", "leave prepend_bos out")
-    corpus = load_hub_corpus(source, context_length, held_out_rows, first, known, bos)
+    corpus = load_hub_corpus(source, context_length, held_out_rows, first, known, bos, commit)
     if prepend_bos is False and corpus.prepend_bos:
         raise ValueError(
             f"prepend_bos=False: the rows of data set {source} begin with the BOS token, and rows that are tokenised "

@@ -31,6 +31,7 @@ class Corpus:
     sha256: str  # of the token ids, or of the name and revision of a hub data set; and of what is put in front
     sources: dict[str, str]  # versions of what the text came from
     prepend_bos: bool = False  # does every row begin with the BOS token?
+    revision: str | None = None  # commit of a hub data set
 
     def __repr__(self) -> str:
         size = "stream" if self.train_tokens is None else f"{self.train_tokens:,} training tokens"

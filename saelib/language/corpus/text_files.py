@@ -97,6 +97,17 @@ def read_documents(source: TextSource) -> Iterator[Document]:
             yield from text_documents(text_lines(path))
 
 
+def documents_of(source: TextSource, key: dict[str, str]) -> Iterator[Document]:
+    """The documents of `read_documents`, if the files are those of a `content_key` until the last one is read.
+
+    Raises:
+        ValueError: they were changed meanwhile, or as `read_documents`.
+    """
+    yield from read_documents(source)
+    if content_key(source) != key:
+        raise ValueError(f"corpus {source.path} was changed while it was read; run again when nothing writes to it")
+
+
 def _kind(path: Path) -> str:
     return ending(path) if ending(path) in READERS else "text"
 

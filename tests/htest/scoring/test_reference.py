@@ -3,14 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pandas as pd
 import pytest
 
 from saelib.htest.asking.replies import Reply
+from saelib.htest.respondents import LocalSettings
 from saelib.htest.scoring.accuracy import accuracies_of
 from saelib.htest.scoring.readings import readings_of
 from saelib.htest.scoring.reference import check_known_accuracies, check_one_prompt_alone, log_probabilities_alone
 from saelib.htest.stages import ask, ask_controls
+from tests.helpers.small_models import COMMIT, cache_hub_model, save_small_model
 from tests.helpers.small_studies import OTHER, items_of_two_sets, small_study
 
 
@@ -81,6 +84,23 @@ def test_a_prompt_read_alone_has_the_engines_log_probabilities(replies: list[Rep
         assert log_probabilities_alone(reply, "cpu") == pytest.approx(reply.log_probabilities, abs=1e-4)
     other = replace(replies[0], prompt=replies[1].prompt)  # another prompt has others: the comparison can fail
     assert log_probabilities_alone(other, "cpu") != pytest.approx(replies[0].log_probabilities, abs=1e-3)
+
+
+def test_a_hub_model_is_read_at_the_commit_that_gave_the_reply(
+    replies: list[Reply], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    snapshot = cache_hub_model(tmp_path / "hub", "some/model")
+    condition = replace(replies[-1].condition, model="some/model", revision=COMMIT)
+    reply = replace(replies[-1], condition=condition, prompt="ban ted")
+    before = log_probabilities_alone(reply, "cpu")
+    save_small_model(snapshot.with_name(COMMIT[::-1]), seed=1)
+    (snapshot.parents[1] / "refs" / "main").write_text(COMMIT[::-1])
+    assert log_probabilities_alone(reply, "cpu") == before
+    assert log_probabilities_alone(reply, "cpu", LocalSettings("cpu", revision="main")) == before
+    newer = replace(reply, condition=replace(condition, revision=COMMIT[::-1]))
+    assert log_probabilities_alone(newer, "cpu") != pytest.approx(before, abs=1e-3)
 
 
 def test_the_longest_prompt_of_each_local_model_is_read_again(replies: list[Reply], shown: list[str]) -> None:

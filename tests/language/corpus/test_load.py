@@ -3,7 +3,7 @@
 import gzip
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ def no_parsing(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def forbid() -> None:
         monkeypatch.setattr("saelib.language.corpus.streams.tokenize", refuse)
-        monkeypatch.setattr("saelib.language.corpus.load.read_documents", refuse)
+        monkeypatch.setattr("saelib.language.corpus.load.documents_of", refuse)
         monkeypatch.setattr("saelib.language.corpus.docstrings.documents", refuse)
 
     return forbid
@@ -305,3 +305,18 @@ def test_bos_that_hub_rows_have_is_not_taken_away(hub: Path) -> None:
 def test_unknown_corpus_says_what_it_could_have_been(hub: Path) -> None:
     with pytest.raises(FileNotFoundError, match="'docstrngs' is neither 'docstrings' nor a file or folder of texts"):
         load_corpus("docstrngs", small_tokenizer(), CONTEXT, 3, seed=0)
+
+
+def test_a_text_that_is_written_to_while_it_is_read_is_not_kept(
+    text: Path, own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_under_way(source: TextSource) -> Iterator[Document]:
+        yield from read_documents(source)
+        text.write_text(text.read_text() + "\n\nMore.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("saelib.language.corpus.text_files.read_documents", write_under_way)
+        with pytest.raises(ValueError, match=f"corpus {text} was changed while it was read"):
+            load_corpus(str(text), TOKENIZER, CONTEXT, 10, seed=0)
+    assert not list(own_runs.rglob("tokens.safetensors"))
+    assert load_corpus(str(text), TOKENIZER, CONTEXT, 10, seed=0).held_out.shape == (10, CONTEXT)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from saelib.language.corpus.text_files import TextSource, content_key, read_documents, text_source
+from saelib.language.corpus.text_files import TextSource, content_key, documents_of, read_documents, text_source
 
 STORIES = ["First story,\n\nwith two parts.", "Größe: 漢字 🙂", "  ", "Third."]
 TOLD = [STORIES[0], STORIES[1], STORIES[3]]
@@ -141,3 +141,15 @@ def test_the_key_names_everything_that_decides_the_documents(folder: Path, tmp_p
     as_text = content_key(TextSource(path.rename(tmp_path / "a.txt")))
     keys = [first, second, third, as_records, by_column, as_text]
     assert len({json.dumps(key) for key in keys}) == len(keys)
+
+
+def test_files_that_change_while_they_are_read_are_refused(folder: Path) -> None:
+    source = TextSource(folder)
+    key = content_key(source)
+    whole = list(read_documents(source))
+    assert list(documents_of(source, key)) == whole
+    documents = documents_of(source, key)
+    next(documents)
+    (folder / "b.txt").write_text("Another second.")
+    with pytest.raises(ValueError, match=f"corpus {folder} was changed while it was read; run again when nothing"):
+        list(documents)
