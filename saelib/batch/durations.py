@@ -42,12 +42,13 @@ def note_size(folder: Path) -> None:
 def known_durations(settings: Settings) -> Durations | None:
     """Of this run, else of the preset's own run on this machine, else as published; None where none was complete."""
     for folder in (settings.folder, runs_folder() / settings.preset, RESULTS / settings.preset):
-        notes = [note for note in read_intervals(folder) if "notebook" in note]
-        sizes = [note["bytes"] for note in read_intervals(folder) if "bytes" in note]
+        lines = read_intervals(folder)
+        notes = [line for line in lines if "notebook" in line]
+        sizes = [line["bytes"] for line in lines if "bytes" in line]
         if notes and sizes:
-            seconds = {note["notebook"]: 0.0 for note in notes}
+            seconds: dict[str, float] = {}
             for note in notes:
-                seconds[note["notebook"]] = max(seconds[note["notebook"]], note["seconds"])
+                seconds[note["notebook"]] = max(seconds.get(note["notebook"], 0.0), note["seconds"])
             return Durations(folder, notes[-1]["cores"], seconds, sizes[-1])
     return None
 

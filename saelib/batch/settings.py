@@ -10,6 +10,7 @@ from typing import Any
 
 from saelib.htest.config import resolve_htest_config
 from saelib.run.command import make_command
+from saelib.run.config import RunConfig
 from saelib.run.files import runs_folder
 from saelib.run.lock import refuse_double
 from saelib.run.typed import typed_fields, typed_seed
@@ -53,12 +54,12 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     """The settings, checked; what is absent or empty is not set.
 
     Raises:
-        ValueError: names every value that is wrong.
+        ValueError: names the first setting that is wrong, or all that one config finds.
         FileExistsError: the run's folder would be another run's on many file systems.
     """
     preset, run, seed, htest = (environment.get(name, "") for name in NAMES)
     preset = preset or "tiny"
-    found = Settings(preset, run or preset, typed_seed(seed), typed_fields("htest", htest, ("preset", "run", "seed")))
+    found = Settings(preset, run or preset, typed_seed(seed), typed_fields("htest", htest, RunConfig.model_fields))
     resolve_config(**found.parameters(htest=False))
     resolve_htest_config(**found.parameters(htest=True))
     refuse_double(found.folder)

@@ -26,6 +26,7 @@ from saelib.htest.scoring.names import counted_tasks, shown_items
 from saelib.htest.scoring.readings import readings_of
 from saelib.htest.study import Study, open_study
 from saelib.results.tables import as_markdown, write_tables
+from saelib.run.config import RunConfig
 from saelib.run.typed import typed_fields, typed_seed
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parameters(options: argparse.Namespace) -> dict[str, Any]:
     """What `open_study` takes: with no word on shots only the most of the preset, which the main table is about."""
     preset = options.preset or "tiny"
-    given = typed_fields("htest", options.htest, ("preset", "run", "seed"))
+    given = typed_fields("htest", options.htest, RunConfig.model_fields)
     given |= {"shots": options.shots} if options.shots else {}
     models = [*options.models, *_split(options.more_models)]
     usual = {"shots": [max(resolve_htest_config(preset=preset).shots)]} | ({"models": models} if models else {})

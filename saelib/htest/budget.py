@@ -7,11 +7,9 @@ within the config's `api_requests`. Prices differ by provider and day: multiply 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from saelib.htest.asking.prompts import choose_shots, render
 from saelib.htest.config import API, expand
 from saelib.htest.engines.api import estimate_cost
-from saelib.htest.items.item import select
-from saelib.htest.stages import condition_of, stored_count
+from saelib.htest.stages import condition_of, missing_prompts
 from saelib.htest.study import Study
 
 if TYPE_CHECKING:
@@ -59,14 +57,11 @@ def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tup
 def _row(study: Study, model: str, k: int, item_sets: Sequence[str]) -> dict[str, object]:
     respondent = study.respondent(model)
     condition = condition_of(study, respondent, respondent.form, k)
-    prompts, kept = [], 0
+    prompts, requests = [], 0
     for item_set in item_sets:
         for task in study.tasks_of(item_set):
-            items = select(study.items, task, "test", item_set)[: study.config.test_items]
-            shots = choose_shots(select(study.items, task, "dev", item_set), k)
-            done = stored_count(study, condition, item_set, task)
-            missing = render(items, shots, condition.form)[done:]
-            kept += len(missing) * condition.samples - study.requests_for(respondent, items[done:], missing, condition)
+            items, missing = missing_prompts(study, condition, item_set, task)
+            requests += study.requests_for(respondent, items, missing, condition)
             prompts += missing
     cost = estimate_cost(prompts, condition)
-    return dict(zip(COLUMNS, (model, k, cost.requests - kept, cost.input_tokens, cost.output_tokens), strict=True))
+    return dict(zip(COLUMNS, (model, k, requests, cost.input_tokens, cost.output_tokens), strict=True))

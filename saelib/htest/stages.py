@@ -195,11 +195,17 @@ def missing_requests(
     study: Study, respondent: Respondent, condition: Condition, item_set: str, task: str, limit: int | None
 ) -> int:
     """Requests for the test items of a task that have no reply yet, neither stored nor in an API's logs."""
-    done = stored_count(study, condition, item_set, task)
+    return study.requests_for(respondent, *missing_prompts(study, condition, item_set, task, limit), condition)
+
+
+def missing_prompts(
+    study: Study, condition: Condition, item_set: str, task: str, limit: int | None = None
+) -> tuple[list[Item], list[Prompt]]:
+    """Test items of a task that have no stored reply yet, and their prompts."""
     items = select(study.items, task, "test", item_set)[: _limit(study, limit)]
+    missing = items[stored_count(study, condition, item_set, task) :]
     shots = choose_shots(select(study.items, task, "dev", item_set), condition.k, condition.shuffle_seed)
-    prompts = render(items, shots, condition.form)
-    return study.requests_for(respondent, items[done:], prompts[done:], condition)
+    return missing, render(missing, shots, condition.form)
 
 
 def _limit(study: Study, limit: int | None) -> int:

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 ROW = 16  # tokens
 WINDOW = 512  # tokens; longer rows would make a proof slow
 STREAM_TOLERANCE = 1e-4  # of a residual vector's length, at every token; float32 passes of one model differ by 1e-5
-LOGIT_TOLERANCE = (
-    1e-4  # of the largest logit, at least of 1; logits are compared without their mean, which is no matter
-)
+# Of the largest logit, at least of 1; logits are compared without their mean, which changes no probability.
+LOGIT_TOLERANCE = 1e-4
 
 
 class MismatchError(ValueError):

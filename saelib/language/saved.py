@@ -59,8 +59,10 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         ValueError: the index is damaged.
     """
-    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
-        return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else []
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        return []
     try:
         shards = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:

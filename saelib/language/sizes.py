@@ -4,6 +4,7 @@ In: a model or its config. Out: the longest context and the attention window; th
 one token meets.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -21,14 +22,12 @@ _CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_
 
 def longest_context(config: Any) -> int | None:
     """Tokens; None where the architecture sets no limit."""
-    found = (getattr(config, name, None) for name in _CONTEXT)
-    return next((int(value) for value in found if isinstance(value, int) and value > 0), None)
+    return _first_number(config, _CONTEXT)
 
 
 def attention_window(config: Any) -> int | None:
     """Tokens that a layer with local attention sees, at most; None where the config names no such number."""
-    found = (getattr(config, name, None) for name in _WINDOW)
-    return next((value for value in found if isinstance(value, int) and value > 0), None)
+    return _first_number(config, _WINDOW)
 
 
 def block_weights(model: "PreTrainedModel") -> int:
@@ -38,7 +37,7 @@ def block_weights(model: "PreTrainedModel") -> int:
 
 def active_block_weights(model: "PreTrainedModel") -> int:
     """As `block_weights`, of experts the share that each token is sent to."""
-    chosen = _experts_per_token(model)
+    chosen = _first_number(model.config.get_text_config(), _CHOSEN)
     total = 0
     for name, weight in _matrices(model).items():
         is_stack = weight.ndim == 3 and ".experts." in f".{name}"
@@ -56,7 +55,7 @@ def _matrices(model: "PreTrainedModel") -> dict[str, Tensor]:
     }
 
 
-def _experts_per_token(model: "PreTrainedModel") -> int | None:
-    config: Any = model.config.get_text_config()
-    found = (getattr(config, name, None) for name in _CHOSEN)
-    return next((value for value in found if isinstance(value, int)), None)
+def _first_number(config: Any, names: Iterable[str]) -> int | None:
+    """The first of some settings that is a number above 0."""
+    found = (getattr(config, name, None) for name in names)
+    return next((value for value in found if isinstance(value, int) and value > 0), None)

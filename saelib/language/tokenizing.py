@@ -91,12 +91,7 @@ def end_of_text(tokenizer: "PreTrainedTokenizerBase") -> int:
 
 def special_token(tokenizer: "PreTrainedTokenizerBase", kind: str) -> int | None:
     """Id of the "bos", "eos", "sep", ... token; None where none is named, or the vocabulary lacks it."""
-    token = getattr(tokenizer, f"{kind}_token_id", None)
-    if token is None:
-        return None
-    # A named token that is not in the vocabulary gets the id of the unknown token.
-    text, unknown = getattr(tokenizer, f"{kind}_token"), getattr(tokenizer, "unk_token", None)
-    return None if token == getattr(tokenizer, "unk_token_id", None) and text != unknown else int(token)
+    return _known(tokenizer, getattr(tokenizer, f"{kind}_token_id", None), getattr(tokenizer, f"{kind}_token", None))
 
 
 def tokenizer_name(tokenizer: "PreTrainedTokenizerBase") -> str:
@@ -105,13 +100,19 @@ def tokenizer_name(tokenizer: "PreTrainedTokenizerBase") -> str:
 
 
 def _token(tokenizer: "PreTrainedTokenizerBase", text: str) -> int:
-    token = tokenizer.convert_tokens_to_ids(text)
-    if token is None or (token == getattr(tokenizer, "unk_token_id", None) and text != tokenizer.unk_token):
+    token = _known(tokenizer, tokenizer.convert_tokens_to_ids(text), text)
+    if token is None:
         special = ", ".join(map(repr, tokenizer.all_special_tokens)) or "none"
         raise ValueError(
             f"first token {text!r} is no token of tokenizer {tokenizer_name(tokenizer)}; its special tokens: {special}"
         )
-    return int(token)
+    return token
+
+
+def _known(tokenizer: "PreTrainedTokenizerBase", token: int | None, text: str | None) -> int | None:
+    """The id; None where the vocabulary lacks the text, which then has the id of the unknown token."""
+    is_unknown = token == getattr(tokenizer, "unk_token_id", None) and text != getattr(tokenizer, "unk_token", None)
+    return None if token is None or is_unknown else int(token)
 
 
 def _encode(tokenizer: "PreTrainedTokenizerBase", text: str, add_special_tokens: bool) -> list[int]:

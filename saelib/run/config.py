@@ -34,9 +34,7 @@ class Config(BaseModel):
 
     WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ()  # on the numbers
     GROWS: ClassVar[tuple[str, ...]] = ()  # fields that may change in a run that is there
-    ADDED: ClassVar[
-        tuple[str, ...]
-    ] = ()  # fields that came after results were kept; at their defaults no hash has them
+    ADDED: ClassVar[tuple[str, ...]] = ()  # fields that came after results were kept; at their defaults in no hash
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -77,8 +75,8 @@ class Config(BaseModel):
 
     def _deciding(self) -> dict[str, Any]:
         """What decides the numbers, as JSON holds it."""
-        unset = {name: self.defaults()[name] for name in self.ADDED}
-        plain = self.as_dict()
+        defaults, plain = self.defaults(), self.as_dict()
+        unset = {name: defaults[name] for name in self.ADDED}
         return {
             name: value._deciding() if isinstance(value, Config) else plain[name]
             for name, value in self

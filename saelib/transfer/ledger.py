@@ -60,7 +60,7 @@ def compute_ledger(experiment: "Experiment", maps: pd.DataFrame | None = None) -
         run), total_with_source, flops_for_all_budgets.
     """
     config, model = experiment.config, experiment.model
-    per_sae_token = sae_flops_per_token(model.d_model, config.expansion_factor * model.d_model)
+    per_sae_token = sae_flops_per_token(model.d_model, experiment.d_sae)
 
     def language_model(layer: int) -> int:
         weights, context = model.active_block_weights, config.context_length
@@ -124,8 +124,8 @@ def break_even(ledger: pd.DataFrame, savings: pd.DataFrame) -> pd.DataFrame:
     A finished scratch SAE costs S. A transfer that is level with one costs (1 - saving) S and its map M. Had the source
     been wanted anyway, each transfer would be worth S - (1 - saving) S - M = saving S - M. If it was trained for
     nothing else, n transfers and the source cost no more than n scratch SAEs from n = S / (saving S - M) on; a source
-    from elsewhere is counted as if it had cost as much. Both share
-    the pass with as many others, or neither does: for copies it does not matter who pays it.
+    from elsewhere is counted as if it had cost as much. Both share the pass with as many others, or neither does: for
+    copies it does not matter who pays it.
 
     Args:
         ledger: what `compute_ledger` gave.

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from saelib.transfer.directions import UNTRAINED
+
 Score = dict[str, float]
 METRICS = ("ce_clean", "ce_spliced", "ce_zero", "mse", "l0", "l1")
 
@@ -22,7 +24,7 @@ def plain_scores_by_sae(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tu
         for name in METRICS:
             of_reading[line["sae_sha256"], int(line["act_layer"])][name].append(float(line[name]))
     found = {}
-    for line in evaluation[~evaluation["arm"].isin(["zero_shot", "source"])].to_dict("records"):
+    for line in evaluation[~evaluation["arm"].isin(UNTRAINED)].to_dict("records"):
         layer = int(line["act_layer"])
         means = {name: fmean(values) for name, values in of_reading[line["sae_sha256"], layer].items()}
         price = (line["loss"] - line["mse"]) / line["l1"] if line["l1"] else 0.0

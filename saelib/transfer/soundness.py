@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from saelib.transfer.curves import trained_arms
+from saelib.transfer.convergence import final_rows
 from saelib.transfer.wording import arm_label
 
 FEWEST_ACTIVE = 1.0  # features for each token
@@ -36,9 +36,8 @@ def concerns(evaluation: pd.DataFrame, d_sae: int | None) -> list[str]:
         evaluation: rows of `evaluation.parquet`, or of a part of it.
         d_sae: features of each SAE; None where this is not known, so that none has too many active ones.
     """
-    trained = evaluation[evaluation["arm"].isin(trained_arms(evaluation))]
-    last = trained.groupby("arm")["tokens"].transform("max")
-    finished = trained[(trained["tokens"] == last) & (trained["tokens"] > 0)]
+    last = final_rows(evaluation)
+    finished = last[last["tokens"] > 0]
     return [_sentence(finished, fault, wrong) for fault, wrong in _found(finished, d_sae)][:MOST_SENTENCES]
 
 

@@ -10,7 +10,6 @@ import torch
 
 import saelib.transfer
 from saelib.run.files import read_json, write_json
-from saelib.sae.autoencoder import random_sae
 from saelib.sae.folder import CONFIG, folder_sha256, load_sae, save_sae
 from saelib.sae.mapping import load_map, map_folder, map_sae
 from saelib.transfer.agreement import agreement_table
@@ -24,7 +23,7 @@ from saelib.transfer.source import OwnSource
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 from saelib.transfer.tables import read_results
 from tests.helpers.pages import fences
-from tests.helpers.small_saes import scaled
+from tests.helpers.small_saes import scaled, small_sae
 from tests.transfer.conftest import TEXT, OpenSmall
 
 PAGE = Path(saelib.transfer.__file__).with_name("README.md")
@@ -34,12 +33,8 @@ WIDTH, FEATURES = 32, 64  # of the small model, and of its SAEs in preset smoke
 def own_folder(place: Path, hook: str | None = "blocks.1.hook_resid_post", width: int = WIDTH, d_sae: int = FEATURES,
                lineage: dict[str, Any] | None = None, **says: Any) -> Path:  # fmt: skip
     """An SAE whose decoder rows have any norm but 1."""
-    sae = random_sae(width, d_sae, torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        sae.b_enc.normal_(0, 0.1)
-        sae.b_dec.normal_(0, 0.1)
     metadata = {"model_name": "somebody's"} | ({"hook_name": hook} if hook else {}) | says
-    save_sae(scaled(sae, torch.linspace(0.5, 2, d_sae)), place, metadata, lineage)
+    save_sae(scaled(small_sae(width, d_sae, seed=5), torch.linspace(0.5, 2, d_sae)), place, metadata, lineage)
     return place
 
 

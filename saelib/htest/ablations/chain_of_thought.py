@@ -11,7 +11,6 @@ from pathlib import Path
 from saelib.htest.asking.judge import JUDGE_TEMPERATURE, JUDGE_TOKENS, judge_prompt
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Condition, Reply, read_replies, write_replies
-from saelib.htest.asking.thinking import without_thoughts
 from saelib.htest.config import PARSER
 from saelib.htest.engines.refusals import may_be_asked_again
 from saelib.htest.items.item import select
@@ -63,10 +62,10 @@ def _judged(study: Study, condition: Condition, replies: Sequence[Reply], judge:
     path = _verdicts_path(study, condition, asked)
     stored = {_place(reply): reply for reply in (read_replies(path) if path.is_file() else [])}
     known = stored | {_place(reply): replace(reply, judge=judge.name, problem=reply.problem or UNCLOSED)
-                      for reply in replies if _said(reply) is None}  # fmt: skip
+                      for reply in replies if reply.said is None}  # fmt: skip
     again = study.config.ask_refused
     if missing := [reply for reply in replies if not _is_settled(known.get(_place(reply)), reply, again)]:
-        prompts = [Prompt(judge_prompt(_said(reply) or ""), LETTERS) for reply in missing]
+        prompts = [Prompt(judge_prompt(reply.said or ""), LETTERS) for reply in missing]
         with writing(study):
             verdicts = study.answers(judge, [reply.item for reply in missing], prompts, asked)
             known |= {
@@ -77,11 +76,6 @@ def _judged(study: Study, condition: Condition, replies: Sequence[Reply], judge:
         with writing(study):
             write_replies(path, known.values())
     return [known[_place(reply)] for reply in replies]
-
-
-def _said(reply: Reply) -> str | None:
-    """What a judge reads: the reply without what a thinking model keeps to itself; None where nothing was said."""
-    return None if reply.problem is not None else without_thoughts(reply.reply or "", reply.rendered or "")
 
 
 def _place(reply: Reply) -> tuple[str, int]:
@@ -95,7 +89,7 @@ def _is_settled(judged: Reply | None, reply: Reply, again: bool) -> bool:
     Args:
         again: ask a judge again that was refused or filtered.
     """
-    if _said(reply) is None:
+    if reply.said is None:
         return True
     if judged is None or (again and may_be_asked_again(judged.problem)):
         return False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saelib.htest.asking.prompts import Prompt
+from saelib.htest.asking.thinking import without_thoughts
 from saelib.htest.items.item import Item, item_of
 from saelib.run.files import read_json_lines, write_json_lines
 
@@ -106,6 +107,13 @@ class Reply:
     """Why there is no reply, as in `Answer`; such a reply counts as none."""
     sample: int = 0
     """Which of the condition's `samples` it is, counted from 0."""
+
+    @property
+    def said(self) -> str | None:
+        """The reply without its thoughts; None where there is a problem, no text, or thoughts that do not end."""
+        if self.problem is not None or self.reply is None:
+            return None
+        return without_thoughts(self.reply, self.rendered or "")
 
 
 def make_replies(

@@ -1,7 +1,7 @@
 """What is wrong with a set of items: labels against the rules, repeats, overlaps, shortcuts.
 
-In: items. Out: tables, one row for each task. A text is repeated where it is the same to
-the letter; in letter geometry its options must be the same too.
+In: items. Out: tables, one row for each task. A text is repeated where it is the same to the letter; in
+letter geometry its options must be the same too.
 """
 
 from collections import Counter, defaultdict

@@ -114,13 +114,13 @@ def count_answers(folder: Path, version: str) -> int:
 
     Inspect goes on with that log, and asks for the others only.
     """
-    from inspect_ai.log import read_eval_log
+    from inspect_ai.log import list_eval_logs, read_eval_log
 
     found: list[tuple[str, str]] = []  # when it was begun, and where it is
-    for path in log_files(folder) if folder.is_dir() and any(folder.iterdir()) else []:
+    for info in list_eval_logs(str(folder), recursive=False):  # Inspect keeps notes of its own there, before any log
         with contextlib.suppress(*UNREADABLE):
-            header = read_eval_log(path, header_only=True)
-            found += [(header.eval.created, path)] if header.eval.task_version == version else []
+            header = read_eval_log(info.name, header_only=True)
+            found += [(header.eval.created, info.name)] if header.eval.task_version == version else []
     samples = _read(max(found)[1]).samples if found else None
     return sum(sample.error is None for sample in samples or [])
 

@@ -60,7 +60,7 @@ def _released(
     """Items that `official` means, as far as they must be read; the names of their sets; the content of its path."""
     there = {item.item_set for item in kept}
     if official in NAMED:
-        settled = official == "none" or OFFICIAL_SET in there or (kept and official == "auto")
+        settled = OFFICIAL_SET in there or (kept and official == "auto")
         return ([] if settled else official_items(official)), (OFFICIAL_SET,), {}
     name = f"official {official}"
     if name in known and not Path(official).expanduser().exists():  # the run has them; nobody needs the path

@@ -94,11 +94,9 @@ def _name(condition: Condition) -> str:
 
 def _said(reply: Reply) -> str | None:
     """What the parsers read: the reply, or its judge's verdict, without thoughts; nothing where there is a problem."""
-    if reply.problem is not None:
-        return None
-    if reply.judge is not None:
-        return None if reply.verdict is None else without_thoughts(reply.verdict)
-    return None if reply.reply is None else without_thoughts(reply.reply, reply.rendered or "")
+    if reply.judge is None or reply.problem is not None:
+        return reply.said
+    return None if reply.verdict is None else without_thoughts(reply.verdict)
 
 
 def _likelier(chances: Mapping[str, float]) -> str | None:

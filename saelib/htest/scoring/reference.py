@@ -90,8 +90,8 @@ def log_probabilities_alone(
 ) -> dict[str, float]:
     """Log-probabilities of A and B after a stored prompt, in nats, from one ordinary pass of `LanguageModel`.
 
-    A hub model is read at the commit that gave the reply.
-    Of a model in shorter numbers than float32, which those passes need, it is one of transformers.
+    A hub model is read at the commit that gave the reply; one in shorter numbers than float32, which `LanguageModel`'s
+    own passes need, by a pass of transformers.
     """
     import torch
 

@@ -8,7 +8,7 @@ from other documents, and a hash that goes into every result.
 - `docstrings.documents`: the prose of installed Python source
 - `text_files.read_documents`: text, JSON lines and parquet, gzipped or not, or a folder of them
 - `text_lines.text_lines`: the lines of a UTF-8 text, or what is wrong with it
-- `text.text_documents`, `text.split_documents`: where a document ends, and which side it is on
+- `text.text_documents`, `text.split_of`: where a document ends, and which side it is on
 - `streams.tokenize`, `streams.cached_streams`: from documents to token ids
 - `hub.load_hub_corpus`: rows of a data set that is tokenised already
 - `rows.hash_tokens`, `rows.shared_rows`: to tell rows apart

@@ -196,7 +196,6 @@ def load_hub_corpus(
         sha256=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
         sources={"data_set": name, "revision": commit},
         prepend_bos=bool(first) or bool(len(held_out) and (held_out[:, 0] == bos).all()),
-        revision=commit,
     )
 
 

@@ -31,12 +31,16 @@ class Corpus:
     sha256: str  # of the token ids, or of the name and revision of a hub data set; and of what is put in front
     sources: dict[str, str]  # versions of what the text came from
     prepend_bos: bool = False  # does every row begin with the BOS token?
-    revision: str | None = None  # commit of a hub data set
 
     def __repr__(self) -> str:
         size = "stream" if self.train_tokens is None else f"{self.train_tokens:,} training tokens"
         rows, context = self.held_out.shape
         return f"Corpus({self.name!r}, {size}, {rows} held-out rows x {context}, sha256 {self.sha256[:12]})"
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of a hub data set."""
+        return self.sources.get("revision")
 
     def in_order(self, seed: int) -> TokenRows:
         """The same training rows in the order of another seed; a hub data set has one order only."""

@@ -9,6 +9,7 @@ import json
 import warnings
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,15 +29,17 @@ FORMAT_VERSION = 2  # part of the cache key: raise it when the same documents an
 BATCH_CHARACTERS = 1_000_000  # tokenised at once: what a tokenizer returns takes some fifty times as many bytes
 
 
-class TokenStreams(NamedTuple):
-    """Token ids of both splits, end to end, before they are cut into rows."""
-
+class _Streams(NamedTuple):
     train: Int32[np.ndarray, " tokens"]
     held_out: Int32[np.ndarray, " others"]
 
-    @property
+
+class TokenStreams(_Streams):
+    """Token ids of both splits, end to end, before they are cut into rows."""
+
+    @cached_property
     def sha256(self) -> str:
-        """Of both."""
+        """Of both; a large corpus takes a while, and it is asked for more than once."""
         return hash_tokens(self._asdict())
 
 

@@ -95,11 +95,3 @@ def split_of(document: Document) -> str:
     """The side of a document, "train" or "held_out", by its name alone."""
     draw = int.from_bytes(hashlib.sha256(document.name.encode()).digest()[:8], "big") / 2**64
     return "held_out" if draw < HELD_OUT_SHARE else "train"
-
-
-def split_documents(documents: Iterable[Document]) -> dict[str, list[Document]]:
-    """Documents by split, `train` or `held_out`."""
-    splits: dict[str, list[Document]] = {"train": [], "held_out": []}
-    for document in documents:
-        splits[split_of(document)].append(document)
-    return splits

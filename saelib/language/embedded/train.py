@@ -25,7 +25,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerF
 from saelib.language.corpus import docstrings
 from saelib.language.corpus.rows import hash_tokens
 from saelib.language.corpus.streams import tokenize
-from saelib.language.corpus.text import split_documents
+from saelib.language.corpus.text import split_of
 from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.language.embedded.card import write_card
 from saelib.run.files import write_json
@@ -152,9 +152,10 @@ def learning_rate_factor(step: int, recipe: Recipe) -> float:
 def train(recipe: Recipe, folder: Path, device: str, save_every: int = 250) -> None:
     """Train, writing the model to `folder` every `save_every` steps and at the end."""
     started = time.perf_counter()
-    splits = split_documents(docstrings.documents())
-    tokenizer = train_tokenizer(["\n".join(text.paragraphs) for text in splits["train"]], recipe.vocabulary)
-    streams = tokenize([*splits["train"], *splits["held_out"]], tokenizer)._asdict()
+    documents = docstrings.documents()
+    texts = ["\n".join(document.paragraphs) for document in documents if split_of(document) == "train"]
+    tokenizer = train_tokenizer(texts, recipe.vocabulary)
+    streams = tokenize(documents, tokenizer)._asdict()
     print({name: f"{len(stream):,} tokens" for name, stream in streams.items()}, flush=True)
     model = build_model(recipe).to(device)
     record = _record_so_far(recipe, device, streams, model)

@@ -268,6 +268,10 @@ def test_an_exact_budget_is_enough_to_go_on_with_what_was_killed(tmp_path, addre
     study = small_study(tmp_path, monkeypatch, api_requests=COUNT, models=[NAME])
     items, prompts, condition = asked(NAME)
     assert answers_kept(items, prompts, condition, study.logs_folder) == 0
+    study.logs_folder.mkdir(parents=True)
+    (study.logs_folder / "eval-set.json").write_text("{}")  # as Inspect does before its first log
+    assert answers_kept(items, prompts, condition, study.logs_folder) == 0
+    (study.logs_folder / "eval-set.json").unlink()
     with serve(label_of, faults=NO_FAULTS, paid_until=COUNT - 3) as server:
         address(server)
         code = AGAIN.format(name=NAME, folder=str(study.logs_folder))

@@ -8,7 +8,7 @@ from saelib.language.corpus.text import (
     LONGEST_PARAGRAPH,
     TEXT_DOCUMENT_CHARACTERS,
     Document,
-    split_documents,
+    split_of,
     text_documents,
     whole_documents,
 )
@@ -20,12 +20,13 @@ def documents_of(text: str) -> list[Document]:
 
 def test_split_depends_on_the_name_alone() -> None:
     documents = [Document(f"folder/module{number}.py", ["text"]) for number in range(4000)]
-    splits = split_documents(documents)
-    held_out = {document.name for document in splits["held_out"]}
-    assert len(splits["train"]) + len(held_out) == len(documents)
+    assert {split_of(document) for document in documents} == {"train", "held_out"}
+    held_out = {document.name for document in documents if split_of(document) == "held_out"}
     assert 0.7 * HELD_OUT_SHARE < len(held_out) / len(documents) < 1.3 * HELD_OUT_SHARE
     some = [Document(document.name, ["other text"]) for document in documents[::3]]
-    assert {document.name for document in split_documents(some)["held_out"]} == held_out & {one.name for one in some}
+    assert {document.name for document in some if split_of(document) == "held_out"} == held_out & {
+        one.name for one in some
+    }
 
 
 def test_text_is_cut_at_blank_lines_into_documents_of_some_length() -> None:
