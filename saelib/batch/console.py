@@ -42,7 +42,8 @@ def quieten(logger: logging.Logger) -> None:
 
 def say(line: str) -> None:
     """One line on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")  # in one piece, since notebooks run beside each other
+    sys.stderr.flush()
 
 
 def in_bytes(size: float) -> str:

@@ -1,5 +1,6 @@
 """What a batch run says: time and size where they were measured, progress in time, what is missing at its end."""
 
+import io
 import logging
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from saelib.batch.console import NAMES, PLANNED, in_bytes, quieten, say_beginning, say_done, say_end
+from saelib.batch.console import NAMES, PLANNED, in_bytes, quieten, say, say_beginning, say_done, say_end
 from saelib.batch.durations import known_durations, note_duration, note_size
 from saelib.batch.settings import Settings
 from saelib.htest.items.official import OFFICIAL_SET
@@ -32,6 +33,20 @@ def complete_run(folder: Path, seconds: float = 60) -> None:
         note_duration(folder, name, seconds)
     (folder / "weights").write_bytes(bytes(2_500_000))
     note_size(folder)
+
+
+def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two notebooks that run side by side say so at once; unbuffered, two pieces would mix."""
+    pieces: list[str] = []
+
+    class Unbuffered(io.StringIO):
+        def write(self, piece: str) -> int:
+            pieces.append(piece)
+            return len(piece)
+
+    monkeypatch.setattr(sys, "stderr", Unbuffered())
+    say("11_scratch_saes: running")
+    assert pieces == ["11_scratch_saes: running\n"]
 
 
 def test_nothing_is_said_of_what_nobody_measured(settings: Settings, capsys: Captured) -> None:
