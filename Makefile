@@ -21,29 +21,30 @@ TORCH ?=
 
 # Values reach programs as they were typed, by the environment: without these lines make would read functions and
 # variables into them ($(shell ...)), and within a recipe's line so would the shell. So a recipe never writes $(RUN).
-TYPED := PYTHON PRESET RUN SEED HTEST MODELS DRY CORES SNAKEMAKE TORCH
-TYPED += $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+override TYPED := PYTHON PRESET RUN SEED HTEST MODELS DRY CORES SNAKEMAKE TORCH
+override TYPED += $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(sort $(TYPED)),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
 
-VENV := .venv
-BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+# Names that stand in recipes and rules as they are: typed ones are not heard.
+override VENV := .venv
+override READY := $(VENV)/.ready
 # The tests and their tools go into the same environment, once somebody runs them.
-TEST_READY := $(VENV)/.ready-test
+override TEST_READY := $(VENV)/.ready-test
 # sae-lens needs another transformer-lens than the kit: the libraries to compare with have an environment of their own.
-PEERS := .venv-peers
-PEERS_READY := $(PEERS)/.ready
+override PEERS := .venv-peers
+override PEERS_READY := $(PEERS)/.ready
+export BIN := $(VENV)/bin
 
 ifneq ($(filter-out cpu,$(TORCH)),)
 $(error TORCH=$(TORCH) is unknown: it is empty, or cpu)
 endif
-TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/cpu)
+override TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers reproduce htest rehearse lab notebooks publish test bench bench-gpu clean
+.PHONY: help setup peers reproduce htest rehearse lab notebooks publish test test-faults bench bench-gpu clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## the environment, .venv (the other targets do this by themselves, once)
 
@@ -51,11 +52,11 @@ peers: $(PEERS_READY) ## the environment of the libraries to compare with, .venv
 
 $(READY): requirements.lock pyproject.toml
 	$(call install,$(VENV),requirements.lock)
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	"$$BIN"/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(TEST_READY): requirements-test.lock $(READY)
-	$(BIN)/python -m pip install --quiet -c requirements.lock -r $<
+	"$$BIN"/python -m pip install --quiet -c requirements.lock -r $<
 	@touch $@
 
 $(PEERS_READY): benchmarks/requirements-peers.lock
@@ -63,7 +64,7 @@ $(PEERS_READY): benchmarks/requirements-peers.lock
 	@touch $@
 
 # install(environment, lock). torch comes first and by its exact version, so that nothing chooses another build of it.
-define install
+override define install
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "saelib needs Python 3.11 or newer: say where one is, for example PYTHON=python3.11"; exit 1; }
 	test -x $(1)/bin/python || "$$PYTHON" -m venv $(1)
@@ -73,40 +74,47 @@ define install
 endef
 
 reproduce: $(READY) ## the experiment: executed notebooks, tables, figures and report.html under runs/$(RUN)
-	@$(BIN)/python -m saelib.batch.reproduce
+	@"$$BIN"/python -m saelib.batch.reproduce
 
 htest: $(READY) ## H-Test alone: MODELS="embedded path/to/model" are asked, their accuracies printed; DRY=1 asks nobody
-	@$(BIN)/python -m saelib.htest --models="$$MODELS" --preset="$$PRESET" --run="$$RUN" --seed="$$SEED" --htest="$$HTEST" \
+	@"$$BIN"/python -m saelib.htest --models="$$MODELS" --preset="$$PRESET" --run="$$RUN" --seed="$$SEED" --htest="$$HTEST" \
 	  $${DRY:+--dry-run}
 
-lab: $(READY) ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir notebooks
+lab: $(READY) ## JupyterLab on the notebooks; it listens on this machine alone and asks for its token
+	@test "$$(id -u)" != 0 || { echo "JupyterLab does not run as root, since whoever reaches it then owns the machine:" \
+	  "call make lab as another user or, in a container that holds nothing else," \
+	  "$$BIN/jupyter lab --allow-root --notebook-dir notebooks"; exit 1; }
+	"$$BIN"/jupyter lab --notebook-dir notebooks
 
 notebooks: $(READY) ## run the notebooks in place, so that the stored outputs are those of runs/tiny
-	SAELIB_BATCH=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=-1 \
+	SAELIB_BATCH=1 "$$BIN"/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=-1 \
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 publish: $(READY) ## keep the small tables and figures of runs/tiny in results/, for README
-	$(BIN)/python -m saelib.batch.publish
+	"$$BIN"/python -m saelib.batch.publish
 
 test: $(TEST_READY) $(PEERS_READY) ## the whole suite: ruff, import-linter, mypy, pytest, notebooks under papermill and nbval
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/lint-imports
-	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	"$$BIN"/ruff check
+	"$$BIN"/ruff format --check
+	"$$BIN"/lint-imports
+	"$$BIN"/mypy
+	"$$BIN"/python -m pytest
+
+test-faults: $(TEST_READY) ## kills, full disks, damaged files and values, faulty servers, the clock set back; 15 minutes
+	"$$BIN"/python -m pytest -m faults
+	"$$BIN"/python -m pytest tests/properties --hypothesis-profile=faults
 
 bench: $(READY) $(PEERS_READY) ## timings beside other libraries and beside a busy program; about half an hour
-	$(BIN)/python -m benchmarks.compare
-	$(BIN)/python -m benchmarks.htest
-	$(BIN)/python -m benchmarks.busy
-	$(BIN)/python -m benchmarks.pages
+	"$$BIN"/python -m benchmarks.compare
+	"$$BIN"/python -m benchmarks.htest
+	"$$BIN"/python -m benchmarks.busy
+	"$$BIN"/python -m benchmarks.pages
 
 bench-gpu: $(READY) ## speed on one GPU, beside sae-lens if `make peers` has been run
-	$(BIN)/python -m benchmarks.gpu
+	"$$BIN"/python -m benchmarks.gpu
 
 rehearse: $(READY) ## what a run of PRESET would take on this machine: memory, disk, hours, downloads
-	$(BIN)/python -m saelib.transfer.rehearsal --preset="$$PRESET"
+	"$$BIN"/python -m saelib.transfer.rehearsal --preset="$$PRESET"
 
 clean: ## remove the environments and the caches of tools; results in runs/ stay
 	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info build

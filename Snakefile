@@ -11,13 +11,14 @@ import atexit
 import os
 import shlex
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from saelib.batch.console import quieten, say_beginning, say_end, say_failure
-from saelib.batch.digests import cells_digest, library_digest
+from saelib.batch.digests import digest_with_sources, library_digest
+from saelib.batch.failures import partial_notebooks
 from saelib.batch.notebooks import NOTEBOOKS, REPORT
+from saelib.batch.preflight import check
 from saelib.batch.reproduce import prepare_environment
 from saelib.batch.settings import NAMES, settings_from
 from saelib.run.lock import RunInUseError, hold_for_children
@@ -44,7 +45,7 @@ envvars:
 if Path.cwd() != SETTINGS.folder.resolve():
     raise WorkflowError(f"leave out --directory: this run's folder is {SETTINGS.folder}")
 
-STARTED = time.time()
+EARLIER = {}
 SOURCES = Path(workflow.basedir) / "notebooks"
 EXECUTED = Path("notebooks")
 LIBRARY = library_digest()
@@ -69,7 +70,7 @@ for number, entry in enumerate(NOTEBOOKS):
             EXECUTED / f"{entry.name}.ipynb",
         params:
             notebook=lambda wildcards, name=entry.name: str(SOURCES / f"{name}.ipynb"),
-            cells=cells_digest(SOURCES / f"{entry.name}.ipynb"),
+            cells=digest_with_sources(SOURCES, entry.name),
             library=LIBRARY,
             # By functions, whose values Snakemake does not search for wildcards.
             settings=lambda wildcards, htest="htest" in entry.configs: SETTINGS.parameters(htest),
@@ -86,6 +87,7 @@ rule report:
         "report.html",
     params:
         run=SETTINGS.run,
+        cells=digest_with_sources(SOURCES, REPORT.name),
         library=LIBRARY,
     shell:
         f"{PYTHON} -m saelib.batch.report {{params.run:q}} > {os.devnull}"
@@ -97,9 +99,11 @@ atexit.register(LOCK.close)
 
 onstart:
     try:
+        check(SETTINGS)  # again after `make`, for those who start Snakemake themselves
         LOCK.enter_context(hold_for_children(SETTINGS.folder))
-    except RunInUseError as error:
+    except (ValueError, RunInUseError) as error:
         sys.exit(str(error))  # Snakemake would put lines of this file around it
+    EARLIER.update(partial_notebooks(SETTINGS.folder / EXECUTED))
     say_beginning(SETTINGS, [job.rule.name for job in workflow.dag.needrun_jobs()])
 
 
@@ -108,4 +112,4 @@ onsuccess:
 
 
 onerror:
-    say_failure(SETTINGS, STARTED)
+    say_failure(SETTINGS, EARLIER)

@@ -8,15 +8,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from saelib.batch.durations import known_durations, note_duration, note_size
+from saelib.batch.clock import State
+from saelib.batch.durations import ended_since, known_durations, note_duration, note_size, size_of_notes
 from saelib.batch.failures import failure_report
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.batch.settings import Settings
 from saelib.htest.items.official import OFFICIAL_SET
-from saelib.run.files import read_json
 from saelib.run.progress import time_in_words
+from saelib.run.reading import read_json
 
 NAMES = tuple(notebook.name for notebook in NOTEBOOKS)
 OF_JOBS = (  # messages about a job that failed: `say_failure` says more
@@ -24,7 +26,9 @@ OF_JOBS = (  # messages about a job that failed: `say_failure` says more
     "Exiting because a job execution failed",
     "WorkflowError:\nAt least one job",
 )
-PLANNED = "SAELIB_PLANNED"  # in the environment of the notebooks: when this batch run began, and what it will run
+# In the environment of the notebooks: when this batch run began, by the clock that nobody can set; how much had been
+# noted of durations by then; and what it will run.
+PLANNED = "SAELIB_PLANNED"
 
 
 def quieten(logger: logging.Logger) -> None:
@@ -54,7 +58,7 @@ def in_bytes(size: float) -> str:
 def say_beginning(settings: Settings, planned: Sequence[str]) -> None:
     """What will run, and what it takes where that was measured; the notebooks learn what is planned."""
     notebooks = [name for name in planned if name in NAMES]
-    os.environ[PLANNED] = " ".join([str(time.time()), *notebooks])
+    os.environ[PLANNED] = " ".join([str(time.monotonic()), str(size_of_notes(settings.folder)), *notebooks])
     say(f"Run {settings.run!r} of preset {settings.preset}, in {settings.folder}: "
         f"{len(notebooks)} of {len(NAMES)} notebooks are to run.")  # fmt: skip
     known = known_durations(settings)
@@ -68,8 +72,9 @@ def say_beginning(settings: Settings, planned: Sequence[str]) -> None:
 def say_done(notebook: str, settings: Settings, seconds: float) -> None:
     """A notebook has ended well: how long it took, how long the batch run has been going, and what is left of it."""
     note_duration(settings.folder, notebook, seconds)
-    started, *planned = os.environ.get(PLANNED, "").split() or [str(time.time() - seconds)]
-    left = [name for name in planned if name != notebook and not _ended(settings, name, float(started))]
+    started, noted, *planned = os.environ.get(PLANNED, "").split() or [str(time.monotonic() - seconds), "0"]
+    ended = ended_since(settings.folder, int(noted))
+    left = [name for name in planned if name not in ended]
     known = known_durations(settings)
     if not left:
         rest = ""
@@ -77,13 +82,8 @@ def say_done(notebook: str, settings: Settings, seconds: float) -> None:
         rest = f", at most about {time_in_words(sum(known.seconds[name] for name in left))} to go"
     else:
         rest = f", {len(left)} of {len(planned)} notebooks to go"
-    so_far = time_in_words(time.time() - float(started))
+    so_far = time_in_words(time.monotonic() - float(started))
     say(f"{notebook}: done in {time_in_words(seconds)}; the run: {so_far} so far{rest}")
-
-
-def _ended(settings: Settings, notebook: str, since: float) -> bool:
-    executed = settings.folder / "notebooks" / f"{notebook}.ipynb"
-    return executed.is_file() and executed.stat().st_mtime >= since
 
 
 def say_end(settings: Settings) -> None:
@@ -100,13 +100,13 @@ def _lacks_released_items(settings: Settings) -> bool:
     path = settings.folder / "values" / "30_htest_items.json"
     if settings.htest.get("official") is not None or not path.is_file():  # a folder of the user's, or left out
         return False
-    return OFFICIAL_SET not in read_json(path)["values"]["items_sha256"]
+    return OFFICIAL_SET not in read_json(path, lambda content: content["values"]["items_sha256"])
 
 
-def say_failure(settings: Settings, since: float) -> None:
+def say_failure(settings: Settings, earlier: Mapping[Path, State | None]) -> None:
     """Which notebooks stopped, where, and how to go on.
 
     Args:
-        since: seconds since the epoch; what is older was left by an earlier run.
+        earlier: `failures.partial_notebooks` when the batch run began.
     """
-    say(f"\n{failure_report(settings.folder / 'notebooks', since, settings.command)}")
+    say(f"\n{failure_report(settings.folder / 'notebooks', earlier, settings.command)}")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from saelib.batch.notebooks import NOTEBOOKS
 from saelib.batch.settings import Settings
 from saelib.results.values import RESULTS
 from saelib.run.files import runs_folder
@@ -37,6 +38,19 @@ def note_duration(folder: Path, notebook: str, seconds: float) -> None:
 def note_size(folder: Path) -> None:
     """Keep what a complete run weighs."""
     _note(folder, bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+
+
+def size_of_notes(folder: Path) -> int:
+    """How long the file of notes is: what is noted from now on stands behind it."""
+    path = folder / DURATIONS
+    return path.stat().st_size if path.is_file() else 0
+
+
+def ended_since(folder: Path, size: int) -> set[str]:
+    """Notebooks that have ended since the file of notes was so long."""
+    path = folder / DURATIONS
+    lines = path.read_bytes()[size:].decode(errors="replace").splitlines() if path.is_file() else []
+    return {notebook.name for notebook in NOTEBOOKS if any(f'"{notebook.name}"' in line for line in lines)}
 
 
 def known_durations(settings: Settings) -> Durations | None:

@@ -1,4 +1,4 @@
-"""papermill's engine `ipc`: kernels without TCP ports, wherever the machine allows it.
+"""papermill's engine `ipc`: kernels without TCP ports, wherever the machine allows it, and no key in a notebook.
 
 pyproject.toml names it as an entry point, so `papermill --engine ipc` finds it. papermill loads it while it is itself
 being imported: whoever wants this module imports papermill first.
@@ -9,8 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import nbformat
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 from papermill.engines import NBClientEngine
+
+from saelib.run.secrets import without_keys
 
 SHORT_FOLDERS = ("/tmp", "/dev/shm")  # tried after $TMPDIR; not where files are expected, only sockets
 SOCKET = "kernel-ipc-1"  # as jupyter_client names the sockets of kernel.json; a kernel has five of them
@@ -61,7 +64,10 @@ class AsyncIpcKernelManager(IpcKernelManager, AsyncKernelManager):
 
 
 class IpcEngine(NBClientEngine):
-    """papermill's own engine, over ipc: `papermill --engine ipc`."""
+    """papermill's own engine, over ipc: `papermill --engine ipc`.
+
+    What a cell prints reaches the notebook without the keys of the environment: a server may repeat one in an error.
+    """
 
     @classmethod
     def execute_notebook(cls, nb: Any, kernel_name: str, output_path: str | None = None, **options: Any) -> Any:
@@ -70,3 +76,17 @@ class IpcEngine(NBClientEngine):
         # Every kernel is interrupted before it is told to go, and some would report that as an error on the console.
         options.setdefault("extra_arguments", ["--IPKernelApp.log_level=CRITICAL"])
         return super().execute_notebook(nb, kernel_name, output_path, **options)
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+        """Execute the notebook that `nb_man` writes to disk after every cell."""
+        save = nb_man.save
+
+        def save_without_keys(**changes: Any) -> None:
+            for cell in nb_man.nb.cells:
+                if "outputs" in cell:
+                    cell.outputs = nbformat.from_dict(without_keys(cell.outputs))
+            save(**changes)
+
+        nb_man.save = save_without_keys
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)

@@ -2,11 +2,12 @@
 
     python -m saelib.batch.publish
 
-In: the finished folder `runs/tiny`. Out: `results/tiny`: the tables and recorded values that notebooks fall back on,
-the figures, and the tables that README quotes, `transfer.md`, `htest.md` and `experiments.md`.
+In: the finished folder `runs/tiny`. Out: `results/tiny`: the tables and recorded values that notebooks show with
+`stored=True`, the figures, and the tables that README quotes, `transfer.md`, `htest.md` and `experiments.md`.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from saelib.batch.durations import DURATIONS
@@ -14,6 +15,7 @@ from saelib.batch.experiments import experiments_markdown
 from saelib.batch.first_page import htest_table, transfer_table
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.htest.items.official import OFFICIAL_SET
+from saelib.htest.scoring.stored import read_scores
 from saelib.htest.study import open_study
 from saelib.results.tables import as_markdown
 from saelib.results.values import RESULTS, read_values
@@ -21,7 +23,7 @@ from saelib.run.config import Run
 from saelib.run.files import replace_folder
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.savings import savings
-from saelib.transfer.tables import read_results
+from saelib.transfer.tables import join_tables, read_results
 
 KEPT = ("evaluation.parquet", "evaluation_rows.parquet", "training.parquet", "maps.parquet", "config.json",
         "htest.parquet")  # fmt: skip
@@ -34,9 +36,11 @@ def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
         FileNotFoundError: the run is not finished; the message says how to make it.
     """
     results = read_results(experiment)
-    if absent := [name for name in KEPT if not (experiment.folder / name).is_file()]:
-        raise FileNotFoundError(f"{experiment.folder} has no {', '.join(absent)}; make it with `make reproduce`")
+    _refuse_absent(experiment, ["config.json"])  # which whoever writes would make anew
+    join_tables(experiment)
     study = open_study(preset=experiment.config.preset)
+    read_scores(study)  # makes them anew where they are absent or old
+    _refuse_absent(experiment, KEPT)
     runs: dict[str, Run] = {"transfer": experiment, "htest": study}
     found = {notebook.name: read_values(runs[notebook.configs[0]], notebook.name) for notebook in NOTEBOOKS}
     if OFFICIAL_SET not in found["30_htest_items"]["items_sha256"]:
@@ -61,6 +65,11 @@ def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
         (temporary / "experiments.md").write_text(experiments_markdown(found), encoding="utf-8")
 
     replace_folder(folder, fill)
+
+
+def _refuse_absent(experiment: Experiment, names: Sequence[str]) -> None:
+    if absent := [name for name in names if not (experiment.folder / name).is_file()]:
+        raise FileNotFoundError(f"{experiment.folder} has no {', '.join(absent)}; make it with `make reproduce`")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ In: the executed notebooks in `runs/<run>/notebooks/`, and figures, tables and c
 """
 
 import argparse
+import sys
 from pathlib import Path
 
+from saelib.batch.clock import settle_times
 from saelib.batch.notebooks import NOTEBOOKS, REPORT
 from saelib.batch.page.appendix import appendix
 from saelib.batch.page.cells import blocks_of, read_notebook
@@ -58,7 +60,12 @@ def main() -> None:
     """Make the report of a run."""
     parser = argparse.ArgumentParser(prog="python -m saelib.batch.report", description="Make report.html of a run.")
     parser.add_argument("run", help="the run's folder name")
-    print(write_report(runs_folder() / parser.parse_args().run))
+    try:
+        report = write_report(runs_folder() / parser.parse_args().run)
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
+    settle_times(report.parent / "notebooks")
+    print(report)
 
 
 if __name__ == "__main__":

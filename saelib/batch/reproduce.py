@@ -11,12 +11,14 @@ import os
 import re
 import shlex
 import sys
-import time
 from pathlib import Path
 
+from saelib.batch.clock import state_of
 from saelib.batch.console import say
 from saelib.batch.digests import LIBRARY
+from saelib.batch.preflight import check
 from saelib.batch.settings import NAMES, Settings, settings_from
+from saelib.batch.snakemake_notes import doubt_results_of_lost_parts, doubt_results_without_note, has_notes
 from saelib.run.files import cache_folder, runs_folder
 
 # Programs that the notebooks start keep files of their own. Those of the user's home may not be writable, and would
@@ -54,8 +56,7 @@ def options_for_snakemake(settings: Settings, project: Path, cores: str, more: s
     """
     if not re.fullmatch(r"all|[1-9][0-9]*", cores):
         raise ValueError(f"CORES={cores!r} should be a whole number from 1 on, or all")
-    # Without its notes of an earlier run Snakemake would take old outputs for up to date.
-    anew = [] if (settings.folder / ".snakemake" / "metadata").is_dir() else ["--forceall"]
+    anew = [] if has_notes(settings.folder) else ["--forceall"]
     return [
         "--snakefile", str(project / "Snakefile"), "--directory", str(settings.folder), "--cores", cores, *anew,
         "--shared-fs-usage", *SHARED, "--rerun-triggers", "mtime", "params", "--rerun-incomplete",
@@ -71,11 +72,15 @@ def main() -> int:
         settings = settings_from(os.environ)
         cores, more = os.environ.get("CORES") or "all", os.environ.get("SNAKEMAKE", "")
         options = options_for_snakemake(settings, Path.cwd(), cores, more)
+        check(settings)
     except (ValueError, FileExistsError) as error:
         say(str(error))
         return 1
     prepare_environment()
-    report, started = settings.folder / "report.html", time.time()
+    doubt_results_without_note(settings.folder)
+    doubt_results_of_lost_parts(settings.folder)
+    report = settings.folder / "report.html"
+    earlier = state_of(report)
     try:
         snakemake(options)
         code: str | int | None = 0
@@ -85,7 +90,7 @@ def main() -> int:
         say(code)
     if code:
         return 1
-    if not more and report.is_file() and report.stat().st_mtime < started:
+    if not more and earlier and state_of(report) == earlier:
         say(f"Nothing to be done, all is up to date. The report: {report}")
     return 0
 

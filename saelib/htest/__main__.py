@@ -27,13 +27,14 @@ from saelib.htest.scoring.readings import readings_of
 from saelib.htest.study import Study, open_study
 from saelib.results.tables import as_markdown, write_tables
 from saelib.run.config import RunConfig
+from saelib.run.lock import RunInUseError
 from saelib.run.typed import typed_fields, typed_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RUN = "htest"
-REFUSED = (ValueError, FileNotFoundError, FileExistsError, PermissionError)
+REFUSED = (ValueError, OSError, RunInUseError)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

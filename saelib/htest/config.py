@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -17,13 +18,15 @@ from pydantic import (
 )
 
 from saelib.htest.tasks import TASKS
-from saelib.run.config import Config, Device, Name, RunConfig, resolve
+from saelib.run.config import Config, Device, Name, RunConfig, Seed, resolve
 
 API = "api:"  # before a model's name in Inspect AI: "api:openai/gpt-4o"
 CONTROL = "control:"  # before the name of a control
 TUNED = "tuned:"  # before the name of the model that was tuned; one name for its ten tuned copies
 UNTRAINED = "untrained:"  # before a local model's name: the same architecture with random weights
 PARSER = "parser"  # as a judge: no model, the strict parser reads the reply itself
+MOST_ITEMS = 9_000  # of a task: some 9,500 pairs of words rhyme, and the other tasks have more
+MOST_REPLY = 2**20  # tokens
 
 # Lists of models by one name, small before large. The paper's own API models are mostly retired.
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -68,6 +71,12 @@ def _known_tasks(tasks: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(task for task in TASKS if task in tasks)
 
 
+def _template_value(value: Any) -> Any:
+    if not isinstance(value, str | int | float) or value in (math.inf, -math.inf) or value != value:
+        raise ValueError("should be a text, a finite number, True or False")
+    return value
+
+
 def _for_templates(arguments: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
     if reserved := arguments.keys() & {"messages", "tools", "documents", "tokenize", "add_generation_prompt",
                                        "continue_final_message", "chat_template", "conversation"}:  # fmt: skip
@@ -75,10 +84,25 @@ def _for_templates(arguments: dict[str, str | int | float | bool]) -> dict[str, 
     return arguments
 
 
-Shots = Annotated[NonNegativeInt, AfterValidator(_even)]
-ItemCount = Annotated[PositiveInt, AfterValidator(_even)]
+def _one_model(name: str) -> str:
+    if name in FAMILIES:
+        raise ValueError(f"is a family, and one model is wanted: {', '.join(FAMILIES[name])}")
+    return name
+
+
+def _on_this_machine(name: str) -> str:
+    if name.startswith((API, CONTROL)):
+        raise ValueError("cannot be tuned; should be 'embedded', a folder or a hub name")
+    return name
+
+
+Shots = Annotated[NonNegativeInt, Field(le=MOST_ITEMS), AfterValidator(_even)]
+ItemCount = Annotated[PositiveInt, Field(le=MOST_ITEMS), AfterValidator(_even)]
+ReplyTokens = Annotated[PositiveInt, Field(le=MOST_REPLY)]
+OneModel = Annotated[Name, AfterValidator(_one_model)]
+TemplateValue = Annotated[str | int | float | bool, BeforeValidator(_template_value)]
 Models = Annotated[tuple[Name, ...], AfterValidator(_named)]
-TemplateArguments = Annotated[dict[str, str | int | float | bool], AfterValidator(_for_templates)]
+TemplateArguments = Annotated[dict[str, TemplateValue], AfterValidator(_for_templates)]
 Tasks = Annotated[tuple[str, ...], AfterValidator(_known_tasks)]
 
 
@@ -89,11 +113,11 @@ class FineTuning(Config):
     items of another seed than the presets', the chosen pair was about as good as any; 3e-4 with 32 learnt too little.
     """
 
-    items: PositiveInt = 1000
+    items: Annotated[PositiveInt, Field(le=MOST_ITEMS)] = 1000
     """Training items of a task."""
-    epochs: PositiveInt = 3
+    epochs: Annotated[PositiveInt, Field(le=10_000)] = 3
     """How often each is seen."""
-    batch_size: PositiveInt = 32
+    batch_size: Annotated[PositiveInt, Field(le=MOST_ITEMS)] = 32
     """Items in a step."""
     learning_rate: PositiveFloat = 1e-3
     """At its highest."""
@@ -101,9 +125,9 @@ class FineTuning(Config):
     """Share of the steps in which the learning rate rises; it falls to 0 in the others."""
     weight_decay: NonNegativeFloat = 0.0
     """AdamW's, of all weights."""
-    evaluations_per_epoch: PositiveInt = 4
+    evaluations_per_epoch: Annotated[PositiveInt, Field(le=1000)] = 4
     """Points of the learning curve in each epoch."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Of the order of the items, and of dropout where a model has it."""
 
     @property
@@ -121,7 +145,9 @@ class FineTuning(Config):
 class HTestConfig(RunConfig):
     """Everything that decides the numbers of an H-Test run. Defaults are the paper's where it names a value."""
 
-    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ("run", "device", "device_map", "api_requests", "ask_refused")
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = (
+        *RunConfig.WITHOUT_EFFECT, "device_map", "api_requests", "ask_refused",
+    )  # fmt: skip
     # Who is asked what, and how: each reply is kept by its condition, so what was asked before is found again.
     GROWS: ClassVar[tuple[str, ...]] = (
         "official", "models", "shots", "form", "test_items", "tasks", "temperature", "samples", "max_tokens", "system",
@@ -132,7 +158,7 @@ class HTestConfig(RunConfig):
         "tasks", "samples", "max_tokens", "system", "first_token", "template_arguments", "dtype", "revision",
     )  # fmt: skip
 
-    seed: NonNegativeInt
+    seed: Seed
     """Of the fresh items, of shuffled shots, of sampling and of fine-tuning."""
     official: Name = "auto"
     """The released items: "auto" takes them from the cache or the authors' repository and goes on without them where
@@ -150,9 +176,9 @@ class HTestConfig(RunConfig):
     """Tasks that are asked, each probed and tuned too; means are over these."""
     temperature: Annotated[float, Field(ge=0, lt=10)] = 0.0
     """Of replies; the paper's is 0.7. Log-probabilities do not depend on it."""
-    samples: PositiveInt = 1
+    samples: Annotated[PositiveInt, Field(le=1000)] = 1
     """Replies to each item; more than one needs a temperature above 0."""
-    max_tokens: PositiveInt | None = None
+    max_tokens: ReplyTokens | None = None
     """Longest reply in tokens; None takes 5 for chat models, as the paper does, and 1 for base models."""
     system: str = ""
     """System message of chat models; empty sends none."""
@@ -165,21 +191,21 @@ class HTestConfig(RunConfig):
     """Of local models' weights; the two short ones halve the memory, and round."""
     revision: Name | None = None
     """Branch, tag or commit of hub models; None takes the main one. A model named like "name@revision" has its own."""
-    ablation_model: Name = "embedded"
+    ablation_model: OneModel = "embedded"
     """The model of the ablations: shots and their order, chain of thought, letter geometry."""
     ablation_shots: Annotated[tuple[Shots, ...], AfterValidator(_two_to_compare)] = (0, 4, 14, 28, 50)
     """Numbers of shots in the ablation."""
-    shuffles: NonNegativeInt = 3
+    shuffles: Annotated[NonNegativeInt, Field(le=1000)] = 3
     """Draws and orders of the shots, beside the released one."""
     family: Models = ("tiny",)
     """Models compared by size, small before large, or keys of `FAMILIES`."""
     chain_of_thought_items: ItemCount = 200
     """Items of each task that are asked for a chain of thought."""
-    chain_of_thought_tokens: PositiveInt = 512
+    chain_of_thought_tokens: ReplyTokens = 512
     """Longest chain of thought."""
-    judge: Name = PARSER
+    judge: OneModel = PARSER
     """Who reads a chain of thought: a model as in `models`, or "parser"."""
-    fine_tuning_model: Name = "embedded"
+    fine_tuning_model: Annotated[OneModel, AfterValidator(_on_this_machine)] = "embedded"
     """A folder or hub name; tuned on each task by itself."""
     fine_tuning: FineTuning = FineTuning()
     """The recipe."""

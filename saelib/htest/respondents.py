@@ -19,9 +19,16 @@ from saelib.htest.engines.api import ApiEngine
 from saelib.htest.engines.controls import control_engine
 from saelib.htest.items.item import Item
 from saelib.language.request_budget import RequestBudget
+from saelib.run.library import code_digest
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
+
+# What decides the replies of models on this machine, beside the items, which replies hold.
+ASKED_BY = ("language", "htest/asking", "htest/engines/decoding.py", "htest/engines/local.py",
+            "htest/engines/padded_batches.py", "htest/engines/shared_prefix.py")  # fmt: skip
+# What decides those of controls: a rule may read its task anew, a cut may be fitted anew.
+CONTROLLED_BY = ("htest/engines/controls.py", "htest/audit/rules.py", "htest/audit/shortcuts.py", "htest/tasks.py")
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,13 @@ class Respondent:
     def is_local(self) -> bool:
         """Whether it is a language model on this machine, whose content its revision names."""
         return not self.name.startswith((API, CONTROL))
+
+    @property
+    def library(self) -> str:
+        """SHA-256 of the code by which a model on this machine or a control replies; empty for whoever is elsewhere."""
+        if self.is_paid:
+            return ""
+        return code_digest(*(ASKED_BY if self.is_local else CONTROLLED_BY))
 
 
 @dataclass(frozen=True)

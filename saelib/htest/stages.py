@@ -1,20 +1,16 @@
 """The first stage of a study: items are asked, replies are stored.
 
 In: a study and whoever is asked. Out: replies, and under `runs/<run>/htest/replies/` one file for each condition, set
-of items and task. What is there is not asked again; an interrupted run loses one task.
+of items and task. What is there is not asked again. A file is written when its task is answered: whoever is killed
+loses the answers to one task, and none that an API gave, since Inspect's logs keep each at once.
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from saelib.htest.asking.prompts import Prompt, choose_shots, render
-from saelib.htest.asking.replies import (
-    Condition,
-    Reply,
-    make_replies,
-    read_replies,
-    stored_answers,
-    write_replies,
-)
+from saelib.htest.asking.replies import Condition, Reply, make_replies, write_replies
+from saelib.htest.asking.stored import check_asked, check_condition, read_or_put_aside, read_stored
 from saelib.htest.config import CONTROL
 from saelib.htest.engines.controls import CONTROLS, SHORTCUT
 from saelib.htest.engines.refusals import may_be_asked_again
@@ -148,25 +144,63 @@ def _ask_task(
 def ask_items(
     study: Study, respondent: Respondent, condition: Condition, items: Sequence[Item], shots: Sequence[Item]
 ) -> list[Reply]:
-    """Ask items of one set and task, those of them that have no stored reply yet."""
+    """Ask items of one set and task, those of them that have no stored reply yet.
+
+    Raises:
+        DamagedFileError: what an API replied before is damaged; the file of whoever else is asked again.
+        FileExistsError: replies under the condition, whatever set and task, are by another version of the library.
+        ValueError: what is stored belongs to others than these items and prompts.
+    """
     path = study.path_of(condition, items[0].item_set, items[0].task)
     study.check()  # another one may have claimed the folder since this study was opened
     prompts = render(items, shots, condition.form)
-    replies = stored_answers(path, items, prompts, condition.samples)
+    wanted = len(items) * condition.samples
+    replies = _known(path, respondent, items, prompts, may_write=False)
+    if len(replies) < wanted or _may_ask_again(study, replies[:wanted]):
+        with writing(study):
+            replies = _complete(study, respondent, condition, items, prompts, path)
+    return replies[:wanted]
+
+
+def _known(
+    path: Path, respondent: Respondent, items: Sequence[Item], prompts: Sequence[Prompt], may_write: bool
+) -> list[Reply]:
+    """Stored replies to some items, if there are any."""
+    replies = read_or_put_aside(path, respondent.is_paid, may_write)
+    check_asked(path, replies, items, prompts)
+    return replies
+
+
+def _may_ask_again(study: Study, replies: Sequence[Reply]) -> bool:
+    return study.config.ask_refused and any(may_be_asked_again(reply.problem) for reply in replies)
+
+
+def _complete(
+    study: Study,
+    respondent: Respondent,
+    condition: Condition,
+    items: Sequence[Item],
+    prompts: Sequence[Prompt],
+    path: Path,
+) -> list[Reply]:
+    """Replies to all of some items, what is lacking asked and written now; for whoever has the run to itself."""
+    replies = _known(path, respondent, items, prompts, may_write=True)  # another process may have asked meanwhile
+    check_condition(path.parent, respondent.library)
+    if _may_ask_again(study, replies[: len(items) * condition.samples]):
+        replies = _asked_again(study, respondent, condition, list(zip(items, prompts, strict=True)), replies)
+        write_replies(path, replies)
     done = len(replies) // condition.samples
-    missing, stored = items[done:], replies[: len(items) * condition.samples]
-    again = study.config.ask_refused and any(may_be_asked_again(reply.problem) for reply in stored)
-    if not missing and not again:
-        return stored
-    with writing(study):
-        if again:
-            replies = _asked_again(study, respondent, condition, list(zip(items, prompts, strict=True)), replies)
-            write_replies(path, replies)
-        if missing:
-            answers = study.answers(respondent, missing, prompts[done:], condition)
-            replies += make_replies(missing, prompts[done:], condition, answers)
-            write_replies(path, replies)
-    return replies[: len(items) * condition.samples]
+    if missing := items[done:]:
+        replies += _answered(study, respondent, condition, missing, prompts[done:])
+        write_replies(path, replies)
+    return replies
+
+
+def _answered(
+    study: Study, respondent: Respondent, condition: Condition, items: Sequence[Item], prompts: Sequence[Prompt]
+) -> list[Reply]:
+    answers = study.answers(respondent, items, prompts, condition)
+    return make_replies(items, prompts, condition, answers, respondent.library)
 
 
 def _asked_again(
@@ -179,8 +213,8 @@ def _asked_again(
     """Replies, those that a server refused or a filter took replaced by what it says now."""
     waiting = {reply.item.key for reply in replies if may_be_asked_again(reply.problem)}
     items, prompts = zip(*(pair for pair in asked if pair[0].key in waiting), strict=True)
-    answers = study.answers(respondent, items, prompts, condition)
-    now = {(reply.item.key, reply.sample): reply for reply in make_replies(items, prompts, condition, answers)}
+    made = _answered(study, respondent, condition, items, prompts)
+    now = {(reply.item.key, reply.sample): reply for reply in made}
     return [now.get((reply.item.key, reply.sample), reply) if may_be_asked_again(reply.problem) else reply
             for reply in replies]  # fmt: skip
 
@@ -188,7 +222,7 @@ def _asked_again(
 def stored_count(study: Study, condition: Condition, item_set: str, task: str) -> int:
     """How many items of a task have a stored reply; the first ones always come first."""
     path = study.path_of(condition, item_set, task)
-    return len(read_replies(path)) // condition.samples if path.is_file() else 0
+    return len(read_stored(path)) // condition.samples if path.is_file() else 0
 
 
 def missing_requests(
@@ -213,6 +247,16 @@ def _limit(study: Study, limit: int | None) -> int:
 
 
 def stored_replies(study: Study) -> list[Reply]:
-    """Every reply of the run, to score again at will."""
+    """Every reply of the run, to score again at will.
+
+    Raises:
+        DamagedFileError: a file of theirs is damaged.
+        ValueError: one holds replies that belong into another.
+    """
     study.check()
-    return [reply for path in sorted(study.replies_folder.glob("*/*.jsonl")) for reply in read_replies(path)]
+    return [reply for path in replies_files(study) for reply in read_stored(path)]
+
+
+def replies_files(study: Study) -> list[Path]:
+    """All files of replies and verdicts, by name."""
+    return sorted(study.replies_folder.glob("*/*.jsonl"))

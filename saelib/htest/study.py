@@ -74,6 +74,7 @@ class Study(PinnedRun[HTestConfig]):
         items = grown(self._found, config.official, config.seed, config.test_items, self.inputs)
         for name, content in items.inputs.items():
             self.pin(name, content)
+        _check_tasks(items, config)
         return items
 
     @cached_property
@@ -188,12 +189,25 @@ class Study(PinnedRun[HTestConfig]):
     @property
     def caveat(self) -> str:
         """What the caption of each figure has to add: on which items, where not on the released ones, and why."""
+        if self.config.stored:  # which keep no items
+            return super().caveat
         if self.own_set:
             return f"on the items {self.own_set} of one's own in place of the released ones"
         if self.has_official:
             return ""
         left_out = "were not to be had" if self.config.official == "auto" else "are left out"
         return f"on fresh items: the released ones {left_out}"
+
+
+def _check_tasks(items: RunItems, config: HTestConfig) -> None:
+    """Refuse a main set of which nothing would be asked: the notebooks would be of nothing."""
+    there = {item.task for item in items.items if item.item_set == items.sets[0] and item.split == "test"}
+    if not there & {*config.tasks}:
+        raise ValueError(
+            f"official={config.official!r}: the set {items.sets[0]} has test items of "
+            f"{', '.join(sorted(there)) or 'no task'}, and tasks={[*config.tasks]} are to be asked: give items of one "
+            "of these, or name another task"
+        )
 
 
 def open_study(**parameters: Any) -> Study:
@@ -207,4 +221,5 @@ def open_study(**parameters: Any) -> Study:
     """
     study = Study(resolve_htest_config(**parameters))
     study.check()
+    study.introduce()
     return study

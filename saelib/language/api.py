@@ -3,8 +3,8 @@
 In: a model's name in Inspect AI, such as "openai/gpt-4o" or "openai-api/local/model", and an Inspect task. Out: logs.
 Inspect sends the requests, tries again after 429, 500 and dropped connections, and writes each answer to a log at once:
 a run that was killed asks only for what is missing when the same call is made again. Every request is taken from a
-budget first (`metering`). Keys and addresses come from the environment (`OPENAI_API_KEY`, `<NAME>_BASE_URL`), never
-from a parameter.
+budget first (`metering`), and a silent server is given up (`patience`). Keys and addresses come from the environment
+(`OPENAI_API_KEY`, `<NAME>_BASE_URL`), never from a parameter.
 """
 
 import re
@@ -15,13 +15,23 @@ from typing import TYPE_CHECKING
 from saelib.language.metering import metered
 from saelib.language.request_budget import RequestBudget
 from saelib.language.server_errors import guard
+from saelib.run.secrets import keep_out_of_logs
 
 if TYPE_CHECKING:
     from inspect_ai import Task
     from inspect_ai.model import Model
 
-RETRIES = 8  # waits of 3, 6, 12 ... seconds, about 13 minutes in all; the OpenAI client tries three times in each
-ATTEMPT_SECONDS = 300  # until a request without an answer is given up and sent again
+RETRIES = 10  # of one request, while others are answered; the OpenAI client tries three times in each
+ATTEMPT_SECONDS = 300  # until a request without an answer is given up and sent again, at most
+SHORTEST_ATTEMPT = 60  # seconds, for an answer of one token; slow servers write ten tokens a second
+TOKENS_PER_SECOND = 10
+
+
+def attempt_seconds(max_tokens: int | None) -> float:
+    """Until a request is given up and sent again, for an answer of so many tokens at most; None is without limit."""
+    if max_tokens is None:
+        return ATTEMPT_SECONDS
+    return min(ATTEMPT_SECONDS, SHORTEST_ATTEMPT + max_tokens / TOKENS_PER_SECOND)
 
 
 def open_api_model(name: str) -> "Model":
@@ -37,7 +47,8 @@ def open_api_model(name: str) -> "Model":
     from inspect_ai.model import get_model
 
     try:
-        return guard(get_model(name, memoize=False))  # the environment may name another address than before
+        # made anew: the environment may name another address than before
+        return guard(get_model(name, memoize=False), attempt_seconds)
     except PrerequisiteError as error:
         reason = " ".join(re.sub(r"\[/?[a-z ]+\]", "", str(error.message)).split())  # without colours
         raise RuntimeError(f"{name}: {reason} Set it and run again; keys are never parameters.") from error
@@ -61,10 +72,15 @@ def run_eval_set(
         KeyboardInterrupt: the run was interrupted.
     """
     from inspect_ai import eval_set
+    from inspect_ai._util.logger import init_logger
     from IPython.utils.capture import capture_output
 
     counted = nullcontext() if budget is None else metered(model, budget)
-    with counted, capture_output(stderr=False):  # its closing line names the folder, and a notebook would store it
+    patience = getattr(guard(model, attempt_seconds).api, "patience")  # noqa: B009 (ours, not Inspect's)
+    init_logger(None)  # makes Inspect's handlers, which write its trace folder
+    keep_out_of_logs()
+    # Inspect's closing line names the folder, and a notebook would store it.
+    with counted, patience.watched(), capture_output(stderr=False):
         _, logs = eval_set(
             [task],
             log_dir=str(log_folder.resolve()),
@@ -80,7 +96,6 @@ def run_eval_set(
             retry_immediate=False,
             max_connections=connections,
             max_retries=RETRIES,
-            attempt_timeout=ATTEMPT_SECONDS,
         )
     if not logs:
         raise KeyboardInterrupt  # Inspect takes the signal for itself, and ends without a log to show

@@ -6,15 +6,12 @@ transformers' models takes longer than most of what is then asked of a small one
 use of the tokenizer that is not below load it when they are first wanted.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from saelib.language.gpt_neox import GenerationSettings, GPTNeoXForCausalLM
@@ -24,6 +21,7 @@ from saelib.language.model import LanguageModel
 from saelib.language.precision import matrix_products
 from saelib.language.proof import MismatchError, OwnOutputs, check_outputs, own_outputs
 from saelib.language.saved import check_finite
+from saelib.run.reading import CONTENT_ERRORS, DamagedFileError, read_json_object, read_tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -176,12 +174,12 @@ def read_plain_model(folder: Path, weights: Sequence[Path], device: torch.device
     tensors: dict[str, torch.Tensor] = {}
     try:
         for path in weights:
-            tensors |= load_file(path)
-    except (OSError, SafetensorError):
+            tensors |= read_tensors(path)
+        model = GPTNeoXForCausalLM(config, GenerationSettings(_end_of_reply(folder)))
+    except (OSError, RuntimeError, *CONTENT_ERRORS):  # sizes that are none, too; transformers names them
         return None
     if "embed_out.weight" in tensors:  # its name on disk
         tensors["lm_head.weight"] = tensors.pop("embed_out.weight")
-    model = GPTNeoXForCausalLM(config, GenerationSettings(_end_of_reply(folder)))
     expected = {name: weight.shape for name, weight in model.state_dict().items()}
     if expected != {name: weight.shape for name, weight in tensors.items()}:
         return None
@@ -201,14 +199,13 @@ def _end_of_reply(folder: Path) -> int | list[int] | None:
 def _read_fields(path: Path) -> dict[str, Any]:
     """What a JSON file says; nothing where it is damaged, which transformers then names."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        return read_json_object(path)
+    except DamagedFileError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def read_plain_tokenizer(folder: Path, load: Callable[[], "PreTrainedTokenizerBase"]) -> DeferredTokenizer | None:
-    """A saved tokenizer where transformers adds nothing to `tokenizer.json`; otherwise None.
+    """A saved tokenizer where transformers adds nothing to `tokenizer.json`; otherwise, or damaged, None.
 
     Args:
         load: reads transformers' tokenizer of the same files.
@@ -219,11 +216,14 @@ def read_plain_tokenizer(folder: Path, load: Callable[[], "PreTrainedTokenizerBa
         return None
     settings = _read_fields(settings_path)
     is_plain = settings.get("tokenizer_class") == "TokenizersBackend" and settings.keys() <= _TOKENIZER_FIELDS
-    if not is_plain or not isinstance(settings.get("eos_token"), str):
-        return None
-    backend = Tokenizer.from_file(str(path))
-    special = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
     named = {name: settings.get(name) for name in ("bos_token", "eos_token")}
+    if not is_plain or named["eos_token"] is None or not all(isinstance(text, str | None) for text in named.values()):
+        return None
+    try:
+        backend = Tokenizer.from_file(str(path))
+    except Exception:  # noqa: BLE001 (the library raises nothing narrower; transformers names the file)
+        return None
+    special = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
     is_known = {text for text in named.values() if text is not None} <= special
     if not is_known or backend.truncation is not None or backend.padding is not None:
         return None

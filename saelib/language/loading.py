@@ -6,7 +6,7 @@ run.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +17,12 @@ import torch
 from saelib.language import embedded
 from saelib.language.deferred import DeferredLanguageModel, DeferredTokenizer, read_plain_model, read_plain_tokenizer
 from saelib.language.device import choose_device
+from saelib.language.gpt_neox_config import plain_config
+from saelib.language.hub import ask_hub, fetching, network_errors
 from saelib.language.model import LanguageModel
-from saelib.language.saved import check_config, check_finite, check_folder, hash_of_files
+from saelib.language.saved import check_config, check_embedded, check_finite, check_folder, hash_of_files, remedy_of
+from saelib.run.reading import read_json_object
+from saelib.run.secrets import one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,6 +67,7 @@ def load_language_model(
     folder = _folder(name, revision)
     if folder is not None:
         weights = check_folder(folder)
+        check_embedded(folder)
         return _read_folder(name, folder, weights, place)
     commit = _commit(name, revision)
     return LanguageModel(
@@ -77,6 +82,29 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
         check_folder(folder)
         return _folder_tokenizer(folder)
     return _read_tokenizer(name, revision=_commit(name, revision))
+
+
+def load_config(name: str, revision: str | None = None) -> Any:
+    """A language model's sizes without its weights, under transformers' names (`num_hidden_layers`, `vocab_size`).
+
+    Arguments and errors are those of `load_language_model`.
+    """
+    folder = _folder(name, revision)
+    if folder is None:
+        return _read_config(name, revision=_commit(name, revision))
+    check_folder(folder)
+    plain = plain_config(read_json_object(folder / "config.json", remedy_of(str(folder))))
+    return plain or _read_config(str(folder), local_files_only=True)
+
+
+def check_device_map(device_map: str) -> None:
+    """Refuse to spread a model over devices where the package that does it is missing.
+
+    Raises:
+        ValueError: it is.
+    """
+    if find_spec("accelerate") is None:
+        raise ValueError(f"device_map={device_map!r} needs the package accelerate: pip install accelerate")
 
 
 def is_hub_name(name: str) -> bool:
@@ -131,44 +159,35 @@ def _folder_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 def _commit(name: str, revision: str | None) -> str:
     """Commit that a revision of a hub model stands for, so that weights and tokenizer come from the same one."""
     from huggingface_hub import resolve_revision
-    from huggingface_hub.errors import RevisionResolutionError
 
     try:
-        return resolve_revision(name, revision=revision).resolved
-    except (OSError, ValueError, RevisionResolutionError) as error:
+        return ask_hub(f"language model {name}", lambda: resolve_revision(name, revision=revision).resolved)
+    except network_errors() as error:
         wanted = name if revision is None else f"{name} at revision {revision}"
         raise FileNotFoundError(
             f"language model {wanted}: no such folder, not in the Hugging Face cache, and it cannot be fetched from "
-            f"the hub ({error}); check the name, or run `hf download {name}` where there is a network"
+            f"the hub ({one_line(error)}); check the name, or run `hf download {name}` where there is a network, or "
+            "give the path of a folder that holds it"
         ) from error
 
 
 def _read_model(source: str, place: Placement, **options: str | bool) -> "PreTrainedModel":
     """Every weight of it, in one type of number."""
     if place.device_map is not None:
-        if find_spec("accelerate") is None:
-            raise ValueError(f"device_map={place.device_map!r} needs the package accelerate: pip install accelerate")
+        check_device_map(place.device_map)
         options["device_map"] = place.device_map
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, PretrainedConfig
+    from transformers import AutoModelForCausalLM
 
-    try:
-        content, _ = PretrainedConfig.get_config_dict(source, **options)
-    except (OSError, ValueError) as error:
-        raise _unreadable(source, error) from error
-    check_config(source, content)
-    try:
-        with no_progress_bar():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source,
-                dtype=place.dtype,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **options,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _unreadable(source, error) from error
+    _read_config(source, **options)
+    with naming_model(source), no_progress_bar():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=place.dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
     model, report = loaded
     check_finite(source, model.named_parameters())
     absent = sorted(report["missing_keys"])
@@ -177,17 +196,40 @@ def _read_model(source: str, place: Placement, **options: str | bool) -> "PreTra
     return model if place.device_map is not None else model.to(place.device)
 
 
+def _read_config(source: str, **options: str | bool) -> Any:
+    """Of a model that is a causal language model with ordinary weights."""
+    from transformers import AutoConfig, PretrainedConfig
+
+    with naming_model(source):
+        content, _ = PretrainedConfig.get_config_dict(source, **options)
+    check_config(source, content)
+    with naming_model(source):
+        return AutoConfig.from_pretrained(source, trust_remote_code=False, **options).get_text_config()
+
+
 def _read_tokenizer(source: str, **options: str | bool) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
-    try:
+    with naming_model(source, "tokenizer of language model"):
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unreadable(source, error) from error
 
 
-def _unreadable(source: str, error: Exception) -> ValueError:
-    return ValueError(f"language model {source} cannot be read ({error}); save or download it again")
+@contextmanager
+def naming_model(source: str, what: str = "language model") -> Iterator[None]:
+    """Have whatever is raised over the files of a model said by its name: each library has errors of its own.
+
+    Raises:
+        ValueError: in place of them all, but for memory that does not suffice and packages that are missing.
+    """
+    try:
+        with nullcontext() if Path(source).is_dir() else fetching(f"{what} {source}"):
+            yield
+    except (MemoryError, torch.OutOfMemoryError, ImportError):
+        raise
+    except Exception as error:  # the library tokenizers raises nothing narrower
+        said = " ".join(str(error).split())
+        text = said if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {said}"
+        raise ValueError(f"{what} {source} cannot be read ({text}); {remedy_of(source)}") from error
 
 
 @contextmanager

@@ -59,9 +59,11 @@ def _replaced(owner: object, name: str, method: Callable[..., Any]) -> Iterator[
 
 
 def _counted_call(model: "Model", budget: RequestBudget) -> Callable[..., Any]:
-    ask, name = model.api.generate, str(model)
+    ask, name, patience = model.api.generate, str(model), getattr(model.api, "patience", None)
 
     async def generate(*arguments: Any, **settings: Any) -> Any:
+        if patience is not None:
+            patience.begin()  # nothing is taken for a server that is given up
         budget.take(name)
         before = _taken.set([None])
         try:

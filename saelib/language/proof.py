@@ -155,6 +155,8 @@ def check_outputs(found: OwnOutputs, own: OwnOutputs, centred: bool) -> None:
     """
     for layer, pair in enumerate(zip(found.streams, own.streams, strict=True)):
         first, second = (stream - stream.mean(-1, keepdim=True) if centred else stream for stream in pair)
+        if not second.any():
+            raise MismatchError(f"the residual stream of layer {layer} is 0 at every token: are the weights whole?")
         distances = torch.linalg.vector_norm(first - second, dim=-1) / torch.linalg.vector_norm(second, dim=-1)
         if not (worst := float(distances.max())) <= STREAM_TOLERANCE:
             raise MismatchError(f"the residual stream of layer {layer} is off by {worst:.2g} of its length")

@@ -15,6 +15,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from saelib.run.files import naming_full_disk
+
 USAGE = ("requests", "input_tokens", "output_tokens")
 
 
@@ -74,8 +76,10 @@ class RequestBudget:
             if self.path is None:
                 yield
                 return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path.with_suffix(".lock")):
+            with naming_full_disk(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                lock = FileLock(self.path.with_suffix(".lock")).acquire()
+            with lock:
                 self._count_new_lines()
                 yield
 
@@ -83,7 +87,7 @@ class RequestBudget:
         if self.path is None:
             self._add(line)
             return
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming_full_disk(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write("\n" * self._is_torn + json.dumps(line) + "\n")
         self._count_new_lines()
 

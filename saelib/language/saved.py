@@ -5,18 +5,19 @@ that says what is wrong and what to do.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saelib.language import embedded
-from saelib.run.files import sha256_of_file
+from saelib.run.files import path_part, sha256_of_file
+from saelib.run.reading import DamagedFileError, as_object, read_json, read_json_object
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS, INDEX, ADAPTER = "model.safetensors", "model.safetensors.index.json", "adapter_config.json"
+RECORD = "training.json"  # of the embedded model
 _READ = ("config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json",
          "vocab*", "merges.txt", "*.model", "*.tiktoken", "*chat_template*", "*chat_templates/*")  # fmt: skip
 _OTHER_TASKS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice",
@@ -43,31 +44,54 @@ def check_folder(folder: Path) -> list[Path]:
     missing = [name for name, places in wanted.items() if not any(place.is_file() for place in places)]
     missing += [path.name for path in weights if not path.is_file()]
     if missing:
-        remedy = "save it there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)"
-        if folder == embedded.EMBEDDED_FOLDER:
-            remedy = (
-                "restore it with `git checkout saelib/language/embedded/model`, "
-                "or make it: python -m saelib.language.embedded.train"
-            )
+        remedy = remedy_of(
+            folder, "save it there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)"
+        )
         raise FileNotFoundError(f"language model folder {folder} lacks {', '.join(missing)}; {remedy}")
     return weights
+
+
+def remedy_of(source: Path | str, otherwise: str = "save or download it again") -> str:
+    """What to do where a model cannot be read: the embedded one comes with the kit."""
+    if str(source) != str(embedded.EMBEDDED_FOLDER):
+        return otherwise
+    return (
+        "restore it with `git checkout saelib/language/embedded/model`, "
+        "or make it: python -m saelib.language.embedded.train"
+    )
 
 
 def weight_files(folder: Path) -> list[Path]:
     """As transformers chooses: one file, or the shards that an index names; other safetensors beside them are not read.
 
     Raises:
-        ValueError: the index is damaged.
+        DamagedFileError: the index is damaged, or names a file elsewhere.
     """
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         return []
-    try:
-        shards = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder / INDEX} names no shards ({error}); save or download the model again") from error
-    return [folder / shard for shard in sorted(shards)]
+    shards = read_json(folder / INDEX, _shards, "save or download the model again")
+    return [folder / shard for shard in shards]
+
+
+def _shards(index: Any) -> list[str]:
+    """Names of the files that hold the weights, in the folder of the index and nowhere else."""
+    return sorted({path_part(shard, "a shard of weight_map") for shard in as_object(index["weight_map"]).values()})
+
+
+def check_embedded(folder: Path) -> None:
+    """See that the weights of the model that ships are those of its record; no other folder has one.
+
+    Raises:
+        DamagedFileError: they are not; the message says how to have them again.
+    """
+    record = folder / RECORD
+    if folder != embedded.EMBEDDED_FOLDER or not record.is_file():
+        return
+    weights, known = folder / WEIGHTS, read_json_object(record, remedy_of(folder)).get("weights_sha256")
+    if known is not None and sha256_of_file(weights) != known:
+        raise DamagedFileError(f"{weights} is not what {RECORD} beside it says; {remedy_of(folder)}")
 
 
 def hash_of_files(folder: Path) -> str:
@@ -85,16 +109,19 @@ def check_config(name: str, content: Mapping[str, Any]) -> None:
         content: of config.json.
 
     Raises:
-        ValueError: quantized weights, an encoder and decoder, or a model for another task.
+        ValueError: no JSON object, quantized weights, an encoder and decoder, or a model for another task.
     """
+    if not isinstance(content, dict):
+        raise ValueError(f"language model {name}: its config.json holds {content!r:.40} in place of an object")
     quantization = content.get("quantization_config")
     if quantization:
         method = quantization.get("quant_method", "unknown") if isinstance(quantization, dict) else quantization
         raise ValueError(f"language model {name} has quantized weights ({method}); take its float16 or float32 version")
     if content.get("is_encoder_decoder"):
         raise ValueError(f"language model {name} has an encoder and a decoder; take a causal (decoder-only) model")
-    classes = content.get("architectures") or []
-    others = [found for found in classes if found.endswith(tuple(f"For{task}" for task in _OTHER_TASKS))]
+    classes = content.get("architectures")
+    named = classes if isinstance(classes, list | tuple) else []
+    others = [found for found in map(str, named) if found.endswith(tuple(f"For{task}" for task in _OTHER_TASKS))]
     if others:
         raise ValueError(f"language model {name} is a {others[0]}; take a causal (decoder-only) language model")
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from saelib.language.embedded import EMBEDDED, EMBEDDED_FOLDER
-from saelib.run.files import read_json
+from saelib.run.reading import read_json
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel

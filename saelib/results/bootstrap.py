@@ -50,7 +50,8 @@ def crossed_bootstrap(
     """Lower and upper 95% bounds of a statistic; a bound cannot leave the range of what the statistic can be.
 
     Args:
-        statistic: from one matrix of weights for each factor (a row for each draw, sum 1) to one value for each draw.
+        statistic: from one matrix of weights for each factor (a row for each draw, sum 1) to one value for each draw;
+            NaN where a draw has none, which the bounds leave out.
         sizes: how many members each factor has, at least 2.
         seed: of the draws. The same seed and sizes draw the same members, whatever the statistic.
         resamples: how many draws.
@@ -78,7 +79,14 @@ def crossed_bootstrap(
             confidence_level=expanded_confidence(min(sizes)),
             rng=np.random.default_rng(seed),
         )
-    return found.confidence_interval.low, found.confidence_interval.high
+    low, high = found.confidence_interval.low, found.confidence_interval.high
+    drawn = found.bootstrap_distribution
+    if (lacking := np.isnan(drawn).any(-1) & ~np.isnan(drawn).all(-1)).any():  # a draw may hold nothing that counts
+        outside = (1 - expanded_confidence(min(sizes))) / 2
+        known_low, known_high = np.nanquantile(drawn[lacking], [outside, 1 - outside], axis=-1)
+        low, high = np.array(low), np.array(high)
+        low[lacking], high[lacking] = known_low, known_high
+    return low, high
 
 
 def as_weights(members: Int[np.ndarray, "draws members"]) -> Weights:

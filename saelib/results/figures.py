@@ -24,7 +24,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator
 
 from saelib.results.text import is_seen, printable, shortened
-from saelib.run.files import write_atomically
+from saelib.run.files import path_part, write_atomically
 from saelib.run.lock import writing
 
 if TYPE_CHECKING:
@@ -104,21 +104,24 @@ def save_figure(run: "Run", drawn: NamedFigure) -> "Image":
     """Keep a figure as `figures/<name>.png` and `.svg` of the run; returns what a notebook shows.
 
     The image carries its caption as a description, with the run's caveat if it has one, and its name, by which the
-    report finds it.
+    report finds it. A figure of stored results is shown alone.
 
     Raises:
+        ValueError: no file can be called by the figure's name.
         RunInUseError: another process is at work on the run.
     """
     from IPython.display import Image
 
-    folder, whole = run.folder / "figures", _rendered(drawn.figure, "png", {"Software": None})
+    place = run.folder / "figures" / path_part(drawn.name, "figure")
+    whole = _rendered(drawn.figure, "png", {"Software": None})
     contents = {
         "png": _fewer_colours(whole),
         "svg": _rendered(drawn.figure, "svg", {"Date": None, "Creator": None}),
     }
-    with writing(run):
-        for suffix, content in contents.items():
-            write_atomically(folder / f"{drawn.name}.{suffix}", partial(_write, content))
+    if not run.config.stored:
+        with writing(run):
+            for suffix, content in contents.items():
+                write_atomically(place.with_name(f"{drawn.name}.{suffix}"), partial(_write, content))
     caption = "; ".join(filter(None, (drawn.caption, run.caveat)))
     return Image(data=_fewer_colours(whole, SHRINK), alt=caption, metadata={"name": drawn.name})
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 from saelib.run.files import PROJECT, write_atomically
 from saelib.run.identity import INPUTS, check_inputs, known_inputs
+from saelib.run.parquet import write_parquet
+from saelib.run.reading import as_object, naming_damage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,13 +62,16 @@ def check_origin(table: pd.DataFrame, path: Path) -> None:
 
     Raises:
         ValueError: rows of several origins stand in it.
+        DamagedFileError: it does not say of which as `provenance` does.
         FileExistsError: the run's config has other inputs.
     """
     if INPUTS not in table:
         return
     known = known_inputs(path.with_name("config.json"))
     for line in table[INPUTS].dropna().unique():
-        check_inputs(f"{path} has rows", known, json.loads(line))
+        with naming_damage(path, f"no table of results: its column {INPUTS} cannot be read"):
+            inputs = as_object(json.loads(line))
+        check_inputs(f"{path} has rows", known, inputs)
     if table[INPUTS].nunique(dropna=False) > 1:
         raise ValueError(f"{path} has rows made from different models or texts; start another run")
 
@@ -79,6 +84,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as parquet, atomically."""
-    write_atomically(path, lambda temporary: table.to_parquet(temporary, index=False))
+def write_table(table: pd.DataFrame, path: Path, notes: "Mapping[bytes, bytes] | None" = None) -> None:
+    """Write a table as parquet with checksums, atomically.
+
+    Args:
+        notes: kept in its schema (`run.parquet.read_notes`).
+    """
+    write_atomically(path, lambda temporary: write_parquet(table, temporary, notes))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from saelib.results.text import escape_cell, escape_latex, with_interval
-from saelib.run.files import write_atomically
+from saelib.run.files import path_part, write_atomically
 from saelib.run.lock import writing
 
 if TYPE_CHECKING:
@@ -53,14 +53,20 @@ def as_latex(table: pd.DataFrame) -> str:
 def write_tables(run: "Run", name: str, table: pd.DataFrame) -> list[Path]:
     """Write `tables/<name>.md`, `.tex` and `.csv` of the run, each atomically; returns their paths.
 
+    Beside stored results none is written.
+
     Raises:
+        ValueError: no file can be called by the name.
         RunInUseError: another process is at work on the run.
     """
+    place = run.folder / "tables" / path_part(name, "table")
+    if run.config.stored:
+        return []
     contents = {"md": as_markdown(table), "tex": as_latex(table), "csv": table.to_csv(index=False)}
     paths = []
     with writing(run):
         for suffix, content in contents.items():
-            path = run.folder / "tables" / f"{name}.{suffix}"
+            path = place.with_name(f"{name}.{suffix}")
             write_atomically(path, partial(Path.write_text, data=content, encoding="utf-8"))
             paths.append(path)
     return paths

@@ -15,9 +15,9 @@ from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import to_jsonable_python
 
-from saelib.run.config_errors import describe
+from saelib.run.config_errors import describe, shown, without_place
 from saelib.run.config_help import fields_help
-from saelib.run.files import CACHE
+from saelib.run.files import CACHE, path_part
 
 
 class Config(BaseModel):
@@ -47,9 +47,18 @@ class Config(BaseModel):
     @classmethod
     def _lists_are_tuples(cls, value: Any) -> Any:
         """What JSON calls a list is a tuple here, so that nobody can change it; numpy's numbers become Python's."""
-        if isinstance(value, list | tuple):
-            return tuple(map(cls._lists_are_tuples, value))
-        return value.item() if getattr(value, "shape", None) == () else value
+        try:
+            return _frozen(value)
+        except RecursionError:
+            raise ValueError("has lists inside lists without an end, or too many of them") from None
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _has_a_place(cls, value: Any) -> Any:
+        """Nothing that files cannot hold, or the 64 and 32 bits of numbers that are computed with."""
+        if fault := without_place(value):
+            raise ValueError(fault)
+        return value
 
     def replace(self, **changes: Any) -> Self:
         """The same config with other values, checked; a part of it may be given as a mapping of the changed fields.
@@ -84,20 +93,13 @@ class Config(BaseModel):
         }
 
 
-LONGEST_NAME = 100  # most file systems allow 255, and locks and temporary files add to it
-
-
 def folder_name(name: str) -> str:
     """The name, if it can be a folder's.
 
     Raises:
         ValueError: it cannot.
     """
-    if not re.fullmatch(r"[^\W_][\w.-]*", name):  # with a "-" in front, programs take it for an option
-        raise ValueError("use letters, digits, '.', '_' and '-', first a letter or a digit; it names a folder")
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"has {len(name)} signs, and a folder's name at most {LONGEST_NAME}")
-    if name == CACHE:
+    if path_part(name).casefold() == CACHE:  # on many disks Cache is the same folder
         raise ValueError(f"{CACHE!r} is the folder of what can be made again; name the run otherwise")
     return name
 
@@ -113,18 +115,23 @@ def device_name(name: str) -> str:
     return name
 
 
-def not_blank(name: str) -> str:
-    """The name, if it is one.
+LONGEST_PART, LONGEST_PATH = 255, 4000  # signs that file systems take
+
+
+def usable_name(name: str) -> str:
+    """The name, if it can be that of a file, a model or a data set.
 
     Raises:
-        ValueError: it is empty, or of blanks.
+        ValueError: it is empty, or of blanks, or longer than any disk or hub has one.
     """
     if not name.strip():
         raise ValueError("should not be empty")
+    if max(len(part.encode(errors="replace")) for part in name.split("/")) > LONGEST_PART or len(name) > LONGEST_PATH:
+        raise ValueError(f"has {len(name)} signs; should be a name, or a path of parts of {LONGEST_PART} at most")
     return name
 
 
-Name = Annotated[str, AfterValidator(not_blank)]
+Name = Annotated[str, AfterValidator(usable_name)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Annotated[str, AfterValidator(device_name)]
 
@@ -132,7 +139,7 @@ Device = Annotated[str, AfterValidator(device_name)]
 class RunConfig(Config):
     """The fields that the config of every run has."""
 
-    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ("run", "device")
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = ("run", "device", "stored")
 
     preset: str
     """Name of the preset that this config started from."""
@@ -140,6 +147,8 @@ class RunConfig(Config):
     """Name of its folder under `runs/`."""
     seed: Seed
     """Of the random draws; each config says of which."""
+    stored: bool = Field(default=False, exclude=True)  # of who looks, not of the run: in no config.json
+    """Show the results that the repository keeps of this preset (`results/<preset>`), and compute nothing."""
 
 
 class Run(Protocol):
@@ -188,7 +197,7 @@ def resolve(
         ValueError: an unknown preset or field, a value of the wrong type, or one that contradicts another.
     """
     if not isinstance(preset, str) or preset not in presets:
-        raise ValueError(f"preset={preset!r} is unknown; choose one of {', '.join(presets)}")
+        raise ValueError(f"preset={shown(preset)} is unknown; choose one of {', '.join(presets)}")
     base = presets[preset]
     named = {"run": base.run if run is None else run, "seed": base.seed if seed is None else seed}
     return base.replace(**(named | overrides))
@@ -204,6 +213,12 @@ def checked(kind: type[SomeConfig], values: Mapping[str, Any]) -> SomeConfig:
         return kind.model_validate(values)
     except ValidationError as error:
         raise ValueError(describe(error, kind, values)) from None
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(map(_frozen, value))
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _merged(base: Config, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,27 +1,44 @@
-"""Where files live and how they are written: atomic writes, SHA-256 sums, and the two folders that git ignores.
+"""Where files live and how they are written: names, atomic writes, SHA-256 sums, and the two folders that git ignores.
 
-A file written here is either whole or absent: it is made beside its place, flushed to disk and renamed.
+A file written here is either whole or absent: it is made beside its place under a name that ends in `.temporary`,
+flushed to disk and renamed. What a killed process leaves under such a name is deleted by who next has the run.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
-
-Parsed = TypeVar("Parsed")
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 WINDOWS = os.name == "nt"
 CACHE = "cache"  # no run may be called so
+TEMPORARY = ".temporary"  # at the end of the name of what is not yet written to its end
+NAME = re.compile(r"[^\W_][\w.-]*")  # with a "-" in front, programs take it for an option
+LONGEST_NAME = 100  # signs; most file systems allow 255 bytes, and locks and temporary files add to it
 
 
 def runs_folder() -> Path:
-    """Folder of all runs: `$SAELIB_RUNS`, or `runs/` beside the library; the full path, whatever folder is entered."""
-    return Path(os.environ.get("SAELIB_RUNS") or PROJECT / "runs").expanduser().absolute()
+    """Folder of all runs: `$SAELIB_RUNS`, or `runs/` beside the library; the full path, whatever folder is entered.
+
+    Raises:
+        ValueError: `$SAELIB_RUNS` can be no folder.
+    """
+    named = os.environ.get("SAELIB_RUNS", "")
+    try:
+        folder = Path(named if named.strip() else PROJECT / "runs").expanduser().absolute()
+    except RuntimeError as error:  # ~nobody
+        raise ValueError(f"SAELIB_RUNS={named!r}: {error} Give the folder's full path.") from error
+    if folder.is_file():
+        raise ValueError(f"SAELIB_RUNS={named!r} is a file; give a folder, which is made where it is not there")
+    return folder
 
 
 def cache_folder() -> Path:
@@ -29,19 +46,59 @@ def cache_folder() -> Path:
     return runs_folder() / CACHE
 
 
+def path_part(name: str, what: str = "") -> str:
+    """The name, if it can be that of one file or folder, wherever names come from: it leads nowhere else.
+
+    Args:
+        what: it names, as the beginning of the message; empty where whoever calls says that.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    start = f"{what}={name!r}: " if what else ""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"{start}use letters, digits, '.', '_' and '-', first a letter or a digit; it names a folder")
+    if len(name) > LONGEST_NAME or len(name.encode()) > 2 * LONGEST_NAME:
+        raise ValueError(f"{start}has {len(name)} signs, and a folder's name at most {LONGEST_NAME}")
+    return name
+
+
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Have `write` make a file beside `path`, flush it, and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    """Have `write` make a file beside `path`, flush it, and rename it into place.
+
+    Raises:
+        OSError: it cannot be written; of a full disk, with `ENOSPC` and the path, whatever library wrote.
+    """
+    with naming_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+        os.close(handle)
     temporary = Path(name)
     try:
-        write(temporary)
-        flush_to_disk(temporary)
+        with naming_full_disk(path):
+            write(temporary)
+            flush_to_disk(temporary)
         temporary.chmod(0o644)  # mkstemp makes private files; results are for everybody
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Have a full disk said as such, with the place meant: libraries in C and Rust raise errors of their own.
+
+    Raises:
+        OSError: with `ENOSPC`, the remedy and the path.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not is_full and not any(words in str(error) for words in ("No space left on device", "os error 28")):
+            raise
+        remedy = "the disk or the quota is full; free some space and run again, what is finished is kept"
+        raise OSError(errno.ENOSPC, remedy, str(path)) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -50,39 +107,12 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in `path`.
-
-    Raises:
-        ValueError: the file is not JSON; the message names it.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); delete it and run again") from error
-
-
 def write_json_lines(path: Path, values: Iterable[Any]) -> None:
     """Write one JSON value per line, atomically; NaN and infinity are refused."""
     lines = [json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values]
-    write_atomically(path, lambda temporary: temporary.write_text("".join(lines), encoding="utf-8"))
-
-
-def read_json_lines(path: Path, parse: Callable[[Any], Parsed]) -> list[Parsed]:
-    """What `parse` makes of the JSON value of each line.
-
-    Raises:
-        ValueError: a line is not JSON, or not what `parse` wants; the message names file and line.
-    """
-    parsed = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                parsed.append(parse(json.loads(line)))
-            except (ValueError, TypeError, KeyError) as error:
-                problem = f"{path}, line {number}, cannot be read ({type(error).__name__}: {error})"
-                raise ValueError(f"{problem}; mend it, or delete the file to have it made again") from error
-    return parsed
+    # half of a surrogate pair, which is no UTF-8, is written as its JSON escape
+    content = "".join(lines).encode("utf-8", "backslashreplace")
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def flush_to_disk(path: Path) -> None:
@@ -106,21 +136,60 @@ def replace_folder(folder: Path, fill: Callable[[Path], Any]) -> None:
     """Have `fill` make a folder beside `folder`, flush every file in it, and rename it into place.
 
     Where two processes make the same folder at the same moment, the first one's stays: both made the same.
+
+    Raises:
+        OSError: as `write_atomically`.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    with naming_full_disk(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=TEMPORARY))
+    new, old = temporary / "new", temporary / "old"
     try:
-        fill(temporary)
-        temporary.chmod(0o755)
-        for path in temporary.rglob("*"):
-            flush_to_disk(path)
-        if folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        with naming_full_disk(folder):
+            new.mkdir(mode=0o755)
+            fill(new)
+            for path in (*new.rglob("*"), new):
+                flush_to_disk(path)
+        with suppress(FileNotFoundError):  # there is none, or another process was first
+            folder.rename(old)  # whole, so that a process that is killed now leaves no half of it
         try:
-            temporary.rename(folder)
+            new.rename(folder)
         except OSError:
             if not folder.is_dir():
                 raise
         flush_to_disk(folder.parent)
     finally:
+        _put_back(temporary, folder)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_back(temporary: Path, folder: Path) -> None:
+    """Have the old folder in its place again, where the new one did not get there: it may be all that there is."""
+    old = temporary / "old"
+    if old.is_dir() and not folder.exists():
+        old.rename(folder)
+
+
+def remove_leftovers(folder: Path, seconds: float = 0) -> None:
+    """Delete what killed processes were writing anywhere inside a folder; for whoever has it alone.
+
+    A folder that was moved aside for a new one, which did not get there, is put back first.
+
+    Args:
+        seconds: age from which on it is taken for left over, where others may be writing.
+    """
+    newest = time.time() - seconds
+    for path in sorted(folder.rglob(f".*{TEMPORARY}"), reverse=True):  # what is inside another one comes first
+        with suppress(FileNotFoundError):  # another process was faster
+            if seconds and path.lstat().st_mtime > newest:
+                continue
+            if path.is_dir():
+                _put_back(path, path.with_name(_name_meant(path)))
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def _name_meant(temporary: Path) -> str:
+    """Of what was to be written: "64" of ".64.k2x_81qa.temporary"."""
+    return temporary.name.removesuffix(TEMPORARY)[1:].rpartition(".")[0]

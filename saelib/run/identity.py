@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from saelib.run.config import RunConfig
-from saelib.run.files import read_json, write_json
+from saelib.run.files import write_json
+from saelib.run.library import INPUT as LIBRARY
+from saelib.run.reading import read_json
 
 INPUTS = "inputs"  # in config.json, beside the fields of the config
 SHOWN = 12  # characters of a hash in messages
@@ -71,16 +73,21 @@ def known_inputs(path: Path) -> dict[str, str]:
     return dict(_read(path).get(INPUTS, {})) if path.is_file() else {}
 
 
-def check_noted(path: Path) -> None:
+def check_noted(path: Path, *needed: str) -> None:
     """Refuse to compute in a run of an earlier release, which did not note the content of what it read.
+
+    Args:
+        needed: inputs that it must have noted.
 
     Raises:
         FileExistsError: it is one.
     """
-    if path.is_file() and INPUTS not in _read(path):
+    noted = _read(path).get(INPUTS) if path.is_file() else dict.fromkeys(needed)
+    if noted is None or not set(needed) <= noted.keys():
+        what = "what model and text" if noted is None else " and ".join(sorted(set(needed) - noted.keys()))
         raise FileExistsError(
-            f"{path} was written by an earlier release, which did not note what model and text the results were made "
-            "from; what is finished can be read, and to compute more, name another run"
+            f"{path} was written by an earlier release, which did not note {what} the results were made from; what is "
+            "finished can be read, and to compute more, name another run"
         )
 
 
@@ -98,9 +105,9 @@ def check_inputs(who: str, known: Mapping[str, str], now: Mapping[str, str], con
     if changed:
         place = {name: f" {getattr(config, name)!r}" if hasattr(config, name) else "" for name in changed}
         was = "; ".join(f"{name}{place[name]} was {_shown(known[name])}, is {_shown(now[name])}" for name in changed)
+        old = "check out the version of the library" if changed == [LIBRARY] else "put the old content back"
         raise FileExistsError(
-            f"{who} made from another content ({was}): put the old content back to go on with it, or name another run, "
-            "which starts anew"
+            f"{who} made from another content ({was}): {old} to go on with it, or name another run, which starts anew"
         )
 
 

@@ -3,7 +3,8 @@
 In: a run's folder, and what is about to be done. Out: the folder to oneself for a while, or an error that names the
 process which has it. The lock is the operating system's (`flock`, through the library filelock): it ends with its
 process, even by `kill -9`, so that no stale lock has to be removed by hand. A batch run holds it for all of its
-notebooks; a notebook that is run by hand holds it while it computes or writes.
+notebooks; a notebook that is run by hand holds it while it computes or writes. A program that works under the lock of
+its batch run has one of its own beside it: where the batch run is killed alone, whoever comes next waits for it.
 """
 
 import os
@@ -11,9 +12,10 @@ import shlex
 import socket
 import sys
 import threading
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from saelib.run.config import Run
-from saelib.run.files import read_json, write_json
+from saelib.run.files import cache_folder, naming_full_disk, remove_leftovers, write_json
+from saelib.run.reading import read_json
 
 HELD = "SAELIB_HELD_RUN"  # in the environment of the programs that a batch run starts: which lock it holds for them
 
@@ -29,6 +32,8 @@ HELD = "SAELIB_HELD_RUN"  # in the environment of the programs that a batch run 
 _ONE_THREAD = threading.Lock()  # of this process, while it takes the lock or lets it go
 NOTED = {"process", "machine", "command", "since"}
 SHOWN_COMMAND = 160  # characters of the command of the process that holds a run
+LAST_SECONDS = 5  # a notebook's kernel looks every second whether the program that started it is still there
+A_DAY = 24 * 60 * 60
 
 
 class RunInUseError(RuntimeError):
@@ -50,20 +55,18 @@ def hold(folder: Path) -> Iterator[None]:
     """
     refuse_double(folder)
     lock_file, holder_file = _files(folder)
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(lock_file, is_singleton=True, thread_local=False)
-    if not _acquired(lock, holder_file):
-        if os.environ.get(HELD) != _mark(lock_file, _holder(holder_file).get("process")):
-            raise RunInUseError(_busy(folder.name, _holder(holder_file)))
-        yield
+    lock = _taken(lock_file, holder_file)
+    if lock is None:
+        with _working_beside(folder):
+            yield
         return
     try:
+        if lock.lock_counter == 1 and _is_alone(folder):
+            remove_leftovers(folder)
+            remove_leftovers(cache_folder(), seconds=A_DAY)  # which other runs are using
         yield
     finally:
-        with _ONE_THREAD:
-            if lock.lock_counter == 1:
-                holder_file.unlink(missing_ok=True)
-            lock.release()
+        _let_go(lock, holder_file)
 
 
 @contextmanager
@@ -73,7 +76,10 @@ def writing(run: Run) -> Iterator[None]:
     Raises:
         RunInUseError: another process has it; the message names it.
         FileExistsError: the folder holds a run with another config.
+        PermissionError: these are stored results of the repository, beside which no lock is made either.
     """
+    if run.config.stored:
+        run.claim()  # which refuses
     with hold(run.folder):
         run.claim()
         yield
@@ -124,16 +130,96 @@ def _files(folder: Path) -> tuple[Path, Path]:
     return place / f"{folder.name}.lock", place / f"{folder.name}.json"
 
 
-def _acquired(lock: FileLock, holder_file: Path) -> bool:
-    """Take the lock, with a note of who has it; False where another process has it."""
-    with _ONE_THREAD:
+def _files_of_programs(folder: Path) -> Path:
+    """Where the programs that work beside the holder of a run have their locks and notes."""
+    return _files(folder)[0].with_suffix(".programs")
+
+
+@contextmanager
+def _working_beside(folder: Path) -> Iterator[None]:
+    """Work under the lock of the batch run that started this program.
+
+    The program's own lock comes first: a new holder writes its note first and then looks for such locks, so that one
+    of the two sees the other.
+    """
+    programs = _files_of_programs(folder)
+    lock_file, note = programs / f"{os.getpid()}.lock", programs / f"{os.getpid()}.json"
+    lock = _taken(lock_file, note)
+    if lock is None:  # a process of the same number in another container
+        raise RunInUseError(_busy(folder.name, _holder(note)))
+    try:
+        held_file, holder_file = _files(folder)
+        holder = _holder(holder_file)
+        if os.environ.get(HELD) != _mark(held_file, holder.get("process")):
+            raise RunInUseError(_busy(folder.name, holder))
+        yield
+    finally:
+        _let_go(lock, note)
+        with _ONE_THREAD, suppress(OSError):  # on Windows while another process looks at it
+            if not lock.is_locked:
+                lock_file.unlink(missing_ok=True)
+
+
+def _is_alone(folder: Path) -> bool:
+    """Whether the holder of a run is the only one at work on it; else programs of its own batch run are.
+
+    Raises:
+        RunInUseError: a program is at work which another batch run has started, and does not end.
+    """
+    deadline = time.monotonic() + LAST_SECONDS
+    while True:
+        others = _programs(folder)
+        strangers = [note for note in others if not note or note.get("told") != os.environ.get(HELD)]
+        if not strangers:
+            return not others
+        if time.monotonic() > deadline:
+            raise RunInUseError(_busy(folder.name, strangers[0]))
+        time.sleep(0.1)
+
+
+def _programs(folder: Path) -> list[dict[str, Any]]:
+    """Notes of the programs that work under a batch run's lock, or did when it was killed; what dead ones left goes."""
+    notes = []
+    for lock_file in _files_of_programs(folder).glob("*.lock"):
+        note = lock_file.with_suffix(".json")
+        lock = FileLock(lock_file)
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            return False
+            notes.append(_holder(note))
+        else:
+            lock.release()
+            note.unlink(missing_ok=True)
+            lock_file.unlink(missing_ok=True)
+    return notes
+
+
+def _taken(lock_file: Path, note: Path) -> FileLock | None:
+    """The lock, taken, with a note of who has it; None where another process has it."""
+    with naming_full_disk(lock_file):
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_file, is_singleton=True, thread_local=False)
+    with _ONE_THREAD:
+        try:
+            with naming_full_disk(lock_file):
+                lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        try:
+            if lock.lock_counter == 1:
+                write_json(note, _this_process())
+        except OSError:  # the disk is full
+            lock.release()
+            raise
+        return lock
+
+
+def _let_go(lock: FileLock, note: Path) -> None:
+    """Free a lock; whoever took it first removes its note."""
+    with _ONE_THREAD:
         if lock.lock_counter == 1:
-            write_json(holder_file, _this_process())
-        return True
+            note.unlink(missing_ok=True)
+        lock.release()
 
 
 def _mark(lock_file: Path, process: int | None) -> str:
@@ -147,6 +233,7 @@ def _this_process() -> dict[str, Any]:
         "machine": socket.gethostname(),
         "command": " ".join(shlex.join(sys.orig_argv).split())[:SHOWN_COMMAND],
         "since": datetime.now().strftime("%Y-%m-%d %H:%M:%S"),
+        "told": os.environ.get(HELD),
     }
 
 

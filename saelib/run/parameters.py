@@ -116,7 +116,7 @@ def _values(namespace: Mapping[str, Any], names: Iterable[str], cells: list[str]
             continue
         try:
             found[name] = _plain(value)
-        except TypeError as error:
+        except (TypeError, RecursionError) as error:  # the second of a list that holds itself
             places = [number for number, cell in enumerate(cells) if name in names_set_by(cell)]
             cell = f"In [{places[-1]}] sets " if places else ""
             raise ValueError(

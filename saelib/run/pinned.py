@@ -1,7 +1,8 @@
 """A run that goes on with one config and one content of its inputs: what the runs of both papers share.
 
 In: a config, and the content of inputs as they are read. Out: a `PinnedRun`, which claims its folder under `runs/` with
-the first result, and refuses a folder, or an input, that is another one than before.
+the first result, and refuses a folder, or an input, that is another one than before; or, where the config asks for it,
+what the repository keeps of a preset, for reading.
 """
 
 from typing import Generic
@@ -9,6 +10,7 @@ from typing import Generic
 from saelib.run.config import SomeRunConfig
 from saelib.run.files import runs_folder
 from saelib.run.identity import check_config, check_inputs, claim_config, known_inputs
+from saelib.run.stored import check_stored, stored_folder, whose
 
 
 class PinnedRun(Generic[SomeRunConfig]):
@@ -21,7 +23,7 @@ class PinnedRun(Generic[SomeRunConfig]):
             place: of its config, inside its folder.
         """
         self.config = config
-        self.folder = runs_folder() / config.run
+        self.folder = stored_folder(config) if config.stored else runs_folder() / config.run
         self.config_path = self.folder / place
         self._read: dict[str, str] = {}  # content of the inputs that this process has read
 
@@ -30,15 +32,25 @@ class PinnedRun(Generic[SomeRunConfig]):
 
         Raises:
             FileExistsError: it has another config, or was made from another content; the message names both.
+            FileNotFoundError: stored results are asked for, and the repository keeps none of this config.
         """
-        check_config(self.config_path, self.config, self._read)
+        if self.config.stored:
+            check_stored(self.config)
+        else:
+            check_config(self.config_path, self.config, self._read)
 
     def claim(self) -> None:
         """Write the config and what was read so far into the folder, before the first result.
 
         Raises:
             FileExistsError: as `check`.
+            PermissionError: stored results are not written to.
         """
+        if self.config.stored:
+            raise PermissionError(
+                f"{self.folder} holds the stored results of the repository, and to compute more takes a run: leave out "
+                "stored=True"
+            )
         claim_config(self.config_path, self.config, self._read)
 
     @property
@@ -53,10 +65,16 @@ class PinnedRun(Generic[SomeRunConfig]):
             FileExistsError: the run, or this process, has read another content under this name.
         """
         check_inputs(f"what {self.config.run!r} has read so far is", self._read, {name: content}, self.config)
-        check_config(self.config_path, self.config, {name: content})
+        if not self.config.stored:
+            check_config(self.config_path, self.config, {name: content})
         self._read[name] = content
 
     @property
     def caveat(self) -> str:
-        """What the caption of each of its figures has to add: nothing."""
-        return ""
+        """What the caption of each of its figures has to add: whose results they are, where they are not the run's."""
+        return whose(self.folder) if self.config.stored else ""
+
+    def introduce(self) -> None:
+        """Say in a line where results come from that are not the run's own."""
+        if self.config.stored:
+            print(f"{self.folder}: {whose(self.folder)}; nothing is computed.")

@@ -11,7 +11,11 @@ from typing import Any
 
 import yaml
 
+from saelib.run.config_errors import shown
+
 WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
+MOST_DIGITS = 20  # of a seed; more are wrong in any case, and Python reads 4,300 at most
+MOST_VALUES = 10_000  # in a setting; a few lines of YAML that repeat each other may stand for millions
 
 
 def typed_seed(text: str) -> int | None:
@@ -21,7 +25,9 @@ def typed_seed(text: str) -> int | None:
         ValueError: it is none, or written so that programs read different numbers (`010`, `1e5`, `0x10`).
     """
     if text and not WHOLE.fullmatch(text):
-        raise ValueError(f"seed={text!r} should be a whole number, in decimal digits and without zeros in front")
+        raise ValueError(f"seed={shown(text)} should be a whole number, in decimal digits and without zeros in front")
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"seed={shown(text)} has {len(text)} digits; take a number of ten at most")
     return int(text) if text else None
 
 
@@ -37,19 +43,39 @@ def typed_fields(name: str, text: str, reserved: Iterable[str] = ()) -> dict[str
 
     Raises:
         ValueError: the text is neither, names a field twice, no fields, or a reserved one, or has a number that may be
-            meant otherwise (`010`, `1_000`, `1:20`); the message quotes it.
+            meant otherwise (`010`, `1_000`, `1:20`), or more values than anybody means; the message quotes it.
     """
+    quoted = f"{name}={shown(text)}"
     try:
         found = _parsed(text) if text.strip() else {}
+        _check_size(found)
     except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{name}={text!r} cannot be read as JSON or YAML: {error}") from error
+        raise ValueError(f"{quoted} cannot be read as JSON or YAML: {error}") from error
+    except RecursionError:
+        raise ValueError(f"{quoted} has too many brackets inside each other; close each of them") from None
     if not isinstance(found, dict) or not all(isinstance(field, str) for field in found):
-        raise ValueError(f"{name}={text!r} must name fields and their values: {name.upper()}='{{models: [embedded]}}'")
+        raise ValueError(f"{quoted} must name fields and their values: {name.upper()}='{{models: [embedded]}}'")
     if given_otherwise := [field for field in reserved if field in found]:
-        raise ValueError(
-            f"{name}={text!r}: {', '.join(f'{field} is given as {field.upper()}=' for field in given_otherwise)}"
-        )
+        raise ValueError(f"{quoted}: {', '.join(f'{field} {_place_of(field)}' for field in given_otherwise)}")
     return found
+
+
+def _place_of(field: str) -> str:
+    return "is for notebooks that only read: leave it out" if field == "stored" else f"is given as {field.upper()}="
+
+
+def _check_size(found: Any) -> None:
+    """Refuse what is too much to be checked value by value."""
+    waiting, values = [found], 0
+    while waiting:
+        value = waiting.pop()
+        values += 1
+        if values > MOST_VALUES:
+            raise ValueError(f"it stands for more than {MOST_VALUES:,} values; leave out anchors that repeat others")
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple | set):
+            waiting += value
 
 
 def _parsed(text: str) -> Any:
@@ -63,6 +89,8 @@ def _each_once(pairs: Iterable[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
     """A mapping from its pairs; the last of two with one name would win without a word."""
     found: dict[Hashable, Any] = {}
     for name, value in pairs:
+        if not isinstance(name, Hashable):
+            raise ValueError(f"{name!r} is no name of a field")
         if name in found:
             raise ValueError(f"{name!r} is named twice")
         found[name] = value
@@ -71,6 +99,12 @@ def _each_once(pairs: Iterable[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
 
 class _EachOnce(yaml.SafeLoader):
     """PyYAML's safe loader, which refuses a name that is there twice, and a number that is none to whoever typed it."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, LookupError, TypeError) as error:  # PyYAML takes a tag's word for it
+            raise ValueError(f"{node.value!r} is not what its tag {node.tag} says; leave the tag out") from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         self.flatten_mapping(node)

@@ -22,6 +22,7 @@ from saelib.run.config import Config
 Share = Annotated[float, Field(ge=0, le=1)]
 ScheduleName = Literal["paper", "wsd"]
 DecayRate = Annotated[float, Field(ge=0, lt=1)]
+MOST_TOKENS = 10**13  # of a training: more than any text has
 
 
 def _rise_from_0(checkpoints: tuple[int, ...]) -> tuple[int, ...]:
@@ -33,7 +34,7 @@ def _rise_from_0(checkpoints: tuple[int, ...]) -> tuple[int, ...]:
 class TrainingPhase(Config):
     """One training of several SAEs side by side: how long, how fast, and which weights are kept."""
 
-    checkpoints: Annotated[tuple[int, ...], AfterValidator(_rise_from_0)]
+    checkpoints: Annotated[tuple[Annotated[int, Field(le=MOST_TOKENS)], ...], AfterValidator(_rise_from_0)]
     """Token counts at which weights are kept; the first is 0 (the start), the last is the end of training. What is
     kept at the others `TrainingConfig.schedule` says."""
     learning_rate: PositiveFloat
@@ -50,13 +51,13 @@ class TrainingConfig(Config):
 
     ADDED: ClassVar[tuple[str, ...]] = ("skip_first",)
 
-    context_length: PositiveInt
+    context_length: Annotated[PositiveInt, Field(le=2**24)]
     """Tokens in a row."""
     expansion_factor: Annotated[int, Field(ge=1, le=1024)] = 8
     """d_sae / d_model."""
-    batch_tokens: PositiveInt = 4096
+    batch_tokens: Annotated[PositiveInt, Field(le=2**30)] = 4096
     """Tokens in an optimiser step."""
-    chunk_rows: PositiveInt
+    chunk_rows: Annotated[PositiveInt, Field(le=2**20)]
     """Rows whose activations are in memory at once, and within which they are shuffled."""
     skip_first: NonNegativeInt = 0
     """Positions at the start of each row that no SAE is trained on or scored at, nor a map fitted on; in a splice they

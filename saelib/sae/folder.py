@@ -1,17 +1,20 @@
-"""An SAE as a folder that SAELens loads too: `cfg.json`, `sae_weights.safetensors`, and our `lineage.json`.
+"""An SAE as a folder that SAELens loads too: `cfg.json`, `sae_weights.safetensors`, our `lineage.json` and checksums.
 
 In: an SAE and where it comes from. Out: the folder, and back again, whoever wrote it; and hashes of it.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from saelib.run.files import read_json, replace_folder, sha256_of_file, write_json
+from saelib.run.files import replace_folder, sha256_of_file, write_json
+from saelib.run.manifest import MANIFEST, find_damage, write_manifest
+from saelib.run.reading import DamagedFileError, as_object, read_json, read_json_object, read_tensors
 from saelib.sae.autoencoder import ARCHITECTURES, SparseAutoencoder
 from saelib.sae.sae_lens import Description, describe
 
@@ -20,6 +23,8 @@ WEIGHTS, CONFIG, LINEAGE = "sae_weights.safetensors", "cfg.json", "lineage.json"
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WEIGHTS_OF_OTHERS = (".npz", ".pt", ".pth", ".bin", ".safetensors")  # pickles, which may run code, and other layouts
 BESIDE = (WEIGHTS, "sparsity.safetensors")  # what SAELens keeps in a folder
+COUNTS = ("sae_layer", "source_layer", "seed", "data_seed", "tokens", "source_tokens")  # of a lineage
+COPY = "copy or download it again"
 SCALES = ("scaling_factor", "finetuning_scaling_factor")  # of each feature, kept by SAELens 3 even where all are 1
 
 
@@ -51,16 +56,22 @@ def save_sae(
         save_file(weights, temporary / WEIGHTS)
         write_json(temporary / CONFIG, config)
         write_json(temporary / LINEAGE, lineage or {})
+        write_manifest(temporary)
 
     replace_folder(folder, fill)
 
 
-def load_sae(folder: Path | str, device: str | torch.device = "cpu") -> SparseAutoencoder:
+def load_sae(
+    folder: Path | str, device: str | torch.device = "cpu", expected: Mapping[str, Any] | None = None
+) -> SparseAutoencoder:
     """Read an SAE folder written here, by SAELens 2 to 6, or by the paper's authors (SAELens 3.14).
 
     Weights become float32. Other writings of the same function are translated: SAELens's `apply_b_dec_to_input`, by
     moving `b_dec` into the encoder's bias, and the authors' "jumprelu" whose thresholds are all zero. Decoder rows keep
     their norms.
+
+    Args:
+        expected: what the lineage should say where it says anything, as in `check_sae`.
 
     Returns:
         The SAE for reading: its weights record no gradients, and `lineage` says where it comes from: the model and text
@@ -69,14 +80,13 @@ def load_sae(folder: Path | str, device: str | torch.device = "cpu") -> SparseAu
     Raises:
         FileNotFoundError: a file of the folder is missing.
         ValueError: the folder holds an SAE that this library would compute differently, or of something else than a
-            layer's residual stream, or the files are damaged; the message names the file, and the key or tensor.
+            layer's residual stream; the message names the file, and the key or tensor.
+        DamagedFileError: as `check_sae`, or a file cannot be read.
     """
     folder = Path(folder)
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} is not an SAE folder: {name} is missing{_others(folder)}")
+    check_sae(folder, expected)
     described = _described(folder / CONFIG)
-    tensors = _read_tensors(folder / WEIGHTS)
+    tensors = _floats(folder / WEIGHTS)
     architecture = _architecture(described, tensors, folder)
     with torch.device("meta"):  # takes no memory, so that sizes are compared before any is taken
         sae = architecture(described.d_in, described.d_sae)
@@ -88,10 +98,49 @@ def load_sae(folder: Path | str, device: str | torch.device = "cpu") -> SparseAu
     return sae.to(device).requires_grad_(False)
 
 
+def check_sae(folder: Path, expected: Mapping[str, Any] | None = None) -> None:
+    """See that an SAE folder is what was written there; one of somebody else has no checksums, and is believed.
+
+    Args:
+        expected: values of its lineage by name (arm, sae_layer, seed, tokens), as its place in a run tells them; what
+            the lineage does not have is not compared.
+
+    Raises:
+        FileNotFoundError: a file of the folder is missing.
+        DamagedFileError: a file was changed, or the whole folder belongs elsewhere.
+    """
+    _check_there(folder)
+    if (folder / MANIFEST).is_file() and (damage := find_damage(folder, CONFIG, WEIGHTS, LINEAGE)):
+        raise DamagedFileError(
+            f"SAE folder {folder}: {damage}; put it back from a copy, or train the SAE again (if it was changed on "
+            f"purpose, delete {MANIFEST})"
+        )
+    lineage = _own_lineage(folder / LINEAGE)
+    others = [f"{name} {lineage[name]!r}, not {value!r}" for name, value in (expected or {}).items()
+              if lineage.get(name, value) != value]  # fmt: skip
+    if others:
+        raise DamagedFileError(
+            f"SAE folder {folder} holds another SAE than its place says: {LINEAGE} has {', '.join(others)}; put the "
+            "right folder back, or train the SAE again"
+        )
+
+
+def _check_there(folder: Path) -> None:
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} is not an SAE folder: {name} is missing; {_others(folder) or COPY}")
+
+
 def _own_lineage(path: Path) -> dict[str, Any]:
-    lineage = read_json(path) if path.is_file() else {}
-    if not isinstance(lineage, dict):
-        raise ValueError(f"{path} holds no JSON object; move it away to have the SAE read without it")
+    remedy = "move it away, and manifest.json, to have the SAE read without it"
+    return dict(read_json(path, _lineage, remedy)) if path.is_file() else {}
+
+
+def _lineage(value: Any) -> dict[str, Any]:
+    lineage = as_object(value)
+    for name in COUNTS:
+        if name in lineage and type(lineage[name]) not in (int, type(None)):
+            raise TypeError(f"{name} is {lineage[name]!r:.40} and no whole number")
     return lineage
 
 
@@ -100,25 +149,20 @@ def _others(folder: Path) -> str:
     foreign = sorted(
         path.name for path in folder.glob("*") if path.suffix in WEIGHTS_OF_OTHERS and path.name not in BESIDE
     )
-    return f"; {', '.join(foreign)} cannot be read here: load it with SAELens and save it again" if foreign else ""
+    return f"{', '.join(foreign)} cannot be read here: load it with SAELens and save it again" if foreign else ""
 
 
 def _described(path: Path) -> Description:
+    value = read_json(path, remedy=COPY)
     try:
-        return describe(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:  # no JSON, no UTF-8, or no SAE for us
+        return describe(value)
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def _floats(path: Path) -> dict[str, Tensor]:
     """The tensors of a file in float32, looked at one by one."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error}); copy or download it again") from error
+    tensors = read_tensors(path, remedy=COPY)
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES:
             raise ValueError(f"{path}: {name} is of {tensor.dtype}; floating-point numbers of 16 bits or more are read")
@@ -164,14 +208,25 @@ def _fill(sae: SparseAutoencoder, tensors: dict[str, Tensor], path: Path) -> Non
 
 
 def sae_sha256(folder: Path) -> str:
-    """SHA-256 of what an SAE computes: the bytes of its weights and its config, without where it comes from."""
-    config = {name: value for name, value in read_json(folder / CONFIG).items() if name != "metadata"}
+    """SHA-256 of what an SAE computes: the bytes of its weights and its config, without where it comes from.
+
+    Raises:
+        FileNotFoundError: a file of the folder is missing.
+        DamagedFileError: its config cannot be read.
+    """
+    _check_there(folder)
+    config = {name: value for name, value in read_json_object(folder / CONFIG, COPY).items() if name != "metadata"}
     whole = sha256_of_file(folder / WEIGHTS) + json.dumps(config, sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def folder_sha256(folder: Path) -> str:
-    """SHA-256 of all that is read of an SAE folder: weights, config with metadata, lineage."""
+    """SHA-256 of all that is read of an SAE folder: weights, config with metadata, lineage.
+
+    Raises:
+        FileNotFoundError: a file of the folder is missing.
+    """
+    _check_there(folder)
     files = [folder / name for name in (CONFIG, WEIGHTS, LINEAGE) if (folder / name).is_file()]
     whole = json.dumps({path.name: sha256_of_file(path) for path in files}, sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()

@@ -6,21 +6,18 @@ any training there. Between different models such maps are known to carry SAEs (
 one model.
 """
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from saelib.run.files import read_json, replace_folder, write_json
 from saelib.sae.autoencoder import SparseAutoencoder
 
 HELD_OUT_SHARE = 0.25  # of the tokens: the last ones, so that hardly a row of text lies on both sides
 RIDGES = tuple(10 ** (half / 2) for half in range(-16, 7))  # 1e-8 to 1e3, in units of the mean variance
 AT_REST = 1e-9  # of the covariance's mean diagonal: a direction in which neither layer varies is mapped to itself
-TENSORS, FIT = "map.safetensors", "map.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,37 +214,3 @@ def map_sae(sae: SparseAutoencoder, layer_map: LayerMap) -> SparseAutoencoder:
     mapped.b_dec.copy_(sae.b_dec @ A + a)
     mapped.lineage = dict(sae.lineage)
     return mapped.requires_grad_(False)
-
-
-def map_folder(maps: Path, start: str, source_layer: int, target_layer: int, data_seed: int) -> Path:
-    """Where a run keeps a map, in its folder `maps`; `data_seed` says on whose tokens it was fitted."""
-    return maps / f"{start}-L{source_layer}-L{target_layer}-data{data_seed}"
-
-
-def save_map(folder: Path, layer_map: LayerMap) -> None:
-    """Write the folder atomically."""
-    from safetensors.torch import save_file
-
-    values = asdict(layer_map)
-    tensors = {name: values.pop(name).cpu().contiguous() for name in [*values] if isinstance(values[name], Tensor)}
-
-    def fill(temporary: Path) -> None:
-        save_file(tensors, temporary / TENSORS)
-        write_json(temporary / FIT, values)
-
-    replace_folder(folder, fill)
-
-
-def load_map(folder: Path, device: str | torch.device = "cpu") -> LayerMap:
-    """Read what `save_map` wrote.
-
-    Raises:
-        FileNotFoundError: a file of the folder is missing.
-    """
-    from safetensors.torch import load_file
-
-    for name in (TENSORS, FIT):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} is not a map between layers: {name} is missing; delete it and fit again")
-    values: dict[str, Any] = load_file(folder / TENSORS, str(device)) | read_json(folder / FIT)
-    return LayerMap(**values)

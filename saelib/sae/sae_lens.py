@@ -28,6 +28,7 @@ KEPT = ("hook_name", "model_name", "model_class_name", "model_from_pretrained_kw
         "prepend_bos", "seqpos_slice")  # fmt: skip
 """What an SAE's lineage says of the model and the text that it was trained on."""
 
+BEYOND = 2**31  # of sizes: no tensor has so many rows
 _HOOK = re.compile(r"blocks\.(\d+)\.hook_(resid_post|resid_pre|out|in)")  # TransformerLens's names, and its bridge's
 _MODULE = re.compile(r"(?:(?:model|transformer|gpt_neox|language_model|decoder|backbone)\.)*(?:h|layers|blocks)\.(\d+)")
 """A block of transformers, of which SAELens takes the output."""
@@ -78,8 +79,8 @@ def _values(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _size(values: Mapping[str, Any], name: str) -> int:
     size = values.get(name)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ValueError(f"{name} is {size!r}; it should be a whole number above 0")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 < size < BEYOND:
+        raise ValueError(f"{name} is {size!r}; it should be a whole number above 0, of at most 31 bits")
     return size
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from saelib.results.bootstrap import RESAMPLES
 from saelib.results.intervals import Interval
 from saelib.results.text import with_interval
+from saelib.transfer.checks import Results
 from saelib.transfer.claims import (
     claims_of,
     layers_with_both,
@@ -27,7 +28,6 @@ from saelib.transfer.claims import (
 from saelib.transfer.curves import curve, matched, trained_arms
 from saelib.transfer.directions import DIRECTIONS
 from saelib.transfer.samples import Sample, Statistic, estimate, whole
-from saelib.transfer.tables import Results
 
 RULES = {
     "sign": "same side of 0",

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from saelib.transfer.curves import Curve, curve, matched
+from saelib.transfer.curves import Curve, alike, curve, matched
 from saelib.transfer.directions import DIRECTIONS
 from saelib.transfer.samples import Sample, Statistic
 from saelib.transfer.targets import arrival
@@ -38,7 +38,7 @@ class Claim(NamedTuple):
 def zero_shot_lead(evaluation: pd.DataFrame) -> Statistic:
     """CE-loss score of untrained sources: the layer after minus the layer before, at layers that have both."""
     layers = matched(evaluation, "backward", "forward").layers
-    after, before = (_zero_shot(evaluation, way).at_layers(layers) for way in ("backward", "forward"))
+    after, before = alike([_zero_shot(evaluation, way).at_layers(layers) for way in ("backward", "forward")])
     return lambda sample: mean_score(sample, after) - mean_score(sample, before)
 
 
@@ -47,8 +47,7 @@ def recovered(evaluation: pd.DataFrame, arm: str, share: float = PAPERS_SHARE) -
 
     A ratio of means, not the paper's mean of ratios, which has no finite spread where one layer's span is near 0.
     """
-    zero = _zero_shot(evaluation, arm)
-    reached, finished = _reached(evaluation, arm, share)
+    zero, reached, finished = alike([_zero_shot(evaluation, arm), *_reached(evaluation, arm, share)])
 
     def statistic(sample: Sample) -> Float[np.ndarray, "*draws"]:
         start, end = mean_score(sample, zero), mean_score(sample, finished)
@@ -74,7 +73,7 @@ def share_won(evaluation: pd.DataFrame, arm: str, share: float = PAPERS_SHARE) -
 
     def statistic(sample: Sample) -> Float[np.ndarray, "*draws"]:
         transfer, scratch = (sample.values(end, "ce_score") for end in both)
-        return sample.mean((transfer > scratch).astype(float))[..., 0]
+        return sample.mean((transfer > scratch).astype(float), both[0].sound)[..., 0]
 
     return statistic
 
@@ -86,7 +85,7 @@ def share_level(evaluation: pd.DataFrame, arm: str, target: str, share: float) -
 
     def statistic(sample: Sample) -> Float[np.ndarray, "*draws"]:
         within = arrival(sample, pair, target).crossing.tokens <= budget
-        return sample.mean(within[..., None].astype(float))[..., 0]
+        return sample.mean(within[..., None].astype(float), pair.sound)[..., 0]
 
     return statistic
 
@@ -98,7 +97,7 @@ def depth_correlation(evaluation: pd.DataFrame) -> Statistic:
     scratch = curve(evaluation, "scratch").last
 
     def statistic(sample: Sample) -> Float[np.ndarray, "*draws"]:
-        scores = sample.mean_of_replicates(sample.values(scratch, "ce_score"))[..., 0]
+        scores = sample.mean_of_replicates(sample.values(scratch, "ce_score"), scratch.sound)[..., 0]
         ranks = stats.rankdata(scores, axis=-1) - (len(scratch.layers) + 1) / 2
         depth = np.arange(len(scratch.layers)) - (len(scratch.layers) - 1) / 2
         return (ranks * depth).sum(-1) / np.sqrt((ranks**2).sum(-1) * (depth**2).sum())
@@ -165,7 +164,7 @@ def _zero_shot(evaluation: pd.DataFrame, arm: str) -> Curve:
 
 def mean_score(sample: Sample, chosen: Curve, metric: str = "ce_score") -> Float[np.ndarray, "*draws"]:
     """Mean over the layers and replicates of a curve with one number of tokens."""
-    return sample.mean(sample.values(chosen, metric))[..., 0]
+    return sample.mean(sample.values(chosen, metric), chosen.sound)[..., 0]
 
 
 def layers_with_both(evaluation: pd.DataFrame) -> set[int]:

@@ -6,9 +6,9 @@ In: a preset's name and a few overrides, as a notebook's parameters give them. O
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from saelib.run.config import Device, Name, RunConfig, Seed, not_blank, resolve
+from saelib.run.config import Device, Name, RunConfig, Seed, resolve, usable_name
 from saelib.sae.config import TrainingConfig, TrainingPhase
 from saelib.sae.starts import Start
 
@@ -37,7 +37,7 @@ def _with_the_neighbour(distances: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _own(source: str | None) -> str | None:
-    return None if source in (None, "scratch") else not_blank(source)
+    return None if source in (None, "scratch") else usable_name(source)
 
 
 class ExperimentConfig(TrainingConfig, RunConfig):
@@ -55,7 +55,7 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     """Of the first order of the data; further ones count up from it. None takes `seed`."""
     language_model: Name
     """ "embedded", a folder, or a Hugging Face name."""
-    revision: str | None = None
+    revision: Name | None = None
     """Commit or tag of a hub model; None takes its main branch."""
     corpus: Name
     """ "docstrings"; the path of a text, of a .jsonl or .parquet file with a column `text` (or file.jsonl:column), each
@@ -65,7 +65,7 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     the rows of a hub data set stay as they are unless this is True."""
     layers: Annotated[tuple[NonNegativeInt, ...], AfterValidator(_rise)] | None = None
     """Layers whose residual stream gets an SAE; None takes all. Transfer goes between neighbours in this list."""
-    sae_seeds: PositiveInt
+    sae_seeds: Annotated[PositiveInt, Field(le=1000)]
     """Replicates: SAEs for each layer and arm, each from a random start and with an order of the data of its own."""
     starts: Annotated[tuple[Start, ...], AfterValidator(_once)] = ("copy",)
     """How a transfer starts from its source: "copy", as in the paper, or carried over by a map, "affine" or
@@ -75,7 +75,7 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     source: Annotated[str | None, AfterValidator(_own)] = None
     """What transfers start from. None, or "scratch": the run's own finished SAEs. A folder: the SAE in it, yours or
     somebody else's (SAELens), at every other layer of the list, however far away; forward to deeper ones."""
-    map_tokens: PositiveInt = 16384
+    map_tokens: Annotated[PositiveInt, Field(le=10**9)] = 16384
     """Training tokens from which a map between two layers is fitted."""
     l1_unit: Literal["absolute", "norm"] = "absolute"
     """What l1_coefficient is a number of. "absolute": lambda itself, at every layer. "norm": a layer's lambda is
@@ -93,9 +93,9 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     control_learning_rate: PositiveFloat
     """Adam's for the control: what is right from a random start, not for a transfer. By the schedule "wsd" there is no
     control: a scratch SAE at a checkpoint has seen as many tokens, and a decay of its own."""
-    held_out_rows: PositiveInt
+    held_out_rows: Annotated[PositiveInt, Field(le=10**7)]
     """Rows on which every SAE is scored; never trained on."""
-    evaluation_batch_rows: PositiveInt
+    evaluation_batch_rows: Annotated[PositiveInt, Field(le=10**7)]
     """Rows in one forward pass of the evaluation; no result depends on it."""
     device: Device = "auto"
     """ "auto" (cuda, mps or cpu, whichever is there), or one of them."""

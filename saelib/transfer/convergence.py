@@ -12,10 +12,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from saelib.results.bootstrap import RESAMPLES
-from saelib.transfer.curves import Curve, Matched, compared_arms, curve, matched, trained_arms
+from saelib.transfer.checks import Results
+from saelib.transfer.curves import Curve, alike, compared_arms, curve, matched, trained_arms
 from saelib.transfer.directions import UNTRAINED, parse_arm
 from saelib.transfer.samples import Sample, metric_table
-from saelib.transfer.tables import Results
 
 Group = tuple[str, int, Curve]  # direction and distance, and one of the arms that are compared over their layers
 
@@ -47,10 +47,11 @@ def layer_curves(
         arm, act_layer, tokens, metric, mean, low, high, count.
     """
     parts = []
-    for arm in trained_arms(results.evaluation):
-        chosen = curve(results.evaluation, arm)
+    for chosen in alike([curve(results.evaluation, arm) for arm in trained_arms(results.evaluation)]):
         keys = [
-            {"arm": arm, "act_layer": layer, "tokens": tokens} for layer in chosen.layers for tokens in chosen.tokens
+            {"arm": chosen.arm, "act_layer": layer, "tokens": tokens}
+            for layer in chosen.layers
+            for tokens in chosen.tokens
         ]
         means = partial(_layer_means, chosen)
         parts.append(metric_table(results, keys, metrics, means, seed=seed, resamples=resamples))
@@ -86,7 +87,7 @@ def normalised_scores(evaluation: pd.DataFrame) -> pd.DataFrame:
         ]
         level = {"zero_shot": zero.reference, "scratch": scratch.reference}
         levels = {name: np.broadcast_to(scores[end.last.places], places.shape).ravel() for name, end in level.items()}
-        parts.append(part.assign(**levels))
+        parts.append(part.assign(**levels)[np.repeat((zero.sound & scratch.sound).ravel(), places.shape[-1])])
     joined = pd.concat(parts, ignore_index=True)
     joined["span"] = joined["scratch"] - joined["zero_shot"]
     return joined.assign(normalised=(joined["ce_score"] - joined["zero_shot"]) / joined["span"])
@@ -94,14 +95,14 @@ def normalised_scores(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 def _groups(evaluation: pd.DataFrame) -> list[Group]:
     """Every arm of transfers, and scratch and control over the layers of each direction and distance."""
-    groups: dict[tuple[str, int, str], Curve] = {}
+    groups: dict[tuple[str, int], dict[str, Curve]] = {}
     for name in compared_arms(evaluation):
         arm = parse_arm(name)
         assert arm is not None  # transfer_arms gives no others
         for reference in (other for other in trained_arms(evaluation) if parse_arm(other) is None):
-            pair: Matched = matched(evaluation, name, reference)
-            groups |= {(arm.direction, arm.distance, end.arm): end for end in pair}
-    return [(direction, distance, chosen) for (direction, distance, _), chosen in groups.items()]
+            ends = {end.arm: end for end in matched(evaluation, name, reference)}
+            groups.setdefault((arm.direction, arm.distance), {}).update(ends)
+    return [(*group, chosen) for group, ends in groups.items() for chosen in alike([*ends.values()])]
 
 
 def _means(
@@ -117,8 +118,8 @@ def _means(
 
 
 def _overall_means(curves: Sequence[Curve], metric: str, sample: Sample) -> Float[np.ndarray, "*draws points"]:
-    return np.concatenate([sample.mean(sample.values(chosen, metric)) for chosen in curves], axis=-1)
+    return np.concatenate([sample.mean(sample.values(chosen, metric), chosen.sound) for chosen in curves], axis=-1)
 
 
 def _layer_means(chosen: Curve, metric: str, sample: Sample) -> Float[np.ndarray, "*draws layers tokens"]:
-    return sample.mean_of_replicates(sample.values(chosen, metric))
+    return sample.mean_of_replicates(sample.values(chosen, metric), chosen.sound)

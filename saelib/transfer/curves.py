@@ -2,7 +2,8 @@
 
 In: an evaluation table. Out: places in it. Whatever compares two arms goes through `matched`: forward lacks the first
 layer and backward the last, and a mean over other layers would not compare. A *replicate* is one random start with one
-order of the data; all arms and layers have the same ones.
+order of the data; all arms and layers have the same ones. Where an SAE has diverged, its layer and replicate counts in
+none of the arms that are compared with its own: `alike` sees to that.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
+from saelib.transfer.checks import has_diverged
 from saelib.transfer.directions import UNTRAINED, parse_arm, transfer_arms
 
 REPLICATE = ["seed", "data_seed"]
@@ -25,6 +27,8 @@ class Curve(NamedTuple):
     replicates: tuple[tuple[int, int], ...]
     tokens: Int[np.ndarray, " tokens"]
     places: Int[np.ndarray, "layers replicates tokens"]
+    sound: Bool[np.ndarray, "layers replicates"]
+    """Which count: those that did not diverge, nor did what they are compared with."""
 
     @property
     def last(self) -> "Curve":
@@ -39,7 +43,7 @@ class Curve(NamedTuple):
     def at_layers(self, layers: Sequence[int]) -> "Curve":
         """Some of its layers, each of which it must have."""
         kept = [self.layers.index(layer) for layer in layers]
-        return self._replace(layers=tuple(layers), places=self.places[kept])
+        return self._replace(layers=tuple(layers), places=self.places[kept], sound=self.sound[kept])
 
 
 class Matched(NamedTuple):
@@ -52,6 +56,11 @@ class Matched(NamedTuple):
     def layers(self) -> tuple[int, ...]:
         """Of both."""
         return self.arm.layers
+
+    @property
+    def sound(self) -> Bool[np.ndarray, "layers replicates"]:
+        """Which pairs count."""
+        return self.arm.sound
 
     def at_equal_tokens(self) -> "Matched":
         """Both at the token counts that both have; there may be none."""
@@ -114,7 +123,20 @@ def matched(evaluation: pd.DataFrame, arm: str, reference: str = "scratch") -> M
     common = [layer for layer in whole.layers if layer in other.layers]
     if not common:
         raise ValueError(f"{arm} (layers {whole.layers}) and {reference} (layers {other.layers}) have none in common")
-    return Matched(whole.at_layers(common), other.at_layers(common))
+    return Matched(*alike([whole.at_layers(common), other.at_layers(common)]))
+
+
+def alike(curves: Sequence[Curve]) -> list[Curve]:
+    """Curves that are compared: what counts in none of them counts in no other; each may have layers of its own."""
+    lacking = {
+        (layer, place) for each in curves for row, layer in enumerate(each.layers)
+        for place in np.flatnonzero(~each.sound[row]).tolist()
+    }  # fmt: skip
+
+    def kept(layers: Sequence[int], count: int) -> Bool[np.ndarray, "layers replicates"]:
+        return np.array([[(layer, place) not in lacking for place in range(count)] for layer in layers])
+
+    return [each._replace(sound=kept(each.layers, len(each.replicates))) for each in curves]
 
 
 def untrained_sources(evaluation: pd.DataFrame) -> pd.Series:
@@ -150,4 +172,5 @@ def _curve(evaluation: pd.DataFrame, arm: str, chosen: np.ndarray) -> Curve:
             f"{len(replicates)} replicates and {len(tokens)} token counts"
         )
     places = rows["place"].to_numpy().reshape(len(layers), len(replicates), len(tokens))
-    return Curve(arm, tuple(map(int, layers)), replicates, tokens, places)
+    sound = ~has_diverged(evaluation)[places].any(axis=-1)
+    return Curve(arm, tuple(map(int, layers)), replicates, tokens, places, sound)

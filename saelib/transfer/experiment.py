@@ -4,15 +4,21 @@ In: a preset and overrides. Out: an `Experiment`. Opening one writes nothing; wh
 its folder `runs/<run>/`.
 """
 
-from collections.abc import Iterable
+import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from saelib.language.corpus.load import load_corpus
 from saelib.run.identity import check_noted
+from saelib.run.library import INPUT as LIBRARY
+from saelib.run.library import code_digest
 from saelib.run.pinned import PinnedRun
 from saelib.sae.config import TrainingPhase
+from saelib.transfer.choices import PHASES as PHASES
+from saelib.transfer.choices import check_choice, choose_sae
+from saelib.transfer.computing import COMPUTING
 from saelib.transfer.config import ExperimentConfig, resolve_config
+from saelib.transfer.model_fit import check_context, chosen_layers, without_transfers
 
 if TYPE_CHECKING:
     from saelib.language.corpus.rows import Corpus, TokenRows
@@ -20,9 +26,6 @@ if TYPE_CHECKING:
     from saelib.sae.autoencoder import SparseAutoencoder
     from saelib.sae.training.plan import PhaseFolders, SaePlan
     from saelib.transfer.source import OwnSource
-
-
-PHASES = ("scratch", "transfer")
 
 
 class Experiment(PinnedRun[ExperimentConfig]):
@@ -48,17 +51,31 @@ class Experiment(PinnedRun[ExperimentConfig]):
             _ = self.layers  # a config that the model refuses claims nothing
         super().claim()
 
+    @property
+    def caveat(self) -> str:
+        """What the caption of each of its figures has to add: whose results they are, and how many SAEs diverged."""
+        from saelib.transfer.divergence import left_out
+
+        return "; ".join(filter(None, (super().caveat, left_out(self.folder))))
+
     def load_inputs(self) -> None:
-        """Read model and text, before anything is computed from them.
+        """Read model and text, before anything is computed from them; with this library, which is an input as well.
 
         Raises:
-            FileExistsError: the run was made from others, or by an earlier release, which did not note from which.
+            FileExistsError: the run was made from others, or by another library, or by an earlier release, which did
+                not note from which.
             FileNotFoundError, ValueError: they cannot be read, or do not fit the config.
         """
-        check_noted(self.config_path)
+        check_noted(self.config_path, *([LIBRARY] if self._has_computed else []))
+        self.pin(LIBRARY, code_digest(*COMPUTING))
         _ = self.corpus, self.source  # and with them the model, whose tokenizer cuts the text
         if self.source is not None:
             self.source.compare_rows(self.corpus.prepend_bos)
+
+    @property
+    def _has_computed(self) -> bool:
+        """Whether anything is there that depends on who computed it; values of notebooks alone do not."""
+        return any((self.folder / name).exists() for name in ("maps", "saes", "resume_points", "lambda_trials"))
 
     @cached_property
     def model(self) -> "LanguageModel":
@@ -74,8 +91,7 @@ class Experiment(PinnedRun[ExperimentConfig]):
         revision = pinned_revision(config.language_model, config.revision, self.inputs.get("language_model"))
         model = load_language_model(config.language_model, config.device, revision)
         self.pin("language_model", model.revision)
-        if model.n_ctx is not None and config.context_length > model.n_ctx:
-            raise ValueError(f"context_length={config.context_length}: {model.name} reads {model.n_ctx} tokens at most")
+        check_context(config, model.name, model.n_ctx)
         return model
 
     @cached_property
@@ -129,15 +145,9 @@ class Experiment(PinnedRun[ExperimentConfig]):
         Raises:
             ValueError: the config names a layer that the model lacks, or a distance that no two of the layers have.
         """
-        layers = tuple(range(self.model.n_layers)) if self.config.layers is None else self.config.layers
-        if wrong := [layer for layer in layers if not 0 <= layer < self.model.n_layers]:
-            raise ValueError(f"layers={wrong}: {self.model.name} has layers 0 to {self.model.n_layers - 1}")
-        # A single layer has no transfers at all: its scratch SAEs may be all that is wanted.
-        if len(layers) > 1 and (far := [distance for distance in self.config.distances if distance >= len(layers)]):
-            raise ValueError(
-                f"distances={far}: {len(layers)} layers are {len(layers) - 1} places apart at most; "
-                "leave them out, or name more layers"
-            )
+        layers = chosen_layers(self.config, self.model.name, self.model.n_layers)
+        if without := without_transfers(self.config, layers):
+            warnings.warn(without, stacklevel=3)
         return layers
 
     @property
@@ -167,21 +177,26 @@ class Experiment(PinnedRun[ExperimentConfig]):
         Raises:
             ValueError: another name.
         """
-        _check_choice("phase", name, PHASES)
+        check_choice("phase", name, PHASES)
         return {"scratch": self.config.scratch, "transfer": self.config.transfer}[name]
 
     def phase_folders(self, name: str) -> "PhaseFolders":
         """Where a phase keeps SAEs and resume points."""
         from saelib.sae.training.plan import PhaseFolders
 
-        source = self.source.folder if name == "transfer" and self.source else None
-        return PhaseFolders(self.folder / "saes", self.folder / "resume_points" / name, self.folder / "maps", source)
+        return PhaseFolders(
+            saes=self.folder / "saes",
+            resume=self.folder / "resume_points" / name,
+            maps=self.folder / "maps",
+            source=self.source.folder if name == "transfer" and self.source else None,
+            config_sha256=self.config.sha256(),
+        )
 
     def plans(self, name: str) -> "list[SaePlan]":
         """The SAEs of a phase."""
         from saelib.transfer.plans import scratch_plans, transfer_plans
 
-        _check_choice("phase", name, PHASES)
+        check_choice("phase", name, PHASES)
         if name == "scratch":
             return scratch_plans(self.layers, self.config)
         return transfer_plans(self.layers, self.config, self.source)
@@ -197,41 +212,32 @@ class Experiment(PinnedRun[ExperimentConfig]):
 
         Raises:
             ValueError: the run has no such SAE in its plans; the message names what it has.
-            FileNotFoundError: it is planned and not trained yet; the message says how to train it.
+            FileNotFoundError: it is planned and not there; the message says how to have it.
+            DamagedFileError: it is not what was trained there.
             FileExistsError: the folder has meanwhile been claimed by a run with another config.
         """
         from saelib.sae.folder import load_sae
+        from saelib.transfer.finished import check_present
 
-        phases = {plan.arm: name for name in PHASES for plan in self.plans(name)}
-        _check_choice("arm", arm, phases)
-        name = phases[arm]
-        plans, checkpoints = [plan for plan in self.plans(name) if plan.arm == arm], self.phase(name).checkpoints
-        seed, tokens = self.config.seed if seed is None else seed, checkpoints[-1] if tokens is None else tokens
-        _check_choice("layer", layer, (plan.sae_layer for plan in plans), arm)
-        _check_choice("seed", seed, (plan.seed for plan in plans), arm)
-        _check_choice("tokens", tokens, checkpoints, arm)
+        seed, plans = self.config.seed if seed is None else seed, {name: self.plans(name) for name in PHASES}
+        checkpoints = {name: self.phase(name).checkpoints for name in PHASES}
+        name, tokens = choose_sae(plans, checkpoints, arm, layer, seed, tokens)
         self.check()
-        folder = self.phase_folders(name).sae(arm, layer, seed, tokens)
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"{folder} is not there yet; train it with `saelib.train_phase(experiment, {name!r})`"
-            )
-        return load_sae(folder, self.model.device)
+        if self.config.stored:
+            raise FileNotFoundError(f"{self.folder} holds no SAEs, only numbers; leave out stored=True to train them")
+        folders = self.phase_folders(name)
+        folder = folders.sae(arm, layer, seed, tokens)
+        check_present(folder, name, folders)
+        return load_sae(folder, self.model.device, folders.expected(folder))
 
     def source_of(self, plan: "SaePlan") -> "SparseAutoencoder":
         """The finished SAE that a transfer starts from, for reading."""
         from saelib.sae.folder import load_sae
         from saelib.sae.training.plan import source_folder
 
-        return load_sae(source_folder(plan, self.phase_folders("transfer")), self.model.device)
-
-
-def _check_choice(name: str, value: object, choices: Iterable[object], arm: str = "") -> None:
-    """Refuse a value that is none of the choices."""
-    known = list(dict.fromkeys(choices))
-    if type(value) not in map(type, known) or value not in known:
-        whose = f"the SAEs of the arm {arm} have" if arm else "this run has"
-        raise ValueError(f"{name}={value!r}: {whose} {name} {', '.join(map(str, known))}")
+        folders = self.phase_folders("transfer")
+        folder = source_folder(plan, folders)
+        return load_sae(folder, self.model.device, folders.expected(folder))
 
 
 def open_experiment(**parameters: Any) -> Experiment:
@@ -242,7 +248,9 @@ def open_experiment(**parameters: Any) -> Experiment:
     Raises:
         ValueError: a parameter is unknown, of the wrong type or contradicts another (`resolve_config`).
         FileExistsError: the folder holds a run with another config; the message names the fields.
+        FileNotFoundError: `stored=True`, and the repository keeps no results of this config.
     """
     experiment = Experiment(resolve_config(**parameters))
     experiment.check()
+    experiment.introduce()
     return experiment

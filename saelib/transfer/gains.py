@@ -11,10 +11,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from saelib.results.bootstrap import RESAMPLES
+from saelib.transfer.checks import Results
 from saelib.transfer.curves import Matched, equal_token_reference, matched
 from saelib.transfer.directions import parse_arm, transfer_arms
 from saelib.transfer.samples import Sample, metric_table, whole
-from saelib.transfer.tables import Results
 
 GAIN_COLUMNS = ("direction", "distance", "arm", "reference", "tokens", "metric", "mean", "low", "high", "count")
 
@@ -56,7 +56,7 @@ def dominance(results: Results) -> pd.DataFrame:
         score, l0 = (sample.values(pair.arm, metric) - sample.values(pair.reference, metric)
                      for metric in ("ce_score", "l0"))  # fmt: skip
         for place, tokens in enumerate(pair.arm.tokens):
-            ahead, sparser = score[..., place], l0[..., place]
+            ahead, sparser = score[pair.sound, place], l0[pair.sound, place]
             rows.append({"direction": arm.direction, "distance": arm.distance, "arm": name, "reference": reference,
                          "tokens": int(tokens), "saes": ahead.size,
                          "better": int(((ahead >= 0) & (sparser <= 0)).sum()),
@@ -80,4 +80,4 @@ def _differences(
 
 def _mean_gains(pairs: Sequence[Matched], metric: str, sample: Sample) -> Float[np.ndarray, "*draws points"]:
     gains = [sample.values(pair.arm, metric) - sample.values(pair.reference, metric) for pair in pairs]
-    return np.concatenate([sample.mean(gain) for gain in gains], axis=-1)
+    return np.concatenate([sample.mean(gain, pair.sound) for pair, gain in zip(pairs, gains, strict=True)], axis=-1)

@@ -10,12 +10,13 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from saelib.language.residuals import norms_by_position
-from saelib.run.files import read_json, write_json
+from saelib.run.files import write_json
+from saelib.run.reading import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +49,17 @@ def norm_units(
 
     A stream scaled to a mean norm of sqrt(d_model), as by SAELens's `normalize_activations="expected_average_only_in"`,
     has 1. An SAE of a stream that is s times as large is the same function at s times the lambda.
+
+    Raises:
+        ValueError: a layer's norm is 0 or not finite; names model and layer.
     """
     norms = norms_by_position(model, rows, layers, config.evaluation_batch_rows)[:, config.skip_first :].mean(axis=1)
+    for layer, norm in zip(layers, norms, strict=True):
+        if not 0 < norm < math.inf:
+            raise ValueError(
+                f"the residual stream of layer {layer} of the language model {model.name} has a mean norm of {norm:g}, "
+                "by which no lambda can be chosen: see whether the model's weights are whole, or leave this layer out"
+            )
     return {layer: float(norm) / math.sqrt(model.d_model) for layer, norm in zip(layers, norms, strict=True)}
 
 
@@ -75,16 +85,20 @@ def read_lambdas(path: Path) -> dict[int, float]:
 
     Raises:
         FileNotFoundError: they are not chosen yet.
-        ValueError: the file is damaged.
+        DamagedFileError: the file is damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is not there: lambda is chosen when the phase scratch is trained (`saelib.train_phase`)"
         )
-    try:
-        return {int(layer): float(value) for layer, value in read_json(path)["l1_coefficient"].items()}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: put it back, or name another run") from error
+    return dict(read_json(path, _coefficients, "put it back, or name another run"))
+
+
+def _coefficients(kept: Any) -> dict[int, float]:
+    coefficients = {int(layer): float(value) for layer, value in kept["l1_coefficient"].items()}
+    if wrong := [value for value in coefficients.values() if not 0 <= value < math.inf]:
+        raise ValueError(f"{wrong[0]} is no lambda")
+    return coefficients
 
 
 def lambdas_sha256(coefficients: Mapping[int, float]) -> str:

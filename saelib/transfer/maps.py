@@ -22,9 +22,11 @@ from saelib.language.precision import matrix_products
 from saelib.results.provenance import provenance, write_table
 from saelib.run.lock import writing
 from saelib.run.progress import progress
+from saelib.run.reading import read_table
 from saelib.run.threads import one_thread_each
 from saelib.sae.activations import default_rows_per_pass
-from saelib.sae.mapping import fit_map, load_map, map_folder, save_map
+from saelib.sae.mapping import fit_map
+from saelib.sae.saved_maps import has_map, load_map, map_folder, save_map
 from saelib.sae.training.plan import SaePlan
 from saelib.transfer.ledger import language_model_flops_per_token
 
@@ -93,14 +95,14 @@ def fit_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> pd.DataFrame
     needed, maps = _needed(plans), experiment.folder / "maps"
     check_maps(experiment, plans)
     path = experiment.folder / "maps.parquet"
-    missing = [one for one in needed if not one.folder(maps).is_dir()]
+    missing = [one for one in needed if not has_map(one.folder(maps))]
     if needed and (missing or not path.is_file()):
         if missing:
             experiment.load_inputs()
         with writing(experiment):
             _fit(experiment, missing, maps)
             write_table(_table(experiment, needed, maps), path)
-    return pd.read_parquet(path) if needed else pd.DataFrame()
+    return read_table(path, remedy="delete it and run again: it is made from the maps") if needed else pd.DataFrame()
 
 
 def _fit(experiment: "Experiment", missing: Sequence[_Needed], maps: Path) -> None:

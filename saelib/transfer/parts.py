@@ -1,9 +1,8 @@
 """The two tables of an evaluation on disk: parts that are written one by one, and what they are together.
 
-In: scores of a part's SAEs, and of their rows. Out: `evaluation/<part>.parquet` and `evaluation_rows/<part>.parquet`;
-`evaluation.parquet` and `evaluation_rows.parquet`, which are functions of the parts alone. A process may be killed
-between any two files: a part counts once both of its files are there, and no joined table is there while it would lack
-a part.
+In: scores of a part's SAEs, and of their rows. Out: `evaluation/<part>.parquet` and `evaluation_rows/<part>.parquet`,
+and what each are together (`results.parted`). A process may be killed between any two files: a part counts once both of
+its files are there and noted.
 """
 
 from collections.abc import Iterable
@@ -11,8 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from saelib.results.provenance import write_table
-from saelib.transfer.tables import READING, Results, check_finite, check_paired, check_rows, concatenate
+from saelib.results.parted import PartedTable, concatenated
+from saelib.transfer.checks import NEEDED, READING, Results, check_finite, check_paired, check_rows
+
+ZERO_SHOT, SOURCE = "zero_shot", "source"  # parts that are no checkpoint's
+
+
+def part_of(phase: str, tokens: int) -> str:
+    """Name of the part with the SAEs of a phase at one checkpoint; sorted by it, they stand in the order of tokens."""
+    return f"{phase}-{tokens:012d}"
 
 
 class EvaluationParts:
@@ -20,16 +26,21 @@ class EvaluationParts:
 
     def __init__(self, run_folder: Path) -> None:
         """Nothing is written yet."""
-        self.scores, self.rows = run_folder / "evaluation", run_folder / "evaluation_rows"
-        self._joined = [run_folder / f"{folder.name}.parquet" for folder in (self.rows, self.scores)]
+        self.scores = PartedTable(run_folder / "evaluation", NEEDED)
+        self.rows = PartedTable(run_folder / "evaluation_rows", [*READING, "row"])
 
     def has(self, part: str) -> bool:
         """Whether it is finished."""
-        return all((folder / f"{part}.parquet").is_file() for folder in (self.rows, self.scores))
+        return self.scores.has(part) and self.rows.has(part)
+
+    @property
+    def parts(self) -> list[str]:
+        """Those that are finished, by name."""
+        return [part for part in self.scores.parts if self.rows.has(part)]
 
     def read(self, parts: Iterable[str]) -> pd.DataFrame:
         """The scores of some parts in one table, in the order of their names here."""
-        return pd.concat([pd.read_parquet(self.scores / f"{part}.parquet") for part in parts], ignore_index=True)
+        return self.scores.together(parts)
 
     def write(self, part: str, results: Results) -> None:
         """Keep a part. What is refused leaves none behind, which the next call would take.
@@ -39,26 +50,42 @@ class EvaluationParts:
                 are not its own.
         """
         check_finite(results.evaluation)
-        others = [pd.read_parquet(path, columns=["eval_sha256", "ce_clean"]) for path in _files(self.scores)]
-        check_paired(pd.concat([*others, results.evaluation]))
+        others = [self.scores.read(other) for other in self.parts if other != part]
+        check_paired(concatenated([*others, results.evaluation]))
         check_rows(results)
-        for joined in self._joined:
-            joined.unlink(missing_ok=True)
-        write_table(results.rows, self.rows / f"{part}.parquet")
-        write_table(results.evaluation, self.scores / f"{part}.parquet")
+        assert results.rows is not None
+        self.rows.write(part, results.rows)
+        self.scores.write(part, results.evaluation)
+
+    def together(self) -> Results:
+        """All parts; without any, the joined tables, of which that of the rows may lack.
+
+        Raises:
+            FileNotFoundError: there are neither.
+            ValueError: they were not scored alike, or their rows are not theirs.
+        """
+        parts = self.parts
+        results = Results(self.scores.together(parts), self._rows(parts))
+        if "eval_sha256" in results.evaluation:
+            check_paired(results.evaluation)
+        if results.rows is not None:
+            check_rows(results)
+        return results
+
+    def _rows(self, parts: list[str]) -> pd.DataFrame | None:
+        """Those of finished parts; a reading that several parts share has its rows once."""
+        if not parts:
+            return self.rows.together(parts) if self.rows.path.is_file() else None
+        return self.rows.together(parts).drop_duplicates([*READING, "row"], ignore_index=True)
 
     def is_joined(self) -> bool:
-        """Whether the joined tables are there, and so hold all parts."""
-        return all(path.is_file() for path in self._joined)
+        """Whether the joined tables are there, and are those of the parts."""
+        parts = self.parts
+        return self.scores.is_joined(parts) and self.rows.is_joined(parts)
 
     def join(self) -> None:
-        """Make the joined tables; a reading that several parts share has its rows once."""
-        paths = [self.rows / path.name for path in _files(self.scores)]
-        rows = pd.concat([pd.read_parquet(path) for path in paths if path.is_file()], ignore_index=True)
-        rows = rows.drop_duplicates([*READING, "row"], ignore_index=True)
-        for table, path in zip((rows, concatenate(self.scores)), self._joined, strict=True):
-            write_table(table, path)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.parquet"))
+        """Make the joined tables."""
+        parts, results = self.parts, self.together()
+        assert results.rows is not None  # each part has its own
+        self.rows.join(parts, results.rows)
+        self.scores.join(parts, results.evaluation)

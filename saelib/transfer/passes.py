@@ -2,17 +2,21 @@
 
 In: a config, its model, the plans of a phase. Out: the memory that they will take, groups of plans, and their training,
 group by group. What was planned is written down when a phase begins, so that a run goes on in the same way wherever it
-is resumed.
+is resumed; a note of another training, or a changed one, is refused.
 """
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from saelib.run.files import read_json, write_json
+from saelib.run.reading import DamagedFileError
+from saelib.run.sealed import read_sealed_json, write_sealed_json
 from saelib.sae.activations import default_rows_per_pass
 from saelib.sae.config import TrainingPhase
+from saelib.sae.training.divergence import DivergedError
+from saelib.sae.training.fingerprint import fingerprint
 from saelib.sae.training.memory_plan import (
     MemoryPlan,
     PhaseSizes,
@@ -43,6 +47,8 @@ class Passes(NamedTuple):
     """One for each pass: SAEs with the same order of the data, which train side by side."""
     rows_per_pass: int
     """Rows that the language model reads at once; they decide how sums are rounded."""
+    training: str = ""
+    """What is trained, and how (`fingerprint`): to what a note of the two belongs."""
 
 
 def by_order(plans: Sequence[SaePlan]) -> list[list[SaePlan]]:
@@ -80,15 +86,17 @@ def plan_passes(
 
     Raises:
         MemoryError: not even one SAE fits; the message has the numbers and the remedy.
-        ValueError: what was written down cannot be read.
+        DamagedFileError: what was written down cannot be read, is of another training, or is not there though there
+            are resume points.
     """
-    if (folder / PASSES).is_file():
-        saes, rows = _noted(folder / PASSES)
-        return divided(plans, saes, rows)
+    training = fingerprint(plans, phase, config)
+    if (folder / PASSES).is_file() or _has_begun(folder):
+        saes, rows = _noted(folder / PASSES, training)
+        return divided(plans, saes, rows)._replace(training=training)
     planned = planned_memory(config, model, plans, phase)
     if planned.passes > 1 or planned.most > WORTH_SAYING * planned.free:
         print(f"Memory of phase {folder.name}, at most {gigabytes(planned.most)}:\n{planned}", file=sys.stderr)
-    return divided(plans, planned.saes_per_pass, planned.rows_per_pass)
+    return divided(plans, planned.saes_per_pass, planned.rows_per_pass)._replace(training=training)
 
 
 def divided(plans: Sequence[SaePlan], saes: int, rows: int) -> Passes:
@@ -99,7 +107,8 @@ def divided(plans: Sequence[SaePlan], saes: int, rows: int) -> Passes:
 def note_passes(passes: Passes, folder: Path) -> None:
     """Write down how a phase begins."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / PASSES, dict(zip(NOTED, (len(passes.groups[0]), passes.rows_per_pass), strict=True)))
+    numbers = dict(zip(NOTED, (len(passes.groups[0]), passes.rows_per_pass), strict=True))
+    write_sealed_json(folder / PASSES, numbers, folder.name + passes.training)
 
 
 def train_passes(
@@ -113,30 +122,50 @@ def train_passes(
 
     Returns:
         The rows of `train`.
+
+    Raises:
+        DivergedError: no SAE of any group is left. Where one is, the phase is finished: its rows say which diverged.
     """
     origin: dict[str, str | bool] = {"model_name": config.language_model, "dataset_path": config.corpus}
     origin["prepend_bos"] = experiment.corpus.prepend_bos
-    rows = []
+    rows: list[dict[str, Any]] = []
+    lost: list[str] = []
     for number, plans in enumerate(passes.groups, start=1):
         name = folders.resume.name if len(passes.groups) == 1 else f"{folders.resume.name}-{number}"
         mine = folders._replace(resume=folders.resume.with_name(name))
         text = experiment.training_rows(plans[0].data_seed)
-        rows += train(plans, phase, experiment.model, text, config, mine, origin, rows_per_pass=passes.rows_per_pass,
-                      inputs=experiment.inputs)  # fmt: skip
+        try:
+            rows += train(plans, phase, experiment.model, text, config, mine, origin,
+                          rows_per_pass=passes.rows_per_pass, inputs=experiment.inputs)  # fmt: skip
+        except DivergedError as error:
+            rows += error.log
+            lost.append(str(error))
+    if len(lost) == len(passes.groups):
+        raise DivergedError(lost[0], rows)
+    for said in lost:
+        warnings.warn(f"pass with no SAE left: {said}", stacklevel=2)
     return rows
 
 
-def _noted(path: Path) -> list[int]:
+def _has_begun(folder: Path) -> bool:
+    """Whether a phase has resume points, of any of its passes."""
+    return any(folder.parent.glob(f"{folder.name}/[0-9]*/")) or any(folder.parent.glob(f"{folder.name}-[0-9]*/[0-9]*/"))
+
+
+def _noted(path: Path, training: str) -> list[int]:
     """SAEs that train side by side and rows per pass, as they were written down."""
+    remedy = (
+        f"the phase could not go on as it began: delete the folder {path.parent} to train it from its beginning, and "
+        f"those of its passes beside it, {path.parent}-*"
+    )
     try:
-        noted = read_json(path)
-    except ValueError:
-        noted = None
-    found = map(noted.get, NOTED) if isinstance(noted, dict) else ()
-    numbers = [number for number in found if isinstance(number, int) and number > 0]
-    if len(numbers) < len(NOTED):
-        raise ValueError(
-            f"{path} is damaged: it has no {' and '.join(NOTED)}, and the phase could not go on as it began; delete "
-            f"the folder {path.parent} to train it from its beginning"
-        )
+        return read_sealed_json(path, _numbers, path.parent.name + training, remedy)
+    except FileNotFoundError as error:
+        raise DamagedFileError(f"{path} is missing; {remedy}") from error
+
+
+def _numbers(noted: Mapping[str, Any]) -> list[int]:
+    numbers = [noted[name] for name in NOTED]
+    if not all(type(number) is int and number > 0 for number in numbers):
+        raise ValueError(f"{' and '.join(NOTED)} should be whole numbers above 0")
     return numbers

@@ -5,9 +5,9 @@ In: `evaluation.parquet` and `evaluation_rows.parquet` as tables. Out: what each
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -25,6 +25,8 @@ def plain_scores_by_sae(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tu
             of_reading[line["sae_sha256"], int(line["act_layer"])][name].append(float(line[name]))
     found = {}
     for line in evaluation[~evaluation["arm"].isin(UNTRAINED)].to_dict("records"):
+        if _has_diverged(line):
+            continue
         layer = int(line["act_layer"])
         means = {name: fmean(values) for name, values in of_reading[line["sae_sha256"], layer].items()}
         price = (line["loss"] - line["mse"]) / line["l1"] if line["l1"] else 0.0
@@ -46,15 +48,20 @@ class PlainSaving(NamedTuple):
 
 
 def plain_savings(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tuple[str, str], list[PlainSaving]]:
-    """By (arm, target): the saving of each SAE."""
+    """By (arm, target): the saving of each SAE; without those that diverged, or whose scratch SAE did."""
     curves: dict[tuple[str | int, ...], list[tuple[int, Score]]] = defaultdict(list)
     for (arm, *sae, tokens), score in sorted(plain_scores_by_sae(evaluation, rows).items()):
         curves[arm, *sae].append((tokens, score))
-    keys, mapped = ("arm", "act_layer", "seed", "data_seed"), {}
+    keys, lost = ("arm", "act_layer", "seed", "data_seed"), set()
+    mapped: dict[tuple[str | int, ...], int] = {}
     for line in evaluation.to_dict("records"):
-        mapped[tuple(line[key] for key in keys)] = line.get("map_tokens", 0)
+        which_sae = tuple(line[key] for key in keys)
+        mapped[which_sae] = line.get("map_tokens", 0)
+        lost |= {which_sae} if _has_diverged(line) else set()
     found = defaultdict(list)
     for (name, *which), curve in curves.items():
+        if lost & {(name, *which), ("scratch", *which)}:
+            continue
         scratch = curves["scratch", *which]
         for target in ("loss", "joint", "ce_score") if name not in ("scratch", "control") else ():
             needed, l0 = _needed(curve, scratch[-1][1], target)
@@ -63,6 +70,10 @@ def plain_savings(evaluation: pd.DataFrame, rows: pd.DataFrame) -> dict[tuple[st
             one = PlainSaving(1 - spent / of_scratch, needed < math.inf, l0 / scratch[-1][1]["l0"])
             found[str(name), target].append(one)
     return dict(found)
+
+
+def _has_diverged(line: Mapping[Hashable, Any]) -> bool:
+    return bool(pd.notna(line.get("diverged_at_step")))
 
 
 def _needed(curve: Sequence[tuple[int, Score]], end: Score, target: str) -> tuple[float, float]:

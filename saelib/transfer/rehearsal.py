@@ -22,7 +22,7 @@ from saelib.language.device import choose_device
 from saelib.language.model import LanguageModel
 from saelib.language.precision import Precision
 from saelib.language.shapes import ModelShape, RandomRows, random_language_model, shape_of
-from saelib.run.files import runs_folder
+from saelib.run.files import TEMPORARY, cache_folder
 from saelib.sae.evaluation import evaluate
 from saelib.sae.folder import load_sae
 from saelib.sae.training.memory_plan import MemoryPlan
@@ -169,8 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     if options.precision:
         config = config.replace(precision=options.precision)
-    runs_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=runs_folder(), prefix=".rehearsal-") as folder:
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix=".rehearsal-", suffix=TEMPORARY) as folder:
         try:
             shape = shape_of(config.language_model)
             for part in rehearse(config, shape, Path(folder), options.chunk_rows, options.chunks):

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from saelib.results.bootstrap import RESAMPLES, Weights, crossed_bootstrap
+from saelib.transfer.checks import READING, Results, has_diverged
 from saelib.transfer.curves import Curve, finished_scratch, replicates_of
-from saelib.transfer.tables import READING, Results
 
 PRICE = "price of l1"  # λ
+Sound = Bool[np.ndarray, "layers replicates"]  # which SAEs count (`curves.Curve.sound`)
 
 
 def score(baseline: np.ndarray, spliced: np.ndarray, clean: np.ndarray) -> np.ndarray:
@@ -75,15 +76,21 @@ class Sample(NamedTuple):
             return np.zeros(curve.places.shape[:2], int)
         return evaluation["map_tokens"].to_numpy(int)[curve.places[..., 0]]
 
-    def mean(self, values: Float[np.ndarray, "*draws layers replicates tokens"]) -> Float[np.ndarray, "*draws tokens"]:
-        """Mean over layers and replicates."""
-        return self.mean_of_replicates(values).mean(-2)
+    def mean(
+        self, values: Float[np.ndarray, "*draws layers replicates tokens"], sound: Sound
+    ) -> Float[np.ndarray, "*draws tokens"]:
+        """Mean over the layers and replicates that count; NaN where none does."""
+        if sound.all():
+            return self.mean_of_replicates(values, sound).mean(-2)
+        return _weighted(values, sound, self.replicates, "t")
 
     def mean_of_replicates(
-        self, values: Float[np.ndarray, "*draws layers replicates tokens"]
+        self, values: Float[np.ndarray, "*draws layers replicates tokens"], sound: Sound
     ) -> Float[np.ndarray, "*draws layers tokens"]:
-        """Mean over replicates, layer by layer."""
-        return np.einsum("...lrt,...r->...lt", values, self.replicates)
+        """Mean over the replicates that count, layer by layer; NaN where none does."""
+        if sound.all():
+            return np.einsum("...lrt,...r->...lt", values, self.replicates)
+        return _weighted(values, sound, self.replicates, "lt")
 
     def _values(self, places: Int[np.ndarray, "..."], metric: str) -> Float[np.ndarray, "..."]:
         evaluation, by_row = self.readings
@@ -98,6 +105,15 @@ class Sample(NamedTuple):
             price = (evaluation["loss"] - evaluation["mse"]).to_numpy(float) / np.where(active > 0, active, math.inf)
             return price[places]
         return evaluation[metric].to_numpy(float)[places]
+
+
+def _weighted(values: np.ndarray, sound: Sound, replicates: np.ndarray, kept: str) -> np.ndarray:
+    """Mean over all axes but those kept, of what counts; a draw may hold none of it."""
+    weights = sound * replicates[..., None, :]
+    known = np.where(sound[..., None], values, 0.0)  # NaN times 0 is NaN
+    sums = np.einsum(f"...lrt,...lr->...{kept}", known, weights)
+    whole = np.einsum(f"...lr->...{kept.removesuffix('t')}", weights)[..., None]
+    return np.divide(sums, whole, out=np.full(np.broadcast_shapes(sums.shape, whole.shape), math.nan), where=whole > 0)
 
 
 Statistic = Callable[[Sample], Float[np.ndarray, "..."]]
@@ -157,7 +173,7 @@ def read_rows(results: Results) -> Readings:
     metrics = [name for name in rows.columns if name not in (*READING, "row")]
     wide = rows.pivot(index=READING, columns="row", values=metrics)
     wide = wide.reindex(pd.MultiIndex.from_frame(evaluation[READING]))
-    if wide.isna().to_numpy().any():
+    if wide[~has_diverged(evaluation)].isna().to_numpy().any():
         raise ValueError("the scores by held-out row lack SAEs or rows of the evaluation; evaluate again")
     return Readings(evaluation, {name: wide[name].to_numpy(np.float64) for name in metrics})
 

@@ -3,7 +3,8 @@
 In: a run's results. Out: tidy tables: SAE by SAE, by layer, and for each arm. One that does not arrive within its
 budget is *censored*: it needs more than the budget, nobody knows how much. Means are restricted to the budget (a
 censored SAE has spent it, so that where some do not arrive the mean saving is at most that), medians are those of
-Kaplan and Meier. How many arrive stands beside both.
+Kaplan and Meier. How many arrive stands beside both. An SAE that diverged is not censored: it, or what it is compared
+with, has no such number, and the pair is left out (`saes` counts those that are in).
 """
 
 import math
@@ -16,10 +17,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from saelib.results.bootstrap import RESAMPLES
-from saelib.transfer.curves import Matched, compared_arms, matched
+from saelib.transfer.checks import Results
+from saelib.transfer.curves import Matched, alike, compared_arms, matched
 from saelib.transfer.directions import Arm, parse_arm
 from saelib.transfer.samples import Sample, estimate, whole
-from saelib.transfer.tables import Results
 from saelib.transfer.targets import arrival, possible_targets
 
 L0_FACTORS = (1.0, 1.02, 1.05, 1.1)
@@ -43,7 +44,8 @@ def tokens_to_target(results: Results) -> pd.DataFrame:
                    "budget": np.full(len(part), found.budget), "arrived": found.crossing.arrived,
                    "scratch_tokens_needed": found.reference_tokens, "saving": found.saving,
                    "l0_ratio": found.l0_ratio}  # fmt: skip
-        parts.append(_with_arm(arm, part.assign(**{name: np.ravel(values) for name, values in columns.items()})))
+        part = part.assign(**{name: np.ravel(values) for name, values in columns.items()})[pair.sound.ravel()]
+        parts.append(_with_arm(arm, part))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -77,7 +79,7 @@ def savings_by_layer(results: Results, *, seed: int = 0, resamples: int = RESAMP
     parts = []
     for arm, target, pair in _pairs(results.evaluation):
         found = estimate(results, partial(_saved_by_layer, pair, target), seed=seed, resamples=resamples)
-        arrived = arrival(whole(results), pair, target).crossing.arrived.sum(axis=-1)
+        arrived = arrival(whole(results), pair, target).crossing.arrived.sum(axis=-1, where=pair.sound)
         part = pd.DataFrame({"act_layer": pair.layers, "target": target, **found._asdict(), "arrived": arrived})
         parts.append(_with_arm(arm, part))
     return pd.concat(parts, ignore_index=True)
@@ -93,8 +95,9 @@ def joint_savings(results: Results, *, seed: int = 0, resamples: int = RESAMPLES
     for factor in L0_FACTORS:
 
         def saved(sample: Sample, factor: float = factor) -> Float[np.ndarray, "*draws pairs"]:
-            found = [arrival(sample, pair, target, factor).saving[..., None] for _, target, pair in pairs]
-            return np.stack([sample.mean(saving)[..., 0] for saving in found], axis=-1)
+            means = [sample.mean(arrival(sample, pair, target, factor).saving[..., None], pair.sound)
+                     for _, target, pair in pairs]  # fmt: skip
+            return np.stack([mean[..., 0] for mean in means], axis=-1)
 
         found = estimate(results, saved, seed=seed, resamples=resamples)
         part = pd.DataFrame([_identity(arm) for arm, _, _ in pairs])
@@ -110,21 +113,20 @@ def leads_over_copies(results: Results, *, seed: int = 0, resamples: int = RESAM
         run has no mapped starts, or no copies.
     """
     pairs = _pairs(results.evaluation)
-    copies = {(arm.direction, arm.distance, target): place
-              for place, (arm, target, _) in enumerate(pairs) if arm.start == "copy"}  # fmt: skip
-    leads = [(place, copies[key]) for place, (arm, target, _) in enumerate(pairs)
-             if arm.start != "copy" and (key := (arm.direction, arm.distance, target)) in copies]  # fmt: skip
+    keys = [(arm.direction, arm.distance, target) for arm, target, _ in pairs]
+    copies = {key: pair for key, pair in zip(keys, pairs, strict=True) if pair[0].start == "copy"}
+    leads = [_over_the_same(pair, copies[key]) for key, pair in zip(keys, pairs, strict=True)
+             if pair[0].start != "copy" and key in copies]  # fmt: skip
     if not leads:
         return pd.DataFrame(columns=["direction", "distance", "start", "arm", "target", "mean", "low", "high", "count"])
-    mapped, copied = (list(places) for places in zip(*leads, strict=True))
+    mapped, copied = ([*parts] for parts in zip(*leads, strict=True))
 
     def lead(sample: Sample) -> Float[np.ndarray, "*draws leads"]:
-        saved = _saved_and_arrived(pairs, sample)[..., 0]
-        return saved[..., mapped] - saved[..., copied]
+        return _saved_and_arrived(mapped, sample)[..., 0] - _saved_and_arrived(copied, sample)[..., 0]
 
-    keys = [{**_identity(pairs[place][0]), "target": pairs[place][1]} for place in mapped]
+    rows = [{**_identity(arm), "target": target} for arm, target, _ in mapped]
     found = estimate(results, lead, seed=seed, resamples=resamples)
-    return pd.DataFrame(keys).assign(**found._asdict())
+    return pd.DataFrame(rows).assign(**found._asdict())
 
 
 def median_saving(saes: pd.DataFrame) -> float:
@@ -157,18 +159,24 @@ def _pairs(evaluation: pd.DataFrame) -> list[Pair]:
     return [(_arm(name), target, pair) for name, pair in pairs.items() for target in targets]
 
 
+def _over_the_same(first: Pair, second: Pair) -> tuple[Pair, Pair]:
+    """Both over the SAEs that count in both."""
+    ends = alike([*first[2], *second[2]])
+    return (*first[:2], Matched(*ends[:2])), (*second[:2], Matched(*ends[2:]))
+
+
 def _saved_and_arrived(pairs: Sequence[Pair], sample: Sample) -> Float[np.ndarray, "*draws pairs 2"]:
     """For each pair and target: mean saving, and the share of SAEs that arrive."""
     values = []
     for _, target, pair in pairs:
         found = arrival(sample, pair, target)
         both = np.stack([found.saving, found.crossing.arrived.astype(float)], axis=-1)
-        values.append(sample.mean(both))
+        values.append(sample.mean(both, pair.sound))
     return np.stack(values, axis=-2)
 
 
 def _saved_by_layer(pair: Matched, target: str, sample: Sample) -> Float[np.ndarray, "*draws layers"]:
-    return sample.mean_of_replicates(arrival(sample, pair, target).saving[..., None])[..., 0]
+    return sample.mean_of_replicates(arrival(sample, pair, target).saving[..., None], pair.sound)[..., 0]
 
 
 def _arm(name: str) -> Arm:

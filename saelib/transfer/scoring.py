@@ -21,6 +21,7 @@ from saelib.sae.folder import load_sae
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
     from saelib.language.precision import Precision
+    from saelib.transfer.parts import EvaluationParts
 
 SAME_SCORE = 1e-5  # relative and absolute: rounding, where another number of rows or another kernel was at work
 
@@ -43,20 +44,18 @@ def row_table(scores: Mapping[Reading, Scores]) -> pd.DataFrame:
     )
 
 
-def scored_before(folder: Path, rows_folder: Path, origin: dict[str, Any]) -> dict[Reading, Scores]:
-    """Scores in the parquet files of a folder whose columns `origin` (model, rows, code) have these values.
+def scored_before(parts: "EvaluationParts", origin: dict[str, Any]) -> dict[Reading, Scores]:
+    """Scores in finished parts whose columns `origin` (model, rows, code) have these values.
 
     Args:
-        folder: of the tables of scores.
-        rows_folder: of the tables of their rows, which have the same names; what has none is not known.
         origin: values by column.
     """
     metrics = [field.name for field in fields(Scores) if field.name != "rows"]
     known: dict[Reading, Scores] = {}
-    for path in sorted(folder.glob("*.parquet")):
-        table = pd.read_parquet(path).reindex(columns=[*Reading._fields, *metrics, *origin])
-        alike = table[(table[list(origin)] == pd.Series(origin)).all(axis="columns")]
-        rows = _rows_by_reading(rows_folder / path.name)
+    for part in parts.parts:
+        table = parts.scores.read(part).reindex(columns=[*Reading._fields, *metrics, *origin])
+        alike = table[(table[list(origin)] == pd.Series(origin)).all(axis="columns")].dropna(subset=["sae_sha256"])
+        rows = _rows_by_reading(parts.rows.read(part))
         for row in alike.to_dict("records"):
             reading = Reading(row["sae_sha256"], int(row["act_layer"]))
             if reading in rows:
@@ -64,11 +63,9 @@ def scored_before(folder: Path, rows_folder: Path, origin: dict[str, Any]) -> di
     return known
 
 
-def _rows_by_reading(path: Path) -> dict[Reading, RowScores]:
-    """What `row_table` has kept in a file."""
-    if not path.is_file():
-        return {}
-    groups = pd.read_parquet(path).groupby(list(Reading._fields), sort=False)
+def _rows_by_reading(table: pd.DataFrame) -> dict[Reading, RowScores]:
+    """What `row_table` has made."""
+    groups = table.groupby(list(Reading._fields), sort=False)
     return {
         Reading(sha256, int(layer)): RowScores(**{name: rows[name].to_numpy(np.float64) for name in ROW_METRICS})
         for (sha256, layer), rows in groups

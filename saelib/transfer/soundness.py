@@ -1,7 +1,8 @@
 """Whether SAEs are worth reading: what a wrong lambda, or a broken model, makes of them, in sentences.
 
-In: an evaluation table, and the number of features. Out: warnings, one for each kind of fault and two at most, each
-with where it is, the worst value and what to set. None for a sound run.
+In: an evaluation table, and the number of features. Out: warnings: one that names every SAE that diverged, and one for
+each kind of fault of the others, two at most, each with where it is, the worst value and what to set. None for a sound
+run.
 """
 
 import math
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from saelib.sae.training.divergence import STEP
 from saelib.transfer.convergence import final_rows
 from saelib.transfer.wording import arm_label
 
@@ -37,8 +39,25 @@ def concerns(evaluation: pd.DataFrame, d_sae: int | None) -> list[str]:
         d_sae: features of each SAE; None where this is not known, so that none has too many active ones.
     """
     last = final_rows(evaluation)
-    finished = last[last["tokens"] > 0]
-    return [_sentence(finished, fault, wrong) for fault, wrong in _found(finished, d_sae)][:MOST_SENTENCES]
+    trained = last[last["tokens"] > 0]
+    is_stopped = trained[STEP].notna() if STEP in trained else pd.Series(False, trained.index)
+    finished, stopped = trained[~is_stopped], trained[is_stopped]
+    sentences = [_sentence(finished, fault, wrong) for fault, wrong in _found(finished, d_sae)][:MOST_SENTENCES]
+    return ([_of_diverged(stopped, len(trained))] if len(stopped) else []) + sentences
+
+
+def _of_diverged(stopped: pd.DataFrame, trained: int) -> str:
+    """Each by its name and step; a transfer whose source is among them was not trained at all."""
+    scratch = stopped[stopped["arm"] == "scratch"]
+    sources = set(zip(scratch["sae_layer"], scratch["seed"], strict=True))
+    names = []
+    for sae in stopped.to_dict("records"):
+        why = ", as its source diverged" if (sae["source_layer"], sae["seed"]) in sources else ""
+        names.append(f"{arm_label(sae['arm'])} at layer {sae['act_layer']}, seed {sae['seed']} (step {sae[STEP]}{why})")
+    return (
+        f"**Training diverged:** {len(stopped)} of {trained} SAEs were stopped where loss or gradient was not finite, "
+        f"and have no scores from there on: {'; '.join(names)}. Lower the learning rate, in another `run`."
+    )
 
 
 def _faults(d_sae: int | None) -> list[_Fault]:

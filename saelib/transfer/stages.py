@@ -4,27 +4,34 @@ In: an experiment. Out: files under `runs/<run>/`. A stage that is finished cost
 was interrupted goes on where it stopped. Layers, model and corpus are looked at before anything is written.
 """
 
-from collections.abc import Iterable, Sequence
+import errno
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
-from saelib.results.provenance import provenance, write_table
-from saelib.run.files import read_json
-from saelib.run.identity import INPUTS, check_inputs
-from saelib.run.lock import writing
-from saelib.sae.folder import CONFIG, LINEAGE, WEIGHTS
+from saelib.results.parted import PartedTable
+from saelib.results.provenance import check_origin, provenance
+from saelib.run.lock import RunInUseError, writing
 from saelib.sae.starts import MAPPED
-from saelib.sae.training.plan import PhaseFolders, SaePlan, check_sources, source_folder
+from saelib.sae.training.divergence import check_streams, diverged_at
+from saelib.sae.training.plan import OWN_SOURCE, PhaseFolders, SaePlan, check_sources, source_folder
+from saelib.transfer.checks import table_of
 from saelib.transfer.directions import parse_arm
 from saelib.transfer.experiment import Experiment
+from saelib.transfer.finished import check_own, check_present, logs_of
 from saelib.transfer.lambdas import is_chosen
 from saelib.transfer.maps import check_maps, fit_maps
-from saelib.transfer.parts import EvaluationParts
+from saelib.transfer.parts import SOURCE, ZERO_SHOT, EvaluationParts, part_of
 from saelib.transfer.passes import Passes, note_passes, plan_passes, train_passes
-from saelib.transfer.scored import ScoredSae, check_unchanged, score_parts
-from saelib.transfer.tables import concatenate, table_of
+from saelib.transfer.scored import (
+    ScoredSae,
+    check_asked,
+    check_unchanged,
+    score_parts,
+    stored_scores,
+)
+from saelib.transfer.tables import read_results, read_training
 from saelib.transfer.trials import choose_lambda
 
 
@@ -32,56 +39,76 @@ def phase_state(experiment: Experiment, name: str) -> str:
     """One line: whether a phase's finished SAEs were found, or what will be trained now."""
     plans, tokens = experiment.plans(name), experiment.phase(name).tokens
     size = f"{len(plans)} SAEs of {tokens:,} tokens each"
-    if _log(experiment, name).is_file():
+    if experiment.config.stored:
+        return f"Phase {name}: stored results of {size}."
+    if logs_of(experiment.folder).has(name):
         return f"Phase {name}: found {size}, finished."
     return f"Phase {name}: {size} are trained now."
-
-
-def _log(experiment: Experiment, name: str) -> Path:
-    return experiment.folder / "training" / f"{name}.parquet"
 
 
 def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
     """Train all SAEs of phase "scratch" or "transfer", or finish them; returns the phase's training log.
 
     The logs of the phases together are `training.parquet`. What a later phase needs of the config is checked before the
-    first one: another config is another run, and would have to train from the beginning.
+    first one: another config is another run, and would have to train from the beginning. Of stored results the log is
+    returned as it is.
 
     Raises:
-        ValueError: a layer is not in the model, its context is too short, or the text is; or the maps of the transfers
-            cannot be fitted so; nothing was written. Or no trial comes near `target_l0`.
+        ValueError: a layer is not in the model, or its residual stream is 0 or not finite; the context is too short, or
+            the text is; or the maps of the transfers cannot be fitted so; nothing was written. Or no trial comes near
+            `target_l0`.
         FileNotFoundError: the sources of the transfers are not trained yet.
         MemoryError: not even one SAE fits into the device's memory; nothing was written.
         RunInUseError: another process is at work on the run.
-        FileExistsError: the folder holds a run with another config.
+        FileExistsError: the folder holds a run with another config, or one of another model, text or library.
+        DamagedFileError: the log, or a source, is not what was written.
     """
-    path, joined = _log(experiment, name), experiment.folder / "training.parquet"
     experiment.check()
-    if not path.is_file():
-        plans, folders = experiment.plans(name), experiment.phase_folders(name)
-        if not plans:
-            raise ValueError(
-                f"layers={list(experiment.layers)}: nothing to train in phase {name}; a transfer needs two layers, or "
-                "a source of another one"
-            )
-        experiment.load_inputs()  # all errors come before the folder is claimed
-        _check_sources(experiment, plans, folders)
-        _check_lineage(experiment, (source_folder(plan, folders) for plan in plans if plan.source_arm is not None))
-        check_maps(experiment, experiment.plans("transfer"))
-        passes = plan_passes(experiment.config, experiment.model, plans, experiment.phase(name), folders.resume)
-        with writing(experiment):
-            note_passes(passes, folders.resume)
-            passes = _with_lambdas(experiment, passes)
-            fit_maps(experiment, plans)
-            log = _train(experiment, name, passes)
-            joined.unlink(missing_ok=True)  # a process that is killed here leaves none that lacks this phase
-            write_table(log, path)
+    if experiment.config.stored:
+        return read_training(experiment).query("phase == @name").reset_index(drop=True)
+    parts = logs_of(experiment.folder)
+    if not parts.has(name):
+        _train_now(experiment, name, parts)
     elif not (experiment.folder / "maps.parquet").is_file():
         fit_maps(experiment, experiment.plans(name))
-    if not joined.is_file():
+    logs = parts.together()
+    check_origin(logs, parts.path)
+    if not parts.is_joined(parts.parts):
+        _refresh(experiment, lambda: parts.join(parts.parts, logs))
+    return parts.read(name)
+
+
+def _refresh(experiment: Experiment, join: Callable[[], None]) -> None:
+    """Make joined tables again, where the run may be written to: what is finished can be read without them."""
+    try:
         with writing(experiment):
-            write_table(concatenate(path.parent), joined)
-    return pd.read_parquet(path)
+            join()
+    except RunInUseError:  # whoever has it will
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+
+
+def _train_now(experiment: Experiment, name: str, parts: PartedTable) -> None:
+    """Train a phase that is not finished, and keep its log."""
+    plans, folders = experiment.plans(name), experiment.phase_folders(name)
+    if not plans:
+        raise ValueError(
+            f"layers={list(experiment.layers)}: nothing to train in phase {name}; a transfer needs two layers, or "
+            "a source of another one"
+        )
+    experiment.load_inputs()  # all errors come before the folder is claimed
+    rows = experiment.training_rows(experiment.config.data_seeds[0])
+    check_streams(experiment.model, rows, experiment.layers, experiment.config)
+    _check_sources(experiment, plans, folders)
+    check_maps(experiment, experiment.plans("transfer"))
+    passes = plan_passes(experiment.config, experiment.model, plans, experiment.phase(name), folders.resume)
+    with writing(experiment):
+        note_passes(passes, folders.resume)
+        passes = _with_lambdas(experiment, passes)
+        fit_maps(experiment, plans)
+        parts.write(name, _train(experiment, name, passes))
 
 
 def _train(experiment: Experiment, name: str, passes: Passes) -> pd.DataFrame:
@@ -108,8 +135,9 @@ def evaluate_phase(experiment: Experiment, name: str) -> pd.DataFrame:
     folders = experiment.phase_folders(name)
     return _evaluate_in_parts(
         experiment,
+        name,
         {
-            f"{name}-{tokens:012d}": [
+            part_of(name, tokens): [
                 ScoredSae(
                     arm=plan.arm,
                     direction=arm.direction if (arm := parse_arm(plan.arm)) else None,
@@ -156,7 +184,7 @@ def evaluate_zero_shot(experiment: Experiment) -> pd.DataFrame:
         for layer in experiment.layers
         if layer != plan.sae_layer
     ]
-    return _evaluate_in_parts(experiment, {"zero_shot": asked, "source": _of_source(experiment)})
+    return _evaluate_in_parts(experiment, "scratch", {ZERO_SHOT: asked, SOURCE: _of_source(experiment)})
 
 
 def _of_source(experiment: Experiment) -> list[ScoredSae]:
@@ -173,52 +201,52 @@ def _of_source(experiment: Experiment) -> list[ScoredSae]:
     ]
 
 
-def _evaluate_in_parts(experiment: Experiment, asked: dict[str, list[ScoredSae]]) -> pd.DataFrame:
+def _evaluate_in_parts(experiment: Experiment, phase: str, asked: dict[str, list[ScoredSae]]) -> pd.DataFrame:
     """Evaluate part by part, so that an interrupted evaluation loses one part; refresh the joined tables."""
-    asked, parts = {part: ones for part, ones in asked.items() if ones}, EvaluationParts(experiment.folder)
     experiment.check()
-    missing = {part: ones for part, ones in asked.items() if not parts.has(part)}
-    if missing:
+    if experiment.config.stored:
+        return stored_scores(read_results(experiment).evaluation, asked)
+    asked, parts = {part: ones for part, ones in asked.items() if ones}, EvaluationParts(experiment.folder)
+    if not asked:
+        return pd.DataFrame()
+    for part in filter(parts.has, asked):
+        check_asked(asked[part], parts.scores, part)
+    if missing := {part: ones for part, ones in asked.items() if not parts.has(part)}:
         experiment.load_inputs()  # all errors come before the folder is claimed
-        _check_trained(experiment, [one for ones in missing.values() for one in ones])
-        _check_lineage(experiment, (one.folder for ones in missing.values() for one in ones))
+        _check_trained(experiment, phase, [one for ones in missing.values() for one in ones])
         for part in asked.keys() - missing:
-            check_unchanged(asked[part], parts.scores / f"{part}.parquet")
-    if asked and (missing or not parts.is_joined()):
+            _check_kept(experiment, phase, asked[part])
+            check_unchanged(asked[part], parts.scores, part)
         with writing(experiment):
-            if missing:
-                score_parts(experiment, missing, parts)
-            parts.join()
-    return parts.read(asked) if asked else pd.DataFrame()
+            score_parts(experiment, missing, parts)
+    check_origin(parts.together().evaluation, parts.scores.path)
+    if not parts.is_joined():
+        _refresh(experiment, parts.join)
+    return parts.read(asked)
 
 
-def _check_trained(experiment: Experiment, asked: Iterable[ScoredSae]) -> None:
+def _check_trained(experiment: Experiment, phase: str, asked: Iterable[ScoredSae]) -> None:
+    folders = experiment.phase_folders(phase)
     for one in asked:
-        if lacking := [name for name in (CONFIG, WEIGHTS) if not (one.folder / name).is_file()]:
-            name = "scratch" if one.arm in ("scratch", "zero_shot") else "transfer"
-            what = f": {lacking[0]}" if one.folder.is_dir() else ""
-            remedy = _train_again(experiment, name) or "train the phase first, with `saelib.train_phase`"
-            raise FileNotFoundError(f"{one.folder}{what} is not there: {remedy}")
+        if one.diverged_at_step is None:
+            check_present(one.folder, phase, folders)
+            check_own(one.folder, phase, folders, experiment.inputs)
 
 
-def _check_lineage(experiment: Experiment, folders: Iterable[Path]) -> None:
-    """Refuse SAEs of the run that were made from another model or text; those from elsewhere may be."""
-    for folder in folders:
-        if folder.is_relative_to(experiment.folder) and (folder / LINEAGE).is_file():
-            check_inputs(f"{folder} was", read_json(folder / LINEAGE).get(INPUTS, {}), experiment.inputs)
-
-
-def _train_again(experiment: Experiment, name: str) -> str | None:
-    """How to have SAEs again that were lost after their phase was finished; None where it is not finished."""
-    log, resume = _log(experiment, name), experiment.phase_folders(name).resume
-    again = f"delete {log} and the folders {resume}*, and train the phase {name} again: it gives the same SAEs"
-    return again if log.is_file() else None
+def _check_kept(experiment: Experiment, phase: str, asked: Iterable[ScoredSae]) -> None:
+    """See that what was scored before is there whole, or was deleted whole."""
+    folders = experiment.phase_folders(phase)
+    for one in asked:
+        if one.folder.is_dir():
+            check_present(one.folder, phase, folders)
 
 
 def _check_sources(experiment: Experiment, plans: Sequence[SaePlan], folders: PhaseFolders) -> None:
-    try:
-        check_sources(plans, folders)
-    except FileNotFoundError as error:
-        if again := _train_again(experiment, "scratch"):
-            raise FileNotFoundError(f"{error}: {again}") from None
-        raise
+    """See that the SAEs from which transfers start are there and their own; one that diverged is nobody's source."""
+    own = experiment.phase_folders("scratch")
+    for plan in plans:
+        if plan.source_arm == OWN_SOURCE:
+            check_sources([plan], folders)
+        elif plan.source_arm is not None and diverged_at(folder := source_folder(plan, folders)) is None:
+            check_present(folder, "scratch", own, f"source of {plan.name}: ")
+            check_own(folder, "scratch", own, experiment.inputs)

@@ -4,22 +4,23 @@ In: an experiment that has no lambdas yet. Out: its `lambda.json`, and `lambda_t
 training. A round trains SAEs of every layer that is not there yet in one pass over the text: first at `FIRST` norm
 units, then where a straight line through the two nearest trials, log L0 over log lambda, meets the target. Sparsity
 still grows after a short training; over the logarithm of tokens nearly on a line, so that two budgets of each trial
-say what the run's own will bring. A round that is finished is kept, an interrupted one goes on where it stopped.
+say what the run's own will bring. A round that is finished is kept, an interrupted one goes on where it stopped. A
+trial that diverges is passed over, and its row says at which step.
 """
 
 import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from saelib.results.provenance import provenance, write_table
 from saelib.run.lock import writing
+from saelib.run.reading import DamagedFileError, read_table
 from saelib.sae.config import TrainingPhase
-from saelib.sae.evaluation import evaluate
-from saelib.sae.folder import load_sae
+from saelib.sae.training.divergence import STEP
 from saelib.sae.training.plan import PhaseFolders, SaePlan
 from saelib.transfer.lambdas import (
     NORM_ROWS,
@@ -30,6 +31,7 @@ from saelib.transfer.lambdas import (
     write_lambdas,
 )
 from saelib.transfer.passes import note_passes, plan_passes, train_passes
+from saelib.transfer.trial_scores import score_trials
 
 if TYPE_CHECKING:
     from saelib.transfer.config import ExperimentConfig
@@ -41,17 +43,17 @@ ROUNDS = 4
 TOLERANCE = 0.1
 """A trial within this share of the target is near enough."""
 FARTHEST = 8.0  # times the last lambda, where the target lies outside of what was tried
-TRIAL_ROWS = 32
-"""Training rows on which trials are scored: held-out ones choose nothing."""
 TRIAL_SHARE = 1 / 4  # of scratch's tokens
-METRICS = ("ce_score", "mse", "explained_variance", "dead_latents")
+AGAIN = "delete it, and the trials are made again"
 
 
 def choose_lambda(experiment: "Experiment") -> dict[int, float]:
     """The lambda of each layer: the config's, or by its norm, or found by trials; kept under the run once chosen.
 
     Raises:
-        ValueError: no trial of some layer comes near `target_l0`; names what came nearest.
+        ValueError: no trial of some layer comes near `target_l0`; names what came nearest. Or a layer's residual stream
+            is 0 or not finite.
+        FloatingPointError: every trial of some layer diverges.
         RunInUseError: another process is at work on the run.
         FileExistsError: the folder holds a run with another config, or other lambdas.
     """
@@ -81,12 +83,13 @@ def read_trials(experiment: "Experiment") -> pd.DataFrame:
 
     Returns:
         round, layer, l1_coefficient, tokens; l0_half (after half of the tokens), l0, l0_expected (at the end of
-        scratch); `METRICS` on `TRIAL_ROWS` training rows; is_chosen; provenance.
+        scratch); `trial_scores.METRICS` on `TRIAL_ROWS` training rows; is_chosen; provenance. Where a trial diverged
+        also diverged_at_step, and its numbers are NaN; no such column where none did.
+
+    Raises:
+        DamagedFileError: the table cannot be read, or is of another config.
     """
-    path = _table(experiment)
-    if not path.is_file():
-        return pd.DataFrame(columns=["round", "layer", "l1_coefficient", "tokens", "l0", "l0_expected", "is_chosen"])
-    trials = pd.read_parquet(path)
+    trials = _kept(experiment)
     known = experiment.l1_coefficients if lambda_path(experiment.folder).is_file() else {}
     return trials.assign(is_chosen=trials["l1_coefficient"] == trials["layer"].map(known))
 
@@ -95,9 +98,20 @@ def _table(experiment: "Experiment") -> Path:
     return experiment.folder / "lambda_trials.parquet"
 
 
+def _kept(experiment: "Experiment") -> pd.DataFrame:
+    """The trials on disk; those of another config would choose its lambdas."""
+    path = _table(experiment)
+    if not path.is_file():
+        return pd.DataFrame(columns=["round", "layer", "l1_coefficient", "tokens", "l0", "l0_expected"])
+    trials = read_table(path, remedy=AGAIN)
+    if set(trials.get("config_sha256", ())) != {experiment.config.sha256()}:
+        raise DamagedFileError(f"{path} has trials of another config; {AGAIN}")
+    return trials
+
+
 def _search(experiment: "Experiment", units: Mapping[int, float], target: float) -> dict[int, float]:
     path = _table(experiment)
-    trials = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["round"])
+    trials = _kept(experiment)
     for number in range(ROUNDS):
         if number in set(trials["round"]):
             continue
@@ -121,10 +135,27 @@ def _asked(trials: pd.DataFrame, units: Mapping[int, float], target: float) -> d
         return {layer: [rounded(factor * unit) for factor in FIRST] for layer, unit in units.items()}
     asked = {}
     for layer in units:
-        mine = trials[trials["layer"] == layer]
+        mine = _sound(trials, layer)
         if (_distance(mine["l0_expected"], target) > math.log1p(TOLERANCE)).all():
             asked[layer] = [rounded(next_lambda(mine["l1_coefficient"].tolist(), mine["l0_expected"].tolist(), target))]
     return asked
+
+
+def _sound(trials: pd.DataFrame, layer: int) -> pd.DataFrame:
+    """The trials of a layer that did not diverge.
+
+    Raises:
+        FloatingPointError: all did.
+    """
+    mine = trials[trials["layer"] == layer]
+    sound = mine[mine["l0_expected"].notna()]
+    if sound.empty:
+        raise FloatingPointError(
+            f"each of the {len(mine)} trials of layer {layer} diverged, at lambda "
+            f"{', '.join(f'{value:g}' for value in mine['l1_coefficient'])}: in a run of another name, lower "
+            "scratch.learning_rate"
+        )
+    return sound
 
 
 def _distance(l0: pd.Series, target: float) -> pd.Series:
@@ -135,16 +166,16 @@ def next_lambda(coefficients: Sequence[float], l0: Sequence[float], target: floa
     """Where a line through two trials, log L0 over log lambda, meets the target.
 
     The two are those on either side of it, or the two outermost towards it, from which it goes on `FARTHEST` times at
-    most. Where neither has more active features at the lower lambda, a step that far is taken.
+    most. Where neither has more active features at the lower lambda, or there is one alone, a step that far is taken.
     """
     known = sorted((math.log(one), math.log(max(other, 1e-3))) for one, other in zip(coefficients, l0, strict=True))
     goal, most = math.log(target), math.log(FARTHEST)
     above = [point for point in known if point[1] > goal]  # too dense: lambda was too small
     if not above:
-        (x, y), (x2, y2) = known[:2]
+        (x, y), (x2, y2) = known[0], known[min(1, len(known) - 1)]
         low, high = x - most, x
     elif len(above) == len(known):
-        (x, y), (x2, y2) = known[-2:]
+        (x, y), (x2, y2) = known[max(0, len(known) - 2)], known[-1]
         low, high = x2, x2 + most
     else:
         (x, y), (x2, y2) = above[-1], min(point for point in known if point[1] <= goal)
@@ -157,7 +188,7 @@ def next_lambda(coefficients: Sequence[float], l0: Sequence[float], target: floa
 def _nearest(trials: pd.DataFrame, units: Mapping[int, float], target: float) -> dict[int, float]:
     found, far = {}, []
     for layer in units:
-        mine = trials[trials["layer"] == layer]
+        mine = _sound(trials, layer)
         distance = _distance(mine["l0_expected"], target)
         best = mine.loc[distance.idxmin()]
         found[layer] = float(best["l1_coefficient"])
@@ -206,40 +237,6 @@ def _train_round(experiment: "Experiment", number: int, asked: Mapping[int, Sequ
     passes = plan_passes(config, experiment.model, plans, config.scratch, folders.resume)
     note_passes(passes, folders.resume)
     train_passes(experiment, passes, config, config.scratch, folders)
-    rows = _scored(experiment, plans, config, folders)
-    return pd.DataFrame(rows).assign(round=number, **provenance(experiment.config, experiment.inputs))
-
-
-def _scored(
-    experiment: "Experiment", plans: Sequence[SaePlan], config: "ExperimentConfig", folders: PhaseFolders
-) -> list[dict[str, Any]]:
-    """A row for each trial, scored at its budgets."""
-    rows = experiment.training_rows(config.data_seeds[0]).take(0, TRIAL_ROWS)
-    budgets = config.scratch.checkpoints[1:]
-    saes = [
-        (load_sae(folders.sae(plan.arm, plan.sae_layer, plan.seed, tokens), experiment.model.device), plan.sae_layer)
-        for plan in plans
-        for tokens in budgets
-    ]
-    scores = iter(
-        evaluate(saes, experiment.model, rows, config.evaluation_batch_rows, config.precision, config.skip_first)
-    )
-    found = []
-    for plan in plans:
-        at = [next(scores) for _ in budgets]
-        first, last = at[0].l0, at[-1].l0
-        doublings = math.log2(budgets[-1] / budgets[0])
-        ahead = math.log2(experiment.config.scratch.tokens / budgets[-1])
-        growth = (last / first) ** (1 / doublings) if doublings and first > 0 else 1.0
-        found.append(
-            {
-                "layer": plan.sae_layer,
-                "l1_coefficient": plan.l1_coefficient,
-                "tokens": budgets[-1],
-                "l0_half": first,
-                "l0": last,
-                "l0_expected": last * growth**ahead,
-                **{name: getattr(at[-1], name) for name in METRICS},
-            }
-        )
-    return found
+    made = pd.DataFrame(score_trials(experiment, plans, config, folders))
+    made = made.astype({STEP: "Int64"} if STEP in made else {})
+    return made.assign(round=number, **provenance(experiment.config, experiment.inputs))

@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import subprocess
+import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import pytest
 from nbformat.v4 import new_output
 
 from saelib.batch.notebooks import NOTEBOOKS
+from saelib.batch.snakemake_notes import NOTES
 from saelib.results.values import read_values, record_values
 from saelib.run.lock import RunInUseError
+from saelib.run.reading import read_json
 from saelib.transfer.experiment import open_experiment
 from tests.helpers.batch_project import BODY, NAMES, BatchProject, printed_by, wait_for, write_notebook
 
@@ -79,15 +83,15 @@ def test_settings_of_htest_run_its_notebooks_again(project: BatchProject) -> Non
 def test_settings_of_htest_reach_its_notebooks_to_the_letter(project: BatchProject, runs: Path) -> None:
     path = project.folder / "notebooks" / "30_htest_items.ipynb"
     before = path.read_text()
-    write_notebook(path, "import json\nprint(json.dumps([run, shots, official]))")
-    official = 'it\'s $HOME $(touch x) `touch x` "q" \\n {a}\nö 🙂'
-    settings = f"HTEST={json.dumps({'shots': [2, 4], 'official': official})}"
+    write_notebook(path, "import json\nprint(json.dumps([run, shots, system]))")
+    system = 'it\'s $HOME $(touch x) `touch x` "q" \\n {a}\nö 🙂'
+    settings = f"HTEST={json.dumps({'shots': [2, 4], 'system': system})}"
     try:
         code, printed = project.run("RUN=1e5", settings, snakemake="notebooks/30_htest_items.ipynb")
     finally:
         path.write_text(before)
     assert code == 0, printed
-    assert json.loads(printed_by(runs / "1e5/notebooks/30_htest_items.ipynb")) == ["1e5", [2, 4], official]
+    assert json.loads(printed_by(runs / "1e5/notebooks/30_htest_items.ipynb")) == ["1e5", [2, 4], system]
     assert_nothing_beside_the_notebooks(project)
 
 
@@ -227,6 +231,58 @@ def test_a_batch_run_killed_without_warning_goes_on_by_the_same_command(
     assert code == 0, printed
     assert len(started.read_text().split()) == 2
     assert printed_by(runs / "2024" / "notebooks" / "13_convergence.ipynb") == "'smoke' '2024' 3 ipc\n"
+
+
+def test_a_notebook_whose_batch_run_was_killed_alone_is_not_run_beside_itself(
+    project: BatchProject, runs: Path, waiting: tuple[Path, Path]
+) -> None:
+    """Else its papermill and the next one's write into one partial notebook, and a blank one gets the finished name."""
+    started, go = waiting
+    first = project.start(*SETTINGS)
+    wait_for(started.exists)
+    os.kill(read_json(runs / ".locks" / "2024.json")["process"], signal.SIGKILL)
+    wait_for(lambda: first.poll() is not None)  # make; the notebook goes on
+    code, printed = project.run(*SETTINGS)
+    assert code != 0
+    assert re.search(r"^run '2024' is in use by process \d+ on .* \(.*-m saelib.batch.execute .*: wait", printed, re.M)
+    executed = runs / "2024" / "notebooks" / "13_convergence.ipynb"
+    assert not executed.exists()
+    go.touch()
+    first.communicate()  # the notebook has what make wrote to
+    assert printed_by(executed) == "'smoke' '2024' 3 ipc\n"
+    code, printed = project.run(*SETTINGS)
+    assert code == 0, printed
+    assert printed_by(executed) == "'smoke' '2024' 3 ipc\n"
+
+
+def test_files_of_the_future_do_not_stop_a_run(project: BatchProject, runs: Path) -> None:
+    """As after the clock was set back, between two runs or in one."""
+    path = project.folder / "notebooks" / "13_convergence.ipynb"
+    before, executed = path.read_text(), runs / "2024" / "notebooks"
+    for there in executed.glob("*.ipynb"):
+        os.utime(there, (time.time() + 3600,) * 2)
+    source = executed / "12_layer_transfer.ipynb"
+    write_notebook(path, f"{BODY}\nimport os, time\nos.utime({str(source)!r}, (time.time() + 3600,) * 2)")
+    try:
+        code, printed = project.run(*SETTINGS)
+    finally:
+        path.write_text(before)
+    assert code == 0, printed
+    done = re.findall(r"^(\w+): done in", printed, re.MULTILINE)
+    assert {"13_convergence", "14_better_start", "90_report"} <= {*done}
+    assert source.stat().st_mtime <= time.time()
+    assert project.run(*SETTINGS)[0] == 0
+
+
+def test_a_result_whose_note_was_cut_is_made_again(project: BatchProject, runs: Path) -> None:
+    """Else Snakemake takes it for up to date, whatever has changed since."""
+    name = "notebooks/35_htest_letter_geometry.ipynb"
+    note = runs / "2024" / NOTES / urlsafe_b64encode(name.encode()).decode()
+    note.write_bytes(note.read_bytes()[:100])
+    assert planned(project, *SETTINGS) == {"35_htest_letter_geometry", "90_report", "report", "all"}
+    code, printed = project.run(*SETTINGS)
+    assert code == 0, printed
+    assert read_json(note)["rule"] == "35_htest_letter_geometry"
 
 
 def test_while_a_batch_run_works_nobody_else_does(

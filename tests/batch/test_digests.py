@@ -4,7 +4,8 @@ from pathlib import Path
 
 import nbformat
 
-from saelib.batch.digests import LIBRARY, cells_digest, library_digest
+from saelib.batch.digests import LIBRARY, cells_digest, digest_with_sources, library_digest
+from saelib.batch.notebooks import NOTEBOOKS
 from saelib.run.files import PROJECT
 from tests.helpers.batch_project import write_notebook
 
@@ -20,6 +21,17 @@ def test_a_notebooks_digest_is_of_its_cells(tmp_path: Path) -> None:
     notebook.cells[1].source += "\nx = 1"
     nbformat.write(notebook, path)
     assert cells_digest(path) != first
+
+
+def test_a_digest_with_sources_changes_with_what_the_notebook_builds_on_at_any_remove(tmp_path: Path) -> None:
+    """Times of files would say the same only while nobody sets the clock back."""
+    for notebook in NOTEBOOKS:
+        write_notebook(tmp_path / f"{notebook.name}.ipynb", "1")
+    names = ("11_scratch_saes", "12_layer_transfer", "13_convergence", "30_htest_items")
+    before = {name: digest_with_sources(tmp_path, name) for name in names}
+    write_notebook(tmp_path / "11_scratch_saes.ipynb", "2")
+    changed = {name for name in names if digest_with_sources(tmp_path, name) != before[name]}
+    assert changed == {"11_scratch_saes", "12_layer_transfer", "13_convergence"}
 
 
 def test_the_librarys_digest_is_of_its_sources_and_their_places(tmp_path: Path) -> None:

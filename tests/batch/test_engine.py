@@ -41,6 +41,22 @@ assert Path({str(tmp_path / other)!r}).exists()
     assert {printed_by(tmp_path / f"{name}.out.ipynb") for name in "ab"} == {"'tiny' 'tiny' 0 ipc\n"}
 
 
+def test_what_a_cell_prints_is_stored_without_the_keys_of_the_environment(tmp_path: Path) -> None:
+    body = """\
+import os, sys
+key = os.environ["SOME_API_KEY"]
+print("a server said", key)
+print("a server said", key, file=sys.stderr)
+raise ValueError(key)"""
+    write_notebook(tmp_path / "a.ipynb", body)
+    process = papermill(tmp_path / "a.ipynb", tmp_path / "out.ipynb", SOME_API_KEY="sk-0123456789")
+    process.communicate()
+    assert process.returncode != 0
+    stored = (tmp_path / "out.ipynb").read_text()
+    assert "sk-0123456789" not in stored
+    assert stored.count("a server said [key]") == 2 and '"evalue": "[key]"' in stored
+
+
 @pytest.fixture
 def long_folder(tmp_path: Path) -> Path:
     """Whose sockets would have paths longer than a Unix socket's may be."""

@@ -9,7 +9,7 @@ from saelib.batch.experiments import EXPERIMENTS, experiments_markdown, experime
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.results.notebook import VERDICT_SIGNS
 from saelib.results.values import RESULTS
-from saelib.run.files import read_json
+from saelib.run.reading import read_json
 from saelib.transfer.claims import claims_of
 from saelib.transfer.directions import DIRECTIONS
 from tests.helpers.pages import read_page, tables

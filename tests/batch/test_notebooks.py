@@ -126,7 +126,19 @@ def test_a_second_run_says_the_same(smoke: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEED_NO_RUN)
-def test_a_stored_notebook_that_needs_no_run_says_what_is_stored(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_stored_notebook_that_needs_no_run_says_what_is_stored(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """On a fresh clone: what reads a run is asked for the repository's own results."""
     if name == "30_htest_items":
         request.getfixturevalue("official_items_cached")
-    run_nbval("--nbval-lax", PROJECT / "notebooks" / f"{name}.ipynb")
+    text = (PROJECT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+    asking = tmp_path / f"{name}.ipynb"
+    asking.write_text(text.replace('"stored = False ', '"stored = True '), encoding="utf-8")
+    run_nbval("--nbval-lax", asking)
+
+
+def test_a_notebook_without_its_run_names_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    with pytest.raises(AssertionError, match=r"make it with `make reproduce SEED=0`; or see .* with `stored=True`"):
+        run_nbval("--nbval-lax", PROJECT / "notebooks" / "14_better_start.ipynb")

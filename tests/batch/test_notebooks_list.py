@@ -72,6 +72,15 @@ class TestEntry:
         assert {"preset", "run", "seed"} <= set(names)
         divide(dict.fromkeys(names), *(CONFIGS[config] for config in notebook.configs))
 
+    def test_it_imports_nothing_under_the_name_of_a_parameter(self, notebook: Notebook) -> None:
+        """Which `notebook_parameters` refuses, as the parameter would be lost."""
+        code = "\n".join(
+            cell.source for cell in nbformat.read(notebook.path, as_version=4).cells if cell.cell_type == "code"
+        )
+        imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
+        assert not names & {name for config in CONFIGS.values() for name in config.model_fields}
+
     def test_it_reads_the_values_of_its_sources_alone(self, notebook: Notebook) -> None:
         """What a notebook reads of another must have run before it."""
         code = "\n".join(

@@ -14,7 +14,8 @@ from saelib.htest.scoring.main_table import HEADINGS
 from saelib.htest.study import open_study
 from saelib.results.provenance import write_table
 from saelib.results.values import record_values
-from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.experiment import PHASES, Experiment, open_experiment
+from saelib.transfer.parts import ZERO_SHOT, EvaluationParts, part_of
 from tests.batch.test_experiments import values
 from tests.helpers.made_runs import made_results
 
@@ -34,6 +35,7 @@ VALUES: dict[str, dict[str, Any]] = {
 def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     """A run of the preset "smoke" with everything that is published; its numbers are made up."""
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr("saelib.batch.publish.read_scores", lambda _: None)  # of replies, of which there are none
     experiment, study = open_experiment(preset="smoke"), open_study(preset="smoke")
     made = made_results(["forward", "backward"], layers=2, replicates=2, rows=4)
     evaluation = made.evaluation.assign(config_sha256=experiment.config.sha256())
@@ -44,7 +46,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     for notebook in NOTEBOOKS:
         values = VALUES.get(notebook.name, {})
         record_values(experiment if notebook.configs[0] == "transfer" else study, notebook.name, values)
-    for place in ("tables/a.md", "figures/a.png", "figures/a.svg", "saes/large.safetensors"):
+    for place in ("tables/a.md", "figures/a.png", "figures/a.svg", "resume_points/large.safetensors"):
         (experiment.folder / place).parent.mkdir(exist_ok=True)
         (experiment.folder / place).write_text("x")
     return experiment
@@ -88,3 +90,20 @@ def test_a_run_without_the_released_items_is_not_published(finished: Experiment,
     with pytest.raises(FileNotFoundError, match="no official H-Test items"):
         publish(finished, tmp_path / "results" / "tiny")
     assert not (tmp_path / "results").exists()
+
+
+def test_joined_tables_that_a_killed_run_left_old_are_made_of_its_parts_first(
+    finished: Experiment, tmp_path: Path
+) -> None:
+    evaluation, rows = (
+        pd.read_parquet(finished.folder / f"{name}.parquet") for name in ("evaluation", "evaluation_rows")
+    )
+    parts = EvaluationParts(finished.folder)
+    names = [part_of(phase, tokens) for phase in PHASES for tokens in finished.phase(phase).checkpoints]
+    for name in [*names, ZERO_SHOT]:  # the numbers are all in one part, which is as good
+        parts.rows.write(name, rows if name == ZERO_SHOT else rows[:0])
+        parts.scores.write(name, evaluation if name == ZERO_SHOT else evaluation[:0])
+    write_table(evaluation[:-1], finished.folder / "evaluation.parquet")
+    publish(finished, tmp_path / "results" / "tiny")
+    kept = pd.read_parquet(tmp_path / "results" / "tiny" / "evaluation.parquet")
+    assert len(kept) == len(evaluation)

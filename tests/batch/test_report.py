@@ -20,8 +20,10 @@ from saelib.batch.report import write_report
 from saelib.htest.config import resolve_htest_config
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.results.figures import figure, new_figure, save_figure
+from saelib.results.parted import PartedTable
 from saelib.results.values import RESULTS
 from saelib.run.files import write_json
+from saelib.run.reading import DamagedFileError
 from saelib.transfer.config import resolve_config
 from tests.helpers.small_run import SmallRun
 
@@ -202,7 +204,7 @@ def real_run(run: SmallRun, item_set: str, **htest: Any) -> None:
 
 def evaluate(run: SmallRun, *rows: dict[str, Any]) -> None:
     """What the run measured of its SAEs."""
-    pd.DataFrame(rows).to_parquet(run.folder / "evaluation.parquet")
+    pd.DataFrame(rows).assign(config_sha256="abc").to_parquet(run.folder / "evaluation.parquet")
 
 
 def test_the_head_says_where_the_numbers_come_from(run: SmallRun) -> None:
@@ -240,6 +242,27 @@ def test_a_box_warns_of_the_embedded_model(run: SmallRun) -> None:
     assert "Not the papers' weights" in warning
 
 
+def test_a_box_warns_of_an_evaluation_that_is_not_finished(run: SmallRun) -> None:
+    """Its scores are not those of the last budget, which everything else is said of."""
+    real_run(run, OFFICIAL_SET, models=["org/small"])
+    budgets = resolve_config().scratch.checkpoints
+    (row,) = pd.read_parquet(run.folder / "evaluation.parquet").to_dict("records")
+    for tokens in budgets[:2]:
+        write_part(run, f"scratch-{tokens:012d}", row | {"tokens": tokens})
+    execute(run, "90_report")
+    (warning,) = re.findall(r'<aside class="box warning">.*?</aside>', page_of(run), re.DOTALL)
+    words = f"The evaluation of the phase scratch is not finished:</strong> 2 of {len(budgets)} checkpoints are scored"
+    assert words in warning
+    for tokens in budgets[2:]:
+        write_part(run, f"scratch-{tokens:012d}", row | {"tokens": tokens})
+    assert "box warning" not in page_of(run)
+
+
+def write_part(run: SmallRun, name: str, row: dict[Any, Any]) -> None:
+    for folder in ("evaluation", "evaluation_rows"):
+        PartedTable(run.folder / folder).write(name, pd.DataFrame([row]))
+
+
 @pytest.mark.parametrize(
     ("measured", "words"),
     [
@@ -271,3 +294,16 @@ def test_the_command_line_takes_the_name_of_a_run(
     monkeypatch.setattr(sys, "argv", ["report", "mine"])
     report.main()
     assert capsys.readouterr().out.strip() == str(run.folder / "report.html")
+
+
+@pytest.mark.parametrize("name", ["config.json", "htest/config.json", "values/13_convergence.json",
+                                  "values/30_htest_items.json", "evaluation.parquet"])  # fmt: skip
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1]", b'{"values": 3}'])
+def test_a_damaged_file_is_named_and_the_report_before_it_stays(run: SmallRun, name: str, content: bytes) -> None:
+    real_run(run, OFFICIAL_SET)
+    execute(run, "90_report")
+    before = page_of(run)
+    (run.folder / name).write_bytes(content)
+    with pytest.raises(DamagedFileError, match=name):
+        write_report(run.folder)
+    assert (run.folder / "report.html").read_text(encoding="utf-8") == before

@@ -31,3 +31,28 @@ def test_a_name_that_can_be_no_folder_is_refused_with_itself(run: str) -> None:
     with pytest.raises(ValueError) as refused:
         settings_from({"RUN": run})
     assert f"run={run!r}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("htest", "message"),
+    [
+        ("{nope: 1}", "parameter 'nope' is unknown; the known ones are preset, run, seed"),
+        ("{models: embedded}", "models='embedded': should be a list"),
+        ("{shots: [3]}", "shots=[3]: entry 1 should be an even number"),
+        ("{seed: 5}", "htest='{seed: 5}': seed is given as SEED="),
+        ("{stored: true}", "htest='{stored: true}': stored is for notebooks that only read: leave it out"),
+        ("{temperature: .nan}", "temperature=nan: should be a finite number"),
+        ("{shots: [2], shots: [4]}", "htest='{shots: [2], shots: [4]}' cannot be read as JSON or YAML: 'shots'"),
+        ("models", "htest='models' must name fields and their values: HTEST='{models: [embedded]}'"),
+    ],
+)
+def test_fields_of_htest_are_checked_before_anything_is_started(htest: str, message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        settings_from({"PRESET": "smoke", "HTEST": htest})
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296", str(2**64), "9" * 5000, "1.5", "nan", "true"])
+def test_a_seed_that_is_none_is_refused(seed: str) -> None:
+    with pytest.raises(ValueError, match="^seed="):
+        settings_from({"SEED": seed})

@@ -26,7 +26,7 @@ print(repr(preset), repr(run), repr(seed), json.loads(get_connection_info())["tr
 MAY_TAKE = 300  # seconds; a busy machine starts a kernel slowly
 # `make test` runs this: what that make tells a make inside it, and settings of the user's shell, are not for this one.
 NOT_FOR_A_TEST = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PRESET", "RUN", "SEED", "HTEST", "CORES",
-                  "SNAKEMAKE", "TORCH", "PYTHON", "MODELS"}  # fmt: skip
+                  "SNAKEMAKE", "TORCH", "PYTHON", "MODELS", "DRY"}  # fmt: skip
 
 
 def environment_of_a_test() -> dict[str, str]:

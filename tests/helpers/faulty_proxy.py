@@ -16,6 +16,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.helpers.broken_replies import BROKEN, Broken
+
 NO_FAULTS: tuple[tuple[str, ...], ...] = ((),)
 FAULTS: tuple[tuple[str, ...], ...] = ((), ("429",), ("500", "drop"), ("drop", "429"), ("500",))
 Upstream = str | Callable[[str], str | dict[str, Any]]
@@ -33,7 +35,7 @@ class FaultyProxy(ThreadingHTTPServer):
             upstream: address of the real server, or a function from the prompt to the reply: its text, or a choice as
                 the API writes it.
             faults: for the first attempts of a prompt; each prompt meets one of these lists, of a status, "drop",
-                "stall" (no answer until the client goes away) or "redirect".
+                "stall" (no answer until the client goes away), "redirect", or a name of `BROKEN`.
             paid_until: as many completions; every later request is left hanging, until the client goes away.
         """
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -100,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.closing.wait()
         elif fault == "redirect":
             self._answer(307, b"", {"Location": f"{self.server.address}/chat/completions"})
+        elif fault in BROKEN:
+            self._break(BROKEN[fault])
         elif fault is not None:
             self._answer(int(fault), self.server.error)
         elif self.server.pay(prompt):
@@ -116,6 +120,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("retry-after-ms", "10")  # else the client waits for half a second and more
         self.end_headers()
         self.wfile.write(content)
+
+    def _break(self, broken: Broken) -> None:
+        """Write a reply of a broken server; a client that went away ends it."""
+        self.close_connection = True
+        for number, piece in enumerate(broken.pieces):
+            if number and self.server.closing.wait(broken.pause):
+                return
+            self.wfile.write(piece)
+            self.wfile.flush()
+        if broken.hangs:
+            self.server.closing.wait()
 
     def log_message(self, *_: Any) -> None:
         """Keep quiet."""

@@ -16,7 +16,8 @@ from saelib.htest.respondents import Respondent
 from saelib.htest.scoring.stored import score_study
 from saelib.htest.stages import ask, stored_replies
 from saelib.htest.study import Study, open_study
-from saelib.run.files import read_json, write_json
+from saelib.run.files import write_json
+from saelib.run.reading import read_json
 from tests.helpers.small_studies import TEST_ITEMS, Listener, few_items, respondent, small_study
 
 TASKS = ("uppercase", "rhyme")

@@ -117,19 +117,18 @@ def test_what_is_wrong_is_said_in_one_line(runs: Path, arguments: list[str], pro
 
 
 def test_make_passes_every_value_to_the_letter(tmp_path: Path) -> None:
-    fake = tmp_path / "python"
+    fake = tmp_path / ".venv" / "bin" / "python"  # in the environment of the folder where make is called
+    fake.parent.mkdir(parents=True)
     fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     fake.chmod(0o755)
-    (tmp_path / ".ready").touch()
+    (tmp_path / ".venv" / ".ready").touch()
     models = "embedded 'my model' $(touch made) `touch made`"
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python").symlink_to(fake)
     done = subprocess.run(
-        ["make", "--no-print-directory", "-o", f"{tmp_path}/.ready", "htest", f"VENV={tmp_path}", f"MODELS={models}",
-         "RUN=1e5", "DRY=1"],
-        cwd=PROJECT, env=os.environ | {"MAKEFLAGS": ""}, capture_output=True, text=True, check=False,
+        ["make", "--no-print-directory", "-f", str(PROJECT / "Makefile"), "-o", ".venv/.ready", "htest",
+         f"MODELS={models}", "RUN=1e5", "DRY=1"],
+        cwd=tmp_path, env=os.environ | {"MAKEFLAGS": ""}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["-m", "saelib.htest", f"--models={models}", "--preset=tiny", "--run=1e5",
                                         "--seed=", "--htest=", "--dry-run"]  # fmt: skip
-    assert not (PROJECT / "made").exists()
+    assert not (tmp_path / "made").exists()

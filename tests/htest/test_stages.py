@@ -240,7 +240,8 @@ def test_replies_to_items_or_prompts_that_have_changed_are_refused(
     (old, *_) = select(study.items, "rhyme", split)
     items = [replace(item, text="other words") if item == old else item for item in study.items]
     engine = Listener()
-    with pytest.raises(ValueError, match=r"fresh-2-rhyme\.jsonl holds a reply to another item or prompt.*another run"):
+    named = r"fresh-2-rhyme\.jsonl, line 1, holds a reply to another item or prompt.*another run"
+    with pytest.raises(ValueError, match=named):
         ask(small_study(tmp_path, monkeypatch, items), respondent(engine), 4, ["rhyme"])
     assert engine.items == []
     assert stored_replies(study) == told

@@ -11,7 +11,7 @@ from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.items.words import FRESH_SET
 from saelib.htest.stages import ask
 from saelib.htest.study import Study, open_study
-from saelib.run.files import read_json
+from saelib.run.reading import DamagedFileError, read_json
 from tests.helpers.small_studies import TEST_ITEMS, Listener, respondent, small_study
 from tests.helpers.some_items import OFFICIAL, needs_official, official_items
 
@@ -171,3 +171,33 @@ def test_a_set_that_lacks_tasks_has_the_others(tmp_path: Path, monkeypatch: pyte
     study = open_study(preset="smoke", run="mine", official=str(mine), tasks=["rhyme", "palindrome", "uppercase"])
     assert study.main_tasks == ("uppercase", "rhyme")
     assert study.tasks_of(FRESH_SET) == study.config.tasks
+
+
+def test_a_set_without_any_of_the_tasks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
+    mine = tmp_path / "mine.csv"
+    mine.write_text("task,split,text,label\nrhyme,test,cat hat,A\n")
+    study = open_study(preset="smoke", run="mine", official=str(mine), tasks=["palindrome"])
+    with pytest.raises(
+        ValueError, match=r"official='.*mine\.csv'.*test items of rhyme, and tasks=\['palindrome'\] are"
+    ):
+        _ = study.items
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "shape"])
+def test_damaged_items_are_named_and_made_again_once_they_are_deleted(study: Study, damage: str) -> None:
+    told = ask(study, respondent(Listener()), 4, ["rhyme"])
+    items, content = study.items, study.items_path.read_bytes()
+    study.items_path.write_bytes({
+        "cut": b"".join(content.splitlines(keepends=True)[:-3]), "empty": b"", "shape": b"[1, 2]",
+        "flipped": content.replace(b'"label": "A"', b'"label": "B"', 1)}[damage])  # fmt: skip
+    again = {"preset": "smoke", "run": "small", "test_items": TEST_ITEMS}
+    with pytest.raises(DamagedFileError, match=r"items\.jsonl.*put the file back from a copy, or delete it"):
+        _ = open_study(**again).items
+    study.items_path.unlink()
+    engine = Listener()
+    assert ask(open_study(**again), respondent(engine), 4, ["rhyme"]) == told and engine.items == []
+    made = open_study(**again)
+    made.claim()
+    assert made.items == items and study.items_path.read_bytes() == content

@@ -135,7 +135,7 @@ def test_the_bridge_is_that_of_transformers(folder: Path, tokens: torch.Tensor) 
 def test_a_model_that_is_not_its_equations_is_refused_by_name(
     folder: Path, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = torch.zeros(3, 2, 16, 32), torch.zeros(2, 16, 320)
+    wrong = torch.ones(3, 2, 16, 32), torch.zeros(2, 16, 320)
     monkeypatch.setattr("saelib.language.deferred.gpt_neox_outputs", lambda *_: OwnOutputs(*wrong))
     model = load_language_model(str(folder), "cpu")
     assert isinstance(model, DeferredLanguageModel)

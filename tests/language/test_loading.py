@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from saelib.language import embedded
-from saelib.language.loading import load_language_model, load_tokenizer
+from saelib.language.loading import load_language_model, load_tokenizer, naming_model
 from tests.helpers.small_models import COMMIT, LAYERS, cache_hub_model, random_rows, save_small_model, small_model
 
 HUB_NAME = "EleutherAI/pythia-160m-deduped"
@@ -132,3 +132,15 @@ def test_hub_model_that_is_not_cached_is_named(hub: Path) -> None:
     cache_hub_model(hub, HUB_NAME)
     with pytest.raises(FileNotFoundError, match="at revision step1000"):
         load_language_model(HUB_NAME, "cpu", revision="step1000")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("of the GPU"), ImportError("a package")])
+def test_what_is_no_fault_of_the_files_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)), naming_model("somebody/model"):
+        raise error
+
+
+def test_what_a_library_raises_over_the_files_is_said_with_the_model() -> None:
+    told = r"tokenizer of language model somebody/model cannot be read \(Exception: EOF at line 1\); save or download"
+    with pytest.raises(ValueError, match=told), naming_model("somebody/model", "tokenizer of language model"):
+        raise Exception("EOF\nat line 1")  # as tokenizers does

@@ -7,6 +7,8 @@ import pytest
 
 from saelib.language.request_budget import RequestBudget, RequestsSpentError
 
+FULL = Path("/dev/full")
+
 
 def test_every_request_is_taken_before_it_leaves(tmp_path: Path) -> None:
     budget = RequestBudget(2, tmp_path / "requests.jsonl")
@@ -64,3 +66,11 @@ def test_many_at_once_take_no_more_than_is_there(tmp_path: Path) -> None:
         thread.join()
     assert len(refused) == 20
     assert RequestBudget(20, tmp_path / "requests.jsonl").sent == 20
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full, which is a disk without space")
+def test_on_a_full_disk_no_request_leaves(tmp_path: Path) -> None:
+    account = tmp_path / "account.jsonl"
+    account.symlink_to(FULL)
+    with pytest.raises(OSError, match=r"free some space and run again, .*account\.jsonl"):
+        RequestBudget(2, account).take("m")

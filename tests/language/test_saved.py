@@ -8,8 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from saelib.language import embedded
+from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.language.loading import load_language_model
-from saelib.language.saved import hash_of_files, weight_files
+from saelib.language.saved import hash_of_files, remedy_of, weight_files
+from saelib.run.reading import DamagedFileError
 from tests.helpers.small_models import random_rows, save_small_model, small_model
 
 TOKENS = torch.from_numpy(random_rows(1)).long()
@@ -103,5 +106,90 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
     folder = save_small_model(tmp_path)
     (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
     (folder / "model.safetensors.index.json").write_text('{"metadata": {}}')
-    with pytest.raises(ValueError, match=r"model.safetensors.index.json names no shards"):
+    with pytest.raises(DamagedFileError, match=r"index\.json is not what it should be .*; save or download the model"):
         load_language_model(str(folder), "cpu")
+
+
+@pytest.mark.parametrize("shard", ["../elsewhere.safetensors", "/etc/passwd", "a/b.safetensors", 3, ["a"]])
+def test_a_shard_elsewhere_is_refused(tmp_path: Path, shard: object) -> None:
+    folder = save_small_model(tmp_path)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": shard}}))
+    with pytest.raises(DamagedFileError, match=r"model\.safetensors\.index\.json is not what it should be"):
+        load_language_model(str(folder), "cpu")
+
+
+def damaged(content: bytes) -> dict[str, bytes]:
+    half = len(content) // 2
+    return {
+        "empty": b"",
+        "cut": content[:half],
+        "half zero": content[:half] + bytes(len(content) - half),
+        "no UTF-8": content[:half] + b"\xff\xfe" + content[half + 2 :],
+        "a list": b"[]",
+        "a number": b"3",
+        "null": b"null",
+    }
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neox", "llama"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("damage", damaged(b""))
+def test_a_damaged_file_is_said_with_the_folder_and_the_remedy(
+    tmp_path: Path, architecture: str, name: str, damage: str
+) -> None:
+    """Weights of other values are no damage that a folder of somebody else shows; a run notes its hash."""
+    if name == "model.safetensors" and damage in ("half zero", "no UTF-8"):
+        return
+    path = save_small_model(tmp_path, architecture) / name
+    path.write_bytes(damaged(path.read_bytes())[damage])
+    with pytest.raises(
+        ValueError, match=f"language model {tmp_path}.*(; save or download it again|place of an object)"
+    ):
+        load_language_model(str(tmp_path), "cpu")
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neox", "llama"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_size": "wide"},
+        {"hidden_size": -1},
+        {"num_hidden_layers": None},
+        {"num_attention_heads": 0},
+        {"architectures": 3},
+        {"architectures": [3], "vocab_size": [1]},
+        {"model_type": ["llama"]},
+        {"hidden_act": "nothing"},
+        {"tie_word_embeddings": "yes"},
+    ],
+)
+def test_a_config_with_values_of_the_wrong_type_is_said_with_the_folder(
+    tmp_path: Path, architecture: str, change: dict[str, object]
+) -> None:
+    edit_config(save_small_model(tmp_path, architecture), **change)
+    if change == {"architectures": 3}:  # which names the class for other programs
+        assert load_language_model(str(tmp_path), "cpu").n_layers
+        return
+    with pytest.raises(ValueError, match=f"language model {tmp_path}.*; save or download it again"):
+        load_language_model(str(tmp_path), "cpu")
+
+
+def test_the_embedded_model_comes_back_by_git() -> None:
+    assert "git checkout saelib/language/embedded/model" in remedy_of(EMBEDDED_FOLDER)
+    assert remedy_of("elsewhere") == "save or download it again"
+
+
+def test_the_embedded_model_is_what_its_record_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One bit of a weight changes no name and no shape; in another folder the model is somebody's own."""
+    shutil.copytree(EMBEDDED_FOLDER, tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    assert load_language_model(str(tmp_path / "model"), "cpu").n_layers
+    monkeypatch.setattr(embedded, "EMBEDDED_FOLDER", tmp_path / "model")
+    with pytest.raises(
+        DamagedFileError, match=r"model\.safetensors is not what training\.json .*; restore it with `git"
+    ):
+        load_language_model("embedded", "cpu")

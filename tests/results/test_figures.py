@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -211,3 +212,10 @@ def test_digits_in_heat_maps_stand_out_and_are_large_enough(layers: int) -> None
 ])  # fmt: skip
 def test_luminance_is_that_of_the_guidelines(colour: str, luminance: float) -> None:
     assert relative_luminance(np.array(to_rgb(colour))) == pytest.approx(luminance, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "..", ""])
+def test_a_figure_that_would_be_kept_elsewhere_is_refused(run: SmallRun, name: str) -> None:
+    with pytest.raises(ValueError, match="^figure=.*: use letters, digits"):
+        save_figure(run, replace(waves(), name=name))
+    assert not run.folder.exists()

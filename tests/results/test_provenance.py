@@ -10,6 +10,7 @@ import pytest
 
 from saelib.results import provenance as module
 from saelib.results.provenance import check_origin, commit, provenance, write_table
+from saelib.run.reading import DamagedFileError
 from tests.helpers.small_run import SmallRun
 
 
@@ -86,3 +87,9 @@ def test_a_table_of_two_contents_is_refused_wherever_it_lies(tmp_path: Path) -> 
         check_origin(rows, tmp_path / "evaluation.parquet")
     with pytest.raises(ValueError, match="rows made from different models or texts"):
         check_origin(rows.assign(inputs=[origin(corpus="1" * 64), None]), tmp_path / "evaluation.parquet")
+
+
+@pytest.mark.parametrize("line", ["nope", "[]", "3"])
+def test_a_table_that_does_not_say_of_what_it_was_made_is_named(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DamagedFileError, match=r"evaluation\.parquet is no table of results: its column inputs cannot"):
+        check_origin(pd.DataFrame({"inputs": [line]}), tmp_path / "evaluation.parquet")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from saelib.results.tables import as_latex, as_markdown, interval_table, write_tables
 from tests.helpers.small_run import SmallRun
@@ -88,3 +89,10 @@ def test_the_files_hold_the_table(tmp_path: Path) -> None:
     assert latex.read_text(encoding="utf-8") == as_latex(WIDE)
     pd.testing.assert_frame_equal(pd.read_csv(csv), WIDE, check_dtype=False)
     assert sorted(path.name for path in markdown.parent.iterdir()) == ["main.csv", "main.md", "main.tex"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "..", ""])
+def test_a_table_that_would_be_kept_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="^table=.*: use letters, digits"):
+        write_tables(SmallRun(tmp_path / "mine"), name, WIDE)
+    assert not list(tmp_path.iterdir())

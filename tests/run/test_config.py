@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 import pytest
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from saelib.run.config import Config, RunConfig, checked, folder_name, resolve
+from saelib.run.config import Config, RunConfig, checked, folder_name, resolve, usable_name
 
 Hour = Annotated[int, Field(ge=0, lt=24)]
 
@@ -74,6 +74,22 @@ PRESETS = {
         ({"tray": {"minutes": -1.0}}, "tray.minutes=-1.0: should be above 0"),
         ({"tray": {"minutes": float("nan")}}, "tray.minutes=nan: should be a finite number"),
         ({"tray": {"minutes": "long"}}, "tray.minutes='long': should be a number"),
+        ({"tray": {"minutes": 1e39}},
+         "tray.minutes=1e+39: 1e+39 is no number of float32; should be 0, or from 1.2e-38 to 3.4e+38"),
+        ({"tray": {"minutes": 1e-320}},
+         "tray.minutes=1e-320: 1e-320 is no number of float32; should be 0, or from 1.2e-38 to 3.4e+38"),
+        ({"tray": {1: 2}}, "tray={'loaves': 4, 'minutes': 40.0, 1: 2}: should name its fields by texts"),
+        ({"tray": {"loaves": 2**63}},
+         f"tray.loaves={2**63}: {2**63} is more than 64 bits hold; should be below {2**63}"),
+        ({"levels": [0, 2**70]}, f"levels=[0, {2**70}]: {2**70} is more than 64 bits hold; should be below {2**63}"),
+        ({"seed": 2**64}, f"seed={2**64}: should be below 4294967296"),
+        ({"seed": 10**5000}, "seed=a value too long to be shown: should be below 4294967296"),
+        ({"device": "a\0b"},
+         "device='a\\x00b': has a sign that no file can hold; should be letters, digits and signs of Unicode"),
+        ({"device": "\ud800"},
+         "device='\\ud800': has a sign that no file can hold; should be letters, digits and signs of Unicode"),
+        ({"heat": "x" * 1000}, f"heat='{'x' * 149}... (1,002 signs): should be 'low' or 'high'"),
+        ({"run": "Cache"}, "run='Cache': 'cache' is the folder of what can be made again; name the run otherwise"),
         ({"heat": "high", "tray": {"minutes": 90}}, "heat='high' burns after tray.minutes=90"),
     ],
 )  # fmt: skip
@@ -86,13 +102,13 @@ def test_a_mistake_is_named_with_its_value_and_what_would_be_right(parameters: d
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"heet": "low"}, "parameter 'heet' is unknown; did you mean heat? The known ones are preset, run, seed, heat, "
-                          "levels, hours, tray, device"),
+        ({"heet": "low"}, "parameter 'heet' is unknown; did you mean heat? The known ones are preset, run, seed, "
+                          "stored, heat, levels, hours, tray, device"),
         ({"tray": {"loafs": 3}},
          "parameter 'tray.loafs' is unknown; did you mean tray.loaves? The known ones are loaves, minutes"),
         ({"tray": {"colour": 3}}, "parameter 'tray.colour' is unknown; the known ones are loaves, minutes"),
         ({"presets": {}}, "parameter 'presets' is unknown; did you mean preset? The known ones are preset, run, seed, "
-                          "heat, levels, hours, tray, device"),
+                          "stored, heat, levels, hours, tray, device"),
     ],
 )  # fmt: skip
 def test_an_unknown_name_is_told_the_nearest_known_one(parameters: dict[str, Any], message: str) -> None:
@@ -230,3 +246,35 @@ def test_a_config_inside_another_has_fields_that_came_later_too() -> None:
     names = {name: getattr(PRESETS["tiny"], name) for name in Baking.model_fields if name != "tray"}
     assert Deep(**names, tray=DeepTray(loaves=4)).sha256() == PRESETS["tiny"].sha256()
     assert Deep(**names, tray=DeepTray(loaves=4, depth=2.0)).sha256() != PRESETS["tiny"].sha256()
+
+
+def test_a_list_that_holds_itself_is_refused() -> None:
+    levels: list[Any] = [0]
+    levels.append(levels)
+    with pytest.raises(ValueError, match=r"^levels=\[0, \[\.\.\.\]\]: has lists inside lists without an end"):
+        resolve(PRESETS, levels=levels)
+
+
+@pytest.mark.parametrize("number", [0, 0.0, -0.0, 3.4e38, 1.2e-38])
+def test_the_ends_of_float32_are_numbers(number: float) -> None:
+    class Scale(Config):
+        grams: float
+        """What it shows."""
+
+    assert Scale(grams=number).grams == number
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "should not be empty"),
+        (" \n", "should not be empty"),
+        ("x" * 256, "has 256 signs; should be a name, or a path of parts of 255 at most"),
+        ("é" * 128, "has 128 signs; should be a name"),
+        ("a/" * 3000, "has 6000 signs; should be a name"),
+    ],
+)
+def test_a_name_that_nothing_can_have_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        usable_name(name)
+    assert usable_name("x" * 255 + "/" + "y" * 255) == "x" * 255 + "/" + "y" * 255

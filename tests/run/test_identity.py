@@ -6,8 +6,9 @@ from typing import ClassVar
 import pytest
 
 from saelib.run.config import RunConfig
-from saelib.run.files import read_json, write_json
+from saelib.run.files import write_json
 from saelib.run.identity import check_config, check_noted, claim_config, known_inputs
+from saelib.run.reading import read_json
 
 OLD, NEW = "1" * 64, "2" * 64
 

@@ -1,5 +1,6 @@
 """One process at a time works on a run; the second is told who has it, and a lock ends with its process."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from saelib.run.files import PROJECT, read_json, write_json
+from saelib.run import lock
+from saelib.run.files import PROJECT, cache_folder, write_json
 from saelib.run.lock import HELD, RunInUseError, hold, hold_for_children, writing
+from saelib.run.reading import read_json
 from tests.helpers.hold_run import can_hold, command, held_by_another
 from tests.helpers.small_run import SmallRun
 
@@ -107,14 +110,82 @@ def test_a_program_that_outlives_its_batch_run_holds_the_run_itself(
 ) -> None:
     with held_by_another(folder) as batch:
         monkeypatch.setenv(HELD, batch.told)
-        with hold(folder):
+        with hold(folder), hold(folder):
             assert read_json(note_of(folder))["process"] == batch.pid
+            assert len([*(note_of(folder).parent / "mine.programs").glob("*.lock")]) == 1
+        assert not [*(note_of(folder).parent / "mine.programs").iterdir()]
         batch.kill()
         with hold(folder):
             assert read_json(note_of(folder))["process"] == os.getpid()
             assert not can_hold(folder)
     with held_by_another(folder) as next_batch, pytest.raises(RunInUseError, match=str(next_batch.pid)), hold(folder):
         pass
+
+
+def test_where_a_batch_run_is_killed_alone_the_next_one_waits_for_its_programs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook that goes on would write its last state into the files of the next batch run."""
+    monkeypatch.setattr(lock, "LAST_SECONDS", 0.2)
+    with held_by_another(folder) as batch:
+        monkeypatch.setenv(HELD, batch.told)
+        with held_by_another(folder) as program:
+            batch.kill()
+            with hold(folder):  # started by the same one
+                assert not (note_of(folder).parent / "mine.lock").stat().st_size
+            monkeypatch.delenv(HELD)
+            with pytest.raises(RunInUseError, match=f"in use by process {program.pid} on "), hold(folder):
+                pass
+            assert not note_of(folder).exists()
+            monkeypatch.setattr(lock, "LAST_SECONDS", 60)
+            with ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(can_hold, folder)
+                time.sleep(0.5)
+                assert not waiting.done()
+                program.kill()
+                assert waiting.result()
+    assert not [*(note_of(folder).parent / "mine.programs").iterdir()]
+
+
+def test_where_no_note_can_be_written_the_run_is_free_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(lock, "write_json", full)
+        with hold(folder):
+            pass
+    assert can_hold(folder)
+
+
+def test_where_no_lock_can_be_made_the_full_disk_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="free some space and run again") as raised:
+        patch.setattr(os, "open", full)
+        with hold(folder):
+            pass
+    assert raised.value.errno == errno.ENOSPC
+    assert raised.value.filename == str(note_of(folder).with_suffix(".lock"))
+    assert can_hold(folder)
+
+
+def test_what_a_killed_process_was_writing_goes_when_the_next_one_holds_the_run(folder: Path) -> None:
+    half, cached = folder / "saes" / ".cfg.json.x1.temporary", cache_folder() / ".rows.x2.temporary"
+    for file in (half, cached):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with hold(folder):
+        half.touch()
+        cached.touch()
+        with hold(folder):
+            assert half.exists()  # it is being written
+    with hold(folder):
+        assert not half.exists()
+        assert cached.exists()  # other runs write there
+    os.utime(cached, (time.time() - 2 * 24 * 60 * 60,) * 2)
+    with hold(folder):
+        assert not cached.exists()
 
 
 def test_a_batch_run_is_refused_as_others_are(folder: Path) -> None:

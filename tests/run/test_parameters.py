@@ -229,7 +229,7 @@ def test_each_config_gets_the_parameters_that_it_knows() -> None:
 def test_what_no_config_knows_is_refused() -> None:
     with pytest.raises(ValueError) as refused:
         divide({"degres": 1, "run": "both", "cost": 2}, Oven, Shop)
-    known = "known ones are preset, run, seed, degrees, prices"
+    known = "known ones are preset, run, seed, stored, degrees, prices"
     assert str(refused.value).splitlines() == [
         f"parameter 'degres' is unknown; did you mean degrees? The {known}",
         f"parameter 'cost' is unknown; the {known}",

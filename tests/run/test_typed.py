@@ -1,6 +1,7 @@
 """What somebody typed arrives as it was typed, or is refused; never as something else."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -64,6 +65,8 @@ def test_a_line_break_may_stand_within_a_text_of_json() -> None:
         ("{shots: [0, -4], temperature: 0.7}", {"shots": [0, -4], "temperature": 0.7}),
         ("{system: '010', run: \"1:20\"}", {"system": "010", "run": "1:20"}),
         ("{system: 'it''s $5'}", {"system": "it's $5"}),
+        ("{models: &m [embedded], family: *m}", {"models": ["embedded"], "family": ["embedded"]}),
+        ("{temperature: .inf}", {"temperature": float("inf")}),
     ],
 )
 def test_yaml_is_read_too(text: str, fields: dict[str, Any]) -> None:
@@ -87,9 +90,36 @@ def test_yaml_is_read_too(text: str, fields: dict[str, Any]) -> None:
         ("{shots: [2], shots: [4]}", "'shots' is named twice"),
         ('{"a": {"b": 1, "b": 2}}', "'b' is named twice"),
         ("{seed: 5, run: x}", "seed is given as SEED=, run is given as RUN="),
+        ("{stored: true}", "stored is for notebooks that only read: leave it out"),
+        ("{[1]: 2}", "[1] is no name of a field"),
+        ("? {a: 1}\n: 2", "{'a': 1} is no name of a field"),
+        ("{a: !!timestamp foo}", "'foo' is not what its tag tag:yaml.org,2002:timestamp says; leave the tag out"),
+        ("{a: !!bool foo}", "'foo' is not what its tag tag:yaml.org,2002:bool says; leave the tag out"),
+        ("{a: !!float ''}", "'' is not what its tag tag:yaml.org,2002:float says; leave the tag out"),
+        ("[" * 5000, "has too many brackets inside each other"),
+        ("{a: " * 5000, "has too many brackets inside each other"),
+        ('{"a":' * 5000, "has too many brackets inside each other"),
+        ("&a {b: *a}", "it stands for more than 10,000 values; leave out anchors that repeat others"),
+        ("{a: &a [*a]}", "found unconstructable recursive node"),
+        ("{a: *b}", "found undefined alias 'b'"),
+        (
+            "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefghi")),
+            "it stands for more than 10,000 values",
+        ),
+        ("--- {shots: [2]}\n--- {}", "expected a single document"),
+        ("a\tb: c", "cannot be read as JSON or YAML"),
+        ("null", "must name fields"),
+        ("# a remark", "must name fields"),
+        ("{a: " + "x" * 1000, "... (1,006 signs) cannot be read"),
     ],
 )
 def test_what_names_no_fields_or_one_twice_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError) as refused:
-        typed_fields("htest", text, ("seed", "run"))
+        typed_fields("htest", text, ("seed", "run", "stored"))
     assert message in str(refused.value)
+
+
+def test_a_seed_of_many_digits_is_refused_whatever_python_can_read() -> None:
+    for digits in (21, 5000):
+        with pytest.raises(ValueError, match=f"has {digits} digits; take a number of ten at most"):
+            typed_seed("9" * digits)

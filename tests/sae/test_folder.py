@@ -1,10 +1,13 @@
 """An SAE's folder keeps every bit, and what would be computed differently is refused."""
 
 import json
+import shutil
 
 import pytest
 import torch
 
+from saelib.run.manifest import MANIFEST
+from saelib.run.reading import DamagedFileError
 from saelib.sae.autoencoder import SparseAutoencoder
 from saelib.sae.folder import folder_sha256, load_sae, sae_sha256, save_sae
 from tests.helpers.small_saes import small_sae
@@ -22,6 +25,8 @@ def test_folder_keeps_every_bit(tmp_path):
 
 
 def edit_config(folder, **changes):
+    """As whoever edits a folder of his own."""
+    (folder / MANIFEST).unlink(missing_ok=True)
     config = json.loads((folder / "cfg.json").read_text()) | changes
     (folder / "cfg.json").write_text(json.dumps({key: value for key, value in config.items() if value != "absent"}))
 
@@ -36,11 +41,7 @@ def test_a_subtracted_decoder_bias_is_folded_away(tmp_path, setting):
 
 
 def add_threshold(folder, threshold):
-    from safetensors.torch import load_file, save_file
-
-    save_file(
-        load_file(folder / "sae_weights.safetensors") | {"threshold": threshold}, folder / "sae_weights.safetensors"
-    )
+    write_tensors(folder, tensors_of(folder) | {"threshold": threshold})
     edit_config(folder, architecture="jumprelu")
 
 
@@ -98,6 +99,7 @@ def tensors_of(folder):
 def write_tensors(folder, tensors):
     from safetensors.torch import save_file
 
+    (folder / MANIFEST).unlink(missing_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "sae_weights.safetensors")
 
 
@@ -173,6 +175,9 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, kept):
     save_sae(small_sae(), tmp_path / "a")
     weights = tmp_path / "a" / "sae_weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(DamagedFileError, match=r"/a: sae_weights\.safetensors is not what manifest\.json says"):
+        load_sae(tmp_path / "a")
+    (tmp_path / "a" / MANIFEST).unlink()
     with pytest.raises(ValueError, match=r"a/sae_weights\.safetensors is no whole safetensors file"):
         load_sae(tmp_path / "a")
 
@@ -181,7 +186,10 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, kept):
 def test_a_config_that_is_none_is_refused_by_name(tmp_path, content):
     save_sae(small_sae(), tmp_path / "a")
     (tmp_path / "a" / "cfg.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a/cfg\.json: "):
+    (tmp_path / "a" / MANIFEST).unlink()
+    with pytest.raises(
+        ValueError, match=r"a/cfg\.json(: it is not the config| is not valid JSON .*; copy or download)"
+    ):
         load_sae(tmp_path / "a")
 
 
@@ -194,11 +202,16 @@ def test_files_of_other_layouts_are_named_and_not_opened(tmp_path, name):
         load_sae(tmp_path)
 
 
+def as_of_somebody_else(folder):
+    for name in ("lineage.json", MANIFEST):
+        (folder / name).unlink()
+
+
 def test_what_somebody_else_s_sae_was_trained_on_is_its_lineage(tmp_path):
     metadata = {"model_name": "pythia-70m", "hook_name": "blocks.3.hook_resid_pre", "prepend_bos": True,
                 "context_size": 128}  # fmt: skip
     save_sae(small_sae(), tmp_path / "a", metadata)
-    (tmp_path / "a" / "lineage.json").unlink()
+    as_of_somebody_else(tmp_path / "a")
     sae = load_sae(tmp_path / "a")
     assert sae.lineage == metadata | {"sae_layer": 2}
     assert "sae_layer=2" in repr(sae)
@@ -217,6 +230,15 @@ def test_a_hash_of_the_folder_is_of_all_that_is_read(tmp_path):
     assert folder_sha256(tmp_path / "a") not in map(folder_sha256, [tmp_path / "b", tmp_path / "c"])
 
 
+@pytest.mark.parametrize("name", ["cfg.json", "sae_weights.safetensors"])
+@pytest.mark.parametrize("read", [load_sae, sae_sha256, folder_sha256])
+def test_a_missing_file_is_named_with_its_folder_and_the_remedy(tmp_path, read, name):
+    save_sae(small_sae(), tmp_path / "a")
+    (tmp_path / "a" / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/a is not an SAE folder: {name} is missing; copy or"):
+        read(tmp_path / "a")
+
+
 def test_an_sae_is_read_without_gradients_and_knows_its_lineage(tmp_path):
     lineage = {"arm": "forward", "source_layer": 0, "sae_layer": 1, "seed": 0, "tokens": 5}
     save_sae(small_sae(), tmp_path / "a", lineage=lineage)
@@ -230,7 +252,7 @@ def test_an_sae_is_read_without_gradients_and_knows_its_lineage(tmp_path):
 
 def test_a_folder_of_somebody_else_has_no_lineage(tmp_path):
     save_sae(small_sae(), tmp_path / "a")
-    (tmp_path / "a" / "lineage.json").unlink()
+    as_of_somebody_else(tmp_path / "a")
     assert load_sae(tmp_path / "a").lineage == {}
 
 
@@ -253,3 +275,80 @@ def test_every_architecture_has_its_name_in_the_folder(tmp_path, monkeypatch):
     again, x = load_sae(tmp_path / "a"), torch.randn(4, 6)
     assert type(again) is Doubling
     assert torch.equal(again(x), sae(x).detach())
+
+
+def flip(path, byte):
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["sae_weights.safetensors", "cfg.json", "lineage.json", MANIFEST])
+@pytest.mark.parametrize("damage", ["first", "middle", "last", "half zero", "cut", "empty", "no UTF-8", "gone"])
+def test_no_byte_of_a_folder_changes_unseen(tmp_path, name, damage):
+    folder = tmp_path / "a"
+    save_sae(small_sae(), folder, lineage={"tokens": 5})
+    path = folder / name
+    content, half = path.read_bytes(), path.stat().st_size // 2
+    changed = {"half zero": content[:half] + bytes(len(content) - half), "cut": content[:half], "empty": b"",
+               "no UTF-8": b"\xff" + content[1:]}  # fmt: skip
+    if damage == "gone":
+        path.unlink()
+    elif damage in changed:
+        path.write_bytes(changed[damage])
+    else:
+        flip(path, {"first": 0, "middle": half, "last": -1}[damage])
+    if (damage, name) == ("gone", MANIFEST):  # an SAE of an earlier release
+        assert torch.equal(load_sae(folder).W_enc, small_sae().W_enc)
+        return
+    with pytest.raises((DamagedFileError, FileNotFoundError), match=f"{folder}.*{name}"):
+        load_sae(folder)
+
+
+def test_swapped_weights_are_refused(tmp_path):
+    """Whole files both, each in the other's place."""
+    for name, seed in (("a", 0), ("b", 1)):
+        save_sae(small_sae(seed=seed), tmp_path / name)
+    shutil.copy(tmp_path / "a" / "sae_weights.safetensors", tmp_path / "b")
+    with pytest.raises(
+        DamagedFileError, match=r"/b: sae_weights\.safetensors is not what manifest\.json says; put it b"
+    ):
+        load_sae(tmp_path / "b")
+
+
+@pytest.mark.parametrize(("name", "value", "other"), [("arm", "scratch", "forward"), ("sae_layer", 1, 2),
+                                                      ("seed", 0, 1), ("tokens", 64, 128)])  # fmt: skip
+def test_a_folder_in_the_place_of_another_one_is_refused(tmp_path, name, value, other):
+    expected = {"arm": "scratch", "sae_layer": 1, "seed": 0, "tokens": 64}
+    save_sae(small_sae(), tmp_path / "a", lineage=expected | {name: other})
+    with pytest.raises(DamagedFileError, match=rf"lineage\.json has {name} {other!r}, not {value!r}; put the right"):
+        load_sae(tmp_path / "a", expected=expected)
+    assert load_sae(tmp_path / "a", expected=expected | {name: other}).lineage[name] == other
+    assert load_sae(tmp_path / "a").lineage[name] == other
+
+
+def test_what_a_lineage_does_not_say_is_not_compared(tmp_path):
+    save_sae(small_sae(), tmp_path / "a", lineage={"tokens": 5})
+    assert load_sae(tmp_path / "a", expected={"arm": "scratch", "tokens": 5}).lineage == {"tokens": 5}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"3",
+        b"null",
+        b"{",
+        b"\xff",
+        b'{"tokens": NaN}',
+        b'{"tokens": "5"}',
+        b'{"seed": true}',
+        b'{"sae_layer": [1]}',
+    ],
+)
+def test_a_lineage_that_is_none_is_refused_by_name(tmp_path, content):
+    save_sae(small_sae(), tmp_path / "a")
+    (tmp_path / "a" / MANIFEST).unlink()
+    (tmp_path / "a" / "lineage.json").write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"a/lineage\.json is not .*; move it away"):
+        load_sae(tmp_path / "a")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saelib.sae.mapping import RIDGES, fit_map, load_map, map_folder, map_sae, save_map
+from saelib.sae.mapping import RIDGES, fit_map, map_sae
 from tests.helpers.small_saes import small_sae
 
 TOKENS, WIDTH = 2000, 6
@@ -174,23 +174,6 @@ def test_layers_of_unequal_width_have_an_affine_map():
     x = activations()
     mapped = map_sae(small_sae(), fit_map("affine", x, x @ torch.randn(WIDTH, 9)))
     assert (mapped.d_model, mapped.d_sae) == (9, 20)
-
-
-def test_a_folder_keeps_a_map(tmp_path):
-    x = activations()
-    for start in STARTS:
-        folder = map_folder(tmp_path, start, 2, 3, 5)
-        assert folder.name == f"{start}-L2-L3-data5"
-        saved = fit_map(start, x, x @ rotation() + torch.randn(TOKENS, WIDTH))
-        save_map(folder, saved)
-        again = load_map(folder)
-        for name, value in vars(saved).items():
-            same = torch.equal(value, getattr(again, name)) if isinstance(value, Tensor) else value == vars(again)[name]
-            assert same, name
-    assert (again.ridge, again.ridge_back) == (None, None)
-    (folder / "map.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"procrustes-L2-L3-data5 .* map\.json is missing; delete it"):
-        load_map(folder)
 
 
 def broken(x: Tensor) -> Tensor:

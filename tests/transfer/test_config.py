@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from saelib.results.values import RESULTS
-from saelib.run.files import read_json
 from saelib.run.identity import INPUTS
+from saelib.run.reading import read_json
 from saelib.sae.config import TrainingConfig, TrainingPhase
 from saelib.transfer.config import PRESETS, ExperimentConfig, budget_grid, checkpoint_grid, resolve_config
 
@@ -113,6 +113,32 @@ def test_no_crossing_is_interpolated_over_more_than_a_factor_of_one_and_a_half()
         ({"map_tokens": 0}, "map_tokens=0: should be above 0"),
         ({"scratch": {"learning_rate": -1.0}}, "scratch.learning_rate=-1.0: should be above 0"),
         ({"transfer": {"learning_rate": "fast"}}, "transfer.learning_rate='fast': should be a number"),
+        *[({"l1_coefficient": number}, f"l1_coefficient={number}: should be a finite number")
+          for number in (float("nan"), float("inf"), float("-inf"))],
+        ({"scratch": {"learning_rate": float("nan")}}, "scratch.learning_rate=nan: should be a finite number"),
+        ({"scratch": {"checkpoints": [0, float("inf")]}},
+         "scratch.checkpoints=[0, inf]: entry 2 should be a whole number"),
+        ({"transfer": {"learning_rate": 0}}, "transfer.learning_rate=0: should be above 0"),
+        ({"transfer": {"checkpoints": [0]}},
+         "transfer.checkpoints=[0]: must start at 0 and rise, with the end of training as the last"),
+        ({"transfer": {"checkpoints": [0, 0]}},
+         "transfer.checkpoints=[0, 0]: must start at 0 and rise, with the end of training as the last"),
+        ({"transfer": {"checkpoints": [0, 10**14]}},
+         "transfer.checkpoints=[0, 100000000000000]: entry 2 should be at most 1e+13"),
+        ({"l1_coefficient": 1e39},
+         "l1_coefficient=1e+39: 1e+39 is no number of float32; should be 0, or from 1.2e-38 to 3.4e+38"),
+        ({"adam_betas": [0.0, float("nan")]}, "adam_betas=[0.0, nan]: entry 2 should be a finite number"),
+        ({"data_seed": 2**64}, f"data_seed={2**64}: should be below 4294967296"),
+        ({"sae_seeds": 10**9}, "sae_seeds=1000000000: should be at most 1000"),
+        ({"context_length": 10**9}, "context_length=1000000000: should be at most 16777216"),
+        ({"chunk_rows": 10**9}, "chunk_rows=1000000000: should be at most 1048576"),
+        ({"held_out_rows": 10**9}, "held_out_rows=1000000000: should be at most 10000000"),
+        ({"evaluation_batch_rows": 2**64}, f"evaluation_batch_rows={2**64}: should be at most 10000000"),
+        ({"map_tokens": 10**12}, "map_tokens=1000000000000: should be at most 1000000000"),
+        ({"prepend_bos": 1}, "prepend_bos=1: should be True or False"),
+        ({"revision": ""}, "revision='': should not be empty"),
+        ({"corpus": "a\0b"},
+         "corpus='a\\x00b': has a sign that no file can hold; should be letters, digits and signs of Unicode"),
         ({"scratch": {"tokens": 5}},
          "parameter 'scratch.tokens' is unknown; the known ones are checkpoints, learning_rate"),
     ],

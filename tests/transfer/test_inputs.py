@@ -11,9 +11,12 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from saelib.results.values import record_values
-from saelib.run.files import read_json, write_json
+from saelib.run.files import write_json
+from saelib.run.library import code_digest
+from saelib.run.reading import read_json
 from saelib.sae.folder import LINEAGE
 from saelib.transfer import passes
+from saelib.transfer.computing import COMPUTING
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.maps import fit_maps
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
@@ -118,7 +121,7 @@ def test_a_model_that_was_changed_is_refused(opened: Opened, model: Path) -> Non
 def test_every_table_says_what_it_was_made_from(opened: Opened) -> None:
     run = opened()
     finish(run)
-    inputs = {"language_model": run.model.revision, "corpus": run.corpus.sha256}
+    inputs = {"library": code_digest(*COMPUTING), "language_model": run.model.revision, "corpus": run.corpus.sha256}
     assert read_json(run.folder / "config.json")["inputs"] == inputs
     tables = sorted(path for path in run.folder.rglob("*.parquet") if "rows" not in str(path.relative_to(run.folder)))
     assert {path.parent.name for path in tables} == {"mine", "training", "evaluation"}
@@ -181,6 +184,42 @@ def test_a_run_of_an_earlier_release_is_read_and_not_continued(opened: Opened) -
     with pytest.raises(FileExistsError, match=r"config\.json was written by an earlier release, .* name another run"):
         evaluate_zero_shot(run)
     assert "inputs" not in read_json(path)
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "zero_shot"])
+def test_a_run_that_another_library_began_is_read_and_drawn_and_not_continued(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    train_phase(opened(), "scratch")
+    monkeypatch.setattr("saelib.transfer.experiment.code_digest", lambda *_: "f" * 64)
+    before = files_below(opened().folder)
+    with pytest.raises(
+        FileExistsError,
+        match=r"library was \w{12}, is f{12}\): check out the version of the library",
+    ):
+        STAGES[stage](opened())
+    assert files_below(opened().folder) == before
+    assert len(train_phase(opened(), "scratch"))
+    record_values(opened(), "11_scratch_saes", {})
+
+
+def test_results_of_a_release_that_noted_no_library_are_read_and_not_continued(opened: Opened) -> None:
+    train_phase(opened(), "scratch")
+    path = opened().folder / "config.json"
+    values = read_json(path)
+    del values["inputs"]["library"]
+    write_json(path, values)
+    assert len(train_phase(opened(), "scratch"))
+    with pytest.raises(FileExistsError, match="earlier release, which did not note library the results were made from"):
+        evaluate_phase(opened(), "scratch")
+
+
+def test_values_alone_bind_a_run_to_no_library(opened: Opened) -> None:
+    """What a notebook recorded of the model says nothing about who will train."""
+    record_values(opened(), "10_language_model", {})
+    assert "library" not in read_json(opened().config_path)["inputs"]
+    train_phase(opened(), "scratch")
+    assert read_json(opened().config_path)["inputs"]["library"] == code_digest(*COMPUTING)
 
 
 def test_what_a_process_has_read_stays_the_same_before_anything_is_written(opened: Opened) -> None:

@@ -3,22 +3,27 @@
 import copy
 import json
 import math
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
 from saelib.results.provenance import write_table
-from saelib.run.files import read_json, write_json
+from saelib.run.files import write_json
+from saelib.run.reading import DamagedFileError, read_json
 from saelib.sae.autoencoder import random_sae
 from saelib.sae.config import TrainingPhase
+from saelib.sae.training import course
 from saelib.sae.training.plan import SaePlan
 from saelib.sae.training.train import train
+from saelib.sae.training.trainee import Trainee, new_trainee
 from saelib.transfer import trials as trials_module
 from saelib.transfer.config import PRESETS
 from saelib.transfer.experiment import Experiment, open_experiment
-from saelib.transfer.lambdas import lambda_path, norm_units
+from saelib.transfer.lambdas import lambda_path, norm_units, read_lambdas
 from saelib.transfer.stages import evaluate_phase, train_phase
 from saelib.transfer.trials import choose_lambda, next_lambda, read_trials
 from tests.helpers.small_world import ToyModel, toy_config, toy_folders, toy_rows
@@ -129,6 +134,11 @@ def test_a_target_l0_is_reached_on_the_embedded_model_whatever_stops_it(monkeypa
     with pytest.raises(KeyboardInterrupt):
         choose_lambda(experiment)
     first = read_trials(experiment)
+    other = small_embedded(run="other", target_l0=41)
+    other.folder.mkdir(parents=True)
+    shutil.copy(experiment.folder / "lambda_trials.parquet", other.folder)
+    with pytest.raises(DamagedFileError, match="lambda_trials.parquet has trials of another config; delete it, and"):
+        read_trials(other)
     monkeypatch.setattr(trials_module, "write_table", written)
     train_phase(small_embedded(), "scratch")
     trials = read_trials(small_embedded())
@@ -140,6 +150,58 @@ def test_a_target_l0_is_reached_on_the_embedded_model_whatever_stops_it(monkeypa
     final = scores[scores["tokens"] == 32_768]
     assert final["l0"].to_numpy() == pytest.approx(40, rel=0.25)
     assert not (experiment.folder / "lambda_trials").exists()
+
+
+def test_trials_that_diverge_are_passed_over_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first lambda of layer 1, and at each of layer 2."""
+
+    def poisoned(plan: SaePlan, *rest: Any) -> Trainee:
+        trainee = new_trainee(plan, *rest)
+        sound = trainee.step
+        if plan.sae_layer in wrong and plan.arm in wrong[plan.sae_layer]:
+            trainee.step = lambda x, *now: sound(x * math.inf, *now)  # type: ignore[method-assign]
+        return trainee
+
+    wrong: dict[int, tuple[str, ...]] = {1: ("round-0-0",)}
+    monkeypatch.setattr(course, "new_trainee", poisoned)
+    monkeypatch.setattr(trials_module, "TOLERANCE", 100.0)  # one round is enough
+    short = {"layers": [1, 2], "trial_tokens": 4096, "chunk_rows": 16}
+    experiment = small_embedded(run="stopped_one", **short)
+    with pytest.warns(UserWarning, match="round-0-0 L1 seed 0 is not finite at step 0"):
+        chosen = choose_lambda(experiment)
+    trials = read_trials(experiment)
+    stopped = trials[trials["diverged_at_step"].notna()]
+    assert stopped[["round", "layer", "diverged_at_step"]].to_numpy().tolist() == [[0, 1, 0]]
+    assert stopped["l0_expected"].isna().all()
+    assert not stopped["is_chosen"].any()
+    assert set(chosen) == {1, 2}
+    wrong = {2: ("round-0-0", "round-0-1", "round-0-2")}
+    with pytest.raises(FloatingPointError, match="each of the 3 trials of layer 2 diverged, at lambda .*: in a run of"):
+        choose_lambda(small_embedded(run="stopped_all", **short))
+
+
+def test_a_single_trial_says_which_way_to_go() -> None:
+    assert next_lambda([1.0], [40.0], 20.0) == pytest.approx(8.0)
+    assert next_lambda([1.0], [10.0], 20.0) == pytest.approx(1 / 8)
+
+
+@pytest.mark.parametrize("factor", [0.0, math.nan, math.inf])
+def test_no_lambda_is_chosen_by_norms_that_are_none(factor: float) -> None:
+    class Faulty(ToyModel):
+        def residual_streams(self, tokens: torch.Tensor, layers: list[int]) -> torch.Tensor:  # type: ignore[override]
+            return super().residual_streams(tokens, layers) * factor
+
+    with pytest.raises(ValueError, match=f"layer 1 of the language model toy has a mean norm of {factor or '0'}"):
+        norm_units(Faulty(), toy_rows().take(0, 4), [1], toy_config())
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", "[]", '{"l1_coefficient": {"0": "much"}}', '{"l1_coefficient": {"0": -1}}']
+)
+def test_damaged_lambdas_are_named_with_the_remedy(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lambda.json").write_text(text)
+    with pytest.raises(DamagedFileError, match="lambda.json is .*; put it back, or name another run"):
+        read_lambdas(tmp_path / "lambda.json")
 
 
 def test_a_target_that_cannot_be_reached_is_an_error_that_says_what_is_near() -> None:

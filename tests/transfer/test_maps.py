@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from saelib.run.files import sha256_of_file
-from saelib.sae.mapping import LayerMap, fit_map, load_map
+from saelib.run.reading import DamagedFileError
+from saelib.sae.mapping import LayerMap, fit_map
+from saelib.sae.saved_maps import load_map
 from saelib.transfer import maps
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.maps import check_maps, fit_maps, map_flops
@@ -54,6 +56,33 @@ def test_a_map_is_fitted_on_the_first_rows_of_its_order(open_small: OpenSmall) -
     assert found.ridge == expected.ridge
     other = load_map(experiment.folder / "maps" / "affine-L2-L1-data0")
     assert not torch.allclose(found.matrix, other.matrix, rtol=0.05)
+
+
+def test_a_damaged_map_is_fitted_again_with_a_warning_and_equal_to_the_bit(open_small: OpenSmall) -> None:
+    experiment = opened(open_small)
+    plans, folder = experiment.plans("transfer"), experiment.folder / "maps"
+    fit_maps(experiment, plans)
+    before = {path.relative_to(folder): sha256_of_file(path) for path in folder.rglob("*.*")}
+    half, cut, gone = (folder / name for name in ("affine-L2-L1-data1", "affine-L0-L1-data0", "procrustes-L1-L2-data1"))
+    weights = (half / "map.safetensors").read_bytes()
+    (half / "map.safetensors").write_bytes(weights[:400] + bytes(len(weights) - 400))
+    (cut / "map.json").write_text('{"tokens"')
+    (gone / "map.safetensors").unlink()
+    with pytest.warns(UserWarning, match="it is fitted again") as warned:
+        fit_maps(experiment, plans)
+    assert len([warning for warning in warned if "it is fitted again" in str(warning.message)]) == 3
+    assert {path.relative_to(folder): sha256_of_file(path) for path in folder.rglob("*.*")} == before
+
+
+def test_a_damaged_table_of_maps_names_the_remedy(open_small: OpenSmall) -> None:
+    experiment = opened(open_small)
+    plans, path = experiment.plans("transfer"), experiment.folder / "maps.parquet"
+    table = fit_maps(experiment, plans)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DamagedFileError, match=r"maps\.parquet is no whole parquet file .*; delete it and run again"):
+        fit_maps(experiment, plans)
+    path.unlink()
+    pd.testing.assert_frame_equal(fit_maps(experiment, plans), table)
 
 
 def test_what_is_there_is_not_fitted_again(open_small: OpenSmall, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,14 +6,15 @@ import pandas as pd
 import pytest
 
 from saelib.results.provenance import write_table
+from saelib.transfer.checks import Results
 from saelib.transfer.parts import EvaluationParts
-from saelib.transfer.tables import Results
 
 
 def part(**losses: float) -> Results:
     """SAEs by name with the loss of a row; a second row has one more."""
     names = list(losses)
-    scores = pd.DataFrame({"sae_sha256": names, "act_layer": 1, "eval_sha256": "e", "ce_clean": 1.5})
+    keys = {"arm": "scratch", "config_sha256": "c", "sae_sha256": names, "act_layer": 1, "eval_sha256": "e"}
+    scores = pd.DataFrame({**keys, "ce_clean": 1.5})
     lines = [
         {"sae_sha256": name, "act_layer": 1, "row": row, "ce_clean": 1.0 + row, "mse": losses[name] + row}
         for name in names
@@ -55,4 +56,4 @@ def test_what_is_refused_leaves_everything_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mse differs"):
         parts.write("b", good._replace(evaluation=good.evaluation.assign(mse=1.6)))
     assert parts.is_joined() and not parts.has("b")
-    assert [path.name for path in (tmp_path / "evaluation_rows").iterdir()] == ["a.parquet"]
+    assert [path.name for path in (tmp_path / "evaluation_rows").glob("*.parquet")] == ["a.parquet"]

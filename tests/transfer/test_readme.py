@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 import saelib.transfer
+from saelib.transfer.checks import DIVERGED
 from saelib.transfer.experiment import Experiment
 from tests.helpers.pages import check_columns
 
@@ -12,4 +13,5 @@ PAGE = Path(saelib.transfer.__file__).with_name("README.md")
 
 
 def test_every_column_of_the_evaluation_is_defined(run: Experiment) -> None:
-    check_columns(pd.read_parquet(run.folder / "evaluation.parquet"), PAGE, "evaluation.parquet")
+    table = pd.read_parquet(run.folder / "evaluation.parquet")
+    check_columns(table.assign(**{DIVERGED: 0}), PAGE, "evaluation.parquet")  # which only some runs have

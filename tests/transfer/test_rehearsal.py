@@ -132,7 +132,7 @@ def test_the_command_line_leaves_no_files(
     monkeypatch.setattr(rehearsal, "rehearse", lambda *arguments: told)
     rehearsal.main(["--preset", "smoke", "--device", "cpu", "--precision", "bfloat16"])
     assert capsys.readouterr().out == "first\nsecond\n"
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*")) == [tmp_path / "cache"]
 
 
 def test_too_little_memory_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,4 +141,4 @@ def test_too_little_memory_is_said_before_any_work(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(rehearsal, "train", None)
     with pytest.raises(SystemExit, match="this run does not fit: not even one SAE fits"):
         rehearsal.main(["--preset", "smoke", "--device", "cpu"])
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*")) == [tmp_path / "cache"]

@@ -1,6 +1,7 @@
 """What is scored once and copied, what is scored again, and what is refused."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import torch
 
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
-from saelib.results.provenance import write_table
-from saelib.run.files import read_json, write_json
+from saelib.run.files import write_json
+from saelib.run.reading import read_json
 from saelib.sae.evaluation import ROW_METRICS, RowScores, Scores, evaluate
 from saelib.sae.folder import CONFIG, load_sae, sae_sha256, save_sae
 from saelib.transfer import scoring
 from saelib.transfer.experiment import Experiment
+from saelib.transfer.parts import EvaluationParts
 from saelib.transfer.scoring import Reading, row_table, score_once, scored_before
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot
 from tests.helpers.small_saes import small_sae
@@ -106,16 +108,19 @@ def made_up(first: float = 0.0) -> Scores:
 
 
 def test_only_scores_of_the_same_origin_are_taken_over(tmp_path: Path) -> None:
-    score, folder, rows_folder = made_up(), tmp_path / "evaluation", tmp_path / "evaluation_rows"
+    score, parts = made_up(), EvaluationParts(tmp_path)
     row = {"sae_sha256": "s", "act_layer": 2, "eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
-    write_table(pd.DataFrame([row | score.metrics()]), folder / "part.parquet")
-    write_table(pd.DataFrame([{"act_layer": 2, "eval_sha256": "e", "commit": "c"}]), folder / "without_hash.parquet")
+    parts.scores.write("part", pd.DataFrame([row | score.metrics()]))
+    parts.scores.write("without_hash", pd.DataFrame([{"act_layer": 2, "eval_sha256": "e", "commit": "c"}]))
+    diverged = {**row, **dict.fromkeys(score.metrics(), math.nan), "sae_sha256": None, "diverged_at_step": 3}
+    parts.scores.write("diverged", pd.DataFrame([diverged]))
     same = {"eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
-    assert scored_before(folder, rows_folder, same) == {}, "the rows are not known"
-    write_table(row_table({Reading("s", 2): score}), rows_folder / "part.parquet")
-    assert scored_before(folder, rows_folder, same) == {Reading("s", 2): score}
+    assert scored_before(parts, same) == {}, "the rows are not known"
+    for part in ("part", "without_hash", "diverged"):
+        parts.rows.write(part, row_table({Reading("s", 2): score}))
+    assert scored_before(parts, same) == {Reading("s", 2): score}
     for name, value in {"eval_sha256": "f", "eval_tokens": 71, "commit": "d"}.items():
-        assert scored_before(folder, rows_folder, same | {name: value}) == {}
+        assert scored_before(parts, same | {name: value}) == {}
 
 
 def test_the_table_of_rows_has_a_line_for_each_reading_and_row() -> None:

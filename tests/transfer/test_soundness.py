@@ -1,5 +1,7 @@
 """Warnings fire where SAEs are garbage, name where, and say nothing of sound ones."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from saelib.results.values import RESULTS
 from saelib.transfer.soundness import concerns
 
 
-def table(**changes: list[float] | float) -> pd.DataFrame:
+def table(**changes: Any) -> pd.DataFrame:
     sound = pd.DataFrame({"arm": ["scratch", "scratch", "forward", "zero_shot"], "act_layer": [0, 1, 1, 1],
                           "tokens": [64, 64, 64, 0], "l0": 20.0, "dead_latents": 0.2, "ce_score": 0.9})  # fmt: skip
     return sound.assign(**changes)
@@ -40,6 +42,22 @@ def test_garbage_is_named_with_place_value_and_remedy(changes: dict[str, list[fl
     assert "1 of 3 finished SAEs" in sentence
     assert 'l1_unit="norm"' in sentence
     assert "target_l0=50" in sentence
+
+
+def test_every_sae_that_diverged_is_named_with_its_step_and_is_no_other_fault() -> None:
+    columns = {"sae_layer": [0, 1, 1, 1], "source_layer": [None, None, 0, 0], "seed": 2}
+    stopped = table(l0=[np.nan, 20, np.nan, 20], ce_score=[np.nan, 0.9, np.nan, 0.9], **columns).astype(
+        {"sae_layer": "Int64", "source_layer": "Int64"}
+    )
+    stopped["diverged_at_step"] = pd.array([7, None, 0, None], dtype="Int64")
+    (sentence,) = concerns(stopped, 100)
+    assert "2 of 3 SAEs were stopped" in sentence
+    assert "from scratch at layer 0, seed 2 (step 7);" in sentence
+    assert "forward: copy at layer 1, seed 2 (step 0, as its source diverged)." in sentence
+    first, second = concerns(stopped.assign(dead_latents=0.9), 100)
+    assert first == sentence
+    assert "1 of 1 finished SAEs" in second
+    assert concerns(table(**columns).assign(diverged_at_step=pd.NA), 100) == []
 
 
 def test_two_sentences_are_enough_however_much_is_wrong() -> None:

@@ -9,9 +9,12 @@ import pytest
 import torch
 
 import saelib.transfer
-from saelib.run.files import read_json, write_json
+from saelib.run.files import write_json
+from saelib.run.manifest import write_manifest
+from saelib.run.reading import read_json
 from saelib.sae.folder import CONFIG, folder_sha256, load_sae, save_sae
-from saelib.sae.mapping import load_map, map_folder, map_sae
+from saelib.sae.mapping import map_sae
+from saelib.sae.saved_maps import load_map, map_folder
 from saelib.transfer.agreement import agreement_table
 from saelib.transfer.config import resolve_config
 from saelib.transfer.convergence import average_curves, normalised_scores, zero_shot_matrix
@@ -111,9 +114,13 @@ def test_the_run_is_pinned_to_its_source(run: Any, open_small: OpenSmall) -> Non
     assert read_json(run.folder / "config.json")["inputs"]["source"] == folder_sha256(folder)
     before = read_json(folder / CONFIG)
     write_json(folder / CONFIG, before | {"apply_b_dec_to_input": True})
+    with pytest.raises(ValueError, match="cfg.json is not what manifest.json says"):
+        open_small(run="own", source=str(folder)).plans("transfer")
+    write_manifest(folder)
     with pytest.raises(FileExistsError, match="source"):
         open_small(run="own", source=str(folder)).plans("transfer")
     write_json(folder / CONFIG, before)
+    write_manifest(folder)
 
 
 def test_one_transfer_needs_no_scratch_phase(empty_runs: Path, open_small: OpenSmall, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from saelib.batch.page.markup import Token, folded, heading, tokens_of
 from saelib.htest.config import HTestConfig
 from saelib.results.tables import as_markdown
 from saelib.run.config import Config
-from saelib.run.files import read_json
+from saelib.run.reading import read_json
 from saelib.transfer.config import ExperimentConfig
 
 if TYPE_CHECKING:

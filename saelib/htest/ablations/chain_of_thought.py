@@ -4,13 +4,14 @@ In: a study, whoever is asked, and a judge. Out: replies with the judge's verdic
 model (gpt-3.5-turbo at the time); "parser" is none: the parsers then read the reply itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from saelib.htest.asking.judge import JUDGE_TEMPERATURE, JUDGE_TOKENS, judge_prompt
 from saelib.htest.asking.prompts import Prompt
-from saelib.htest.asking.replies import Condition, Reply, read_replies, write_replies
+from saelib.htest.asking.replies import Condition, Reply, write_replies
+from saelib.htest.asking.stored import JUDGED, check_library, is_under, read_or_put_aside, read_stored
 from saelib.htest.config import PARSER
 from saelib.htest.engines.refusals import may_be_asked_again
 from saelib.htest.items.item import select
@@ -20,6 +21,7 @@ from saelib.htest.study import Study
 from saelib.htest.tasks import LETTERS
 from saelib.run.lock import writing
 
+Place = tuple[str, int]
 UNCLOSED = "unclosed thoughts"  # a reply's problem: a limit on its length left no room for an answer
 
 
@@ -57,28 +59,49 @@ def _judged(study: Study, condition: Condition, replies: Sequence[Reply], judge:
     """Replies with their verdicts; those that have none are judged, and those that say something else than then.
 
     On a thought that has not come, or does not end, nobody is asked: it counts as none.
+
+    Raises:
+        DamagedFileError: verdicts that were paid for are damaged; others are asked for again.
+        FileExistsError: a judge on this machine was asked by another version of the library before.
     """
     asked = _judge_condition(study, judge)
     path = _verdicts_path(study, condition, asked)
-    stored = {_place(reply): reply for reply in (read_replies(path) if path.is_file() else [])}
-    known = stored | {_place(reply): replace(reply, judge=judge.name, problem=reply.problem or UNCLOSED)
-                      for reply in replies if reply.said is None}  # fmt: skip
-    again = study.config.ask_refused
-    if missing := [reply for reply in replies if not _is_settled(known.get(_place(reply)), reply, again)]:
+
+    def is_settled(verdicts: Mapping[Place, Reply], reply: Reply) -> bool:
+        return _is_settled(verdicts.get(_place(reply)), reply, study.config.ask_refused)
+
+    stored, known = _known_verdicts(path, replies, judge, may_write=False)
+    if known == stored and all(is_settled(known, reply) for reply in replies):
+        return [known[_place(reply)] for reply in replies]
+    with writing(study):
+        _, known = _known_verdicts(path, replies, judge, may_write=True)  # another process may have asked meanwhile
+        missing = [reply for reply in replies if not is_settled(known, reply)]
+        for verdict in known.values() if missing else ():
+            check_library(path, verdict.library, judge.library)
         prompts = [Prompt(judge_prompt(reply.said or ""), LETTERS) for reply in missing]
-        with writing(study):
-            verdicts = study.answers(judge, [reply.item for reply in missing], prompts, asked)
-            known |= {
-                _place(reply): replace(reply, judge=judge.name, verdict=verdict.reply, problem=verdict.problem)
-                for reply, verdict in zip(missing, verdicts, strict=True)
-            }
-    if known != stored:
-        with writing(study):
-            write_replies(path, known.values())
+        answers = study.answers(judge, [reply.item for reply in missing], prompts, asked) if missing else []
+        for reply, answer in zip(missing, answers, strict=True):
+            known[_place(reply)] = replace(
+                reply, judge=judge.name, verdict=answer.reply, problem=answer.problem, library=judge.library
+            )
+        write_replies(path, known.values())
     return [known[_place(reply)] for reply in replies]
 
 
-def _place(reply: Reply) -> tuple[str, int]:
+def _known_verdicts(
+    path: Path, replies: Sequence[Reply], judge: Respondent, may_write: bool
+) -> tuple[dict[Place, Reply], dict[Place, Reply]]:
+    """Verdicts that are stored; and with those on thoughts that have not come or do not end, which nobody is asked."""
+    stored = {_place(verdict): verdict for verdict in read_or_put_aside(path, judge.is_paid, may_write)}
+    unclosed = {
+        _place(reply): replace(reply, judge=judge.name, problem=reply.problem or UNCLOSED, library="")
+        for reply in replies
+        if reply.said is None
+    }
+    return stored, stored | unclosed
+
+
+def _place(reply: Reply) -> Place:
     """What a verdict is about; more items and tasks come in between, so no place in a list says it."""
     return reply.item.key, reply.sample
 
@@ -101,7 +124,7 @@ def missing_verdicts(study: Study, condition: Condition, judge: Respondent, limi
     tests = (select(study.items, task, "test", study.item_sets[0])[:limit] for task in study.main_tasks)
     wanted = {item.key for items in tests for item in items}
     path = _verdicts_path(study, condition, _judge_condition(study, judge))
-    stored = read_replies(path) if path.is_file() else []
+    stored = read_stored(path) if path.is_file() else []
     return len(wanted) * condition.samples - sum(reply.item.key in wanted for reply in stored)
 
 
@@ -123,9 +146,7 @@ def _verdicts_path(study: Study, condition: Condition, judge: Condition) -> Path
 
     An API's replies carry the revision that it named, which the condition does not: their file is found by them.
     """
-    name = f"judged-by-{judge.name()}.jsonl"
-    for path in sorted(study.replies_folder.glob(f"*/{name}")):
-        found = read_replies(path)[0].condition
-        if condition in (found, replace(found, revision="")):
-            return path
-    return study.replies_folder / condition.name() / name
+    name = f"{JUDGED}{judge.name()}.jsonl"
+    usual = study.replies_folder / condition.name() / name
+    elsewhere = (path for path in sorted(study.replies_folder.glob(f"*/{name}")) if is_under(path, condition))
+    return usual if usual.is_file() else next(elsewhere, usual)

@@ -15,15 +15,21 @@ from saelib.htest.ablations.letter_training import Step, encode, fit, mean_score
 from saelib.htest.asking.encoded import first_token_text
 from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item, hash_items
-from saelib.run.files import read_json, replace_folder, write_json
+from saelib.run.files import replace_folder, write_json
+from saelib.run.library import code_digest
+from saelib.run.manifest import MANIFEST, find_damage, write_manifest
 from saelib.run.progress import progress
+from saelib.run.reading import DamagedFileError, as_object, read_json, read_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from saelib.language.model import LanguageModel
 
-MANIFEST, CURVE = "fine_tuning.json", "learning_curve.parquet"
+DESCRIPTION, CURVE = "fine_tuning.json", "learning_curve.parquet"
+TUNED_BY = ("language", "htest/ablations/fine_tuning.py", "htest/ablations/letter_training.py",
+            "htest/asking/encoded.py", "htest/asking/prompts.py")  # fmt: skip
+REMEDY = "delete that folder, and the model is tuned again"
 TRAINING = "training"  # in the learning curve: the training items, as they were just before they were learnt from
 
 
@@ -57,6 +63,8 @@ def fine_tune(
 
     Raises:
         ValueError: the items break the rules above, do not fit the model, or the folder holds something else.
+        DamagedFileError: a file of the folder is not what was written.
+        FileExistsError: models beside the folder were tuned so by another version of the library.
         FileNotFoundError: there is no such model.
         FloatingPointError: the loss is no longer a finite number.
     """
@@ -71,9 +79,10 @@ def fine_tune(
         inputs["first_token"] = first
     if folder.exists():
         return _read_curve(folder, inputs)
+    named = {"source": source, "revision": revision, "first_token": first_token, "library": code_digest(*TUNED_BY)}
+    _check_library(folder, inputs, named)
     started = time.perf_counter()
     curve = _tune(language_model, train, probes, recipe, first_token)
-    named = {"source": source, "revision": revision, "first_token": first_token}
     more = {"device": str(language_model.device), "seconds": time.perf_counter() - started}
     _save(folder, language_model, curve, {"inputs": inputs, **named, **more})
     return curve
@@ -92,12 +101,45 @@ def is_asked_for(
 
     Args: as `fine_tune` has them.
     """
-    if not (folder / MANIFEST).is_file():
+    if not (folder / DESCRIPTION).is_file():
         return False
-    manifest = read_json(folder / MANIFEST)
-    named = (manifest.get("source"), manifest.get("revision"), manifest.get("first_token", "auto"))
+    described = _read_description(folder)
+    named = (described.get("source"), described.get("revision"), described.get("first_token", "auto"))
     wanted = _items_and_recipe(train, probes, recipe)
-    return named == (source, revision, first_token) and wanted.items() <= manifest["inputs"].items()
+    return named == (source, revision, first_token) and wanted.items() <= described["inputs"].items()
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse a tuned model of which a file is not what was written; one of an earlier release is believed.
+
+    Raises:
+        DamagedFileError: one is not; the message names it.
+    """
+    if (folder / MANIFEST).is_file() and (damage := find_damage(folder)):
+        raise DamagedFileError(f"{folder} is damaged ({damage}); {REMEDY}")
+
+
+def _check_library(folder: Path, inputs: Mapping[str, Any], named: Mapping[str, Any]) -> None:
+    """Refuse to tune on one task more where another version of the library has tuned on others by this recipe."""
+    for path in sorted(folder.parent.glob(f"*/{DESCRIPTION}")):
+        other = _read_description(path.parent)
+        alike = [other.get("source"), other["inputs"].get("recipe"), other["inputs"].get("base_revision")]
+        was, now = other.get("library", named["library"]), named["library"]  # earlier releases do not say
+        if was != now and alike == [named["source"], inputs["recipe"], inputs["base_revision"]]:
+            raise FileExistsError(
+                f"{path.parent} was tuned by another version of the library (library was {was[:12]}, is {now[:12]}), "
+                "and the tasks of one recipe are compared: check out that version to go on with it, delete that "
+                "folder to tune it anew, or name another run"
+            )
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    def parse(value: Any) -> dict[str, Any]:
+        described = as_object(value)
+        as_object(described["inputs"])
+        return described
+
+    return dict(read_json(folder / DESCRIPTION, parse, REMEDY))
 
 
 def check_items(train: Sequence[Item], probes: Mapping[str, Sequence[Item]], recipe: FineTuning) -> None:
@@ -174,28 +216,29 @@ def _items_and_recipe(
     }
 
 
-def _save(folder: Path, language_model: "LanguageModel", curve: "DataFrame", manifest: dict[str, Any]) -> None:
+def _save(folder: Path, language_model: "LanguageModel", curve: "DataFrame", description: dict[str, Any]) -> None:
     from saelib.language.loading import no_progress_bar
+    from saelib.results.provenance import write_table
 
     def fill(temporary: Path) -> None:
         with no_progress_bar():
             language_model.hugging_face.save_pretrained(temporary)
         language_model.tokenizer.save_pretrained(temporary)
-        curve.to_parquet(temporary / CURVE, index=False)
-        write_json(temporary / MANIFEST, manifest)
+        write_table(curve, temporary / CURVE)
+        write_json(temporary / DESCRIPTION, description)
+        write_manifest(temporary)
 
     replace_folder(folder, fill)
 
 
 def _read_curve(folder: Path, inputs: dict[str, Any]) -> "DataFrame":
-    import pandas as pd
-
-    if not (folder / MANIFEST).is_file():
-        raise ValueError(f"{folder} is there and holds no {MANIFEST}; choose another folder for the tuned model")
-    stored = read_json(folder / MANIFEST)["inputs"]
+    if not (folder / DESCRIPTION).is_file():
+        raise ValueError(f"{folder} is there and holds no {DESCRIPTION}; choose another folder for the tuned model")
+    check_whole(folder)
+    stored = _read_description(folder)["inputs"]
     if other := [name for name in {**stored, **inputs} if stored.get(name) != inputs.get(name)]:
         raise ValueError(
             f"{folder} holds a model that was tuned with another {' and '.join(other)}; "
             "put the old content back, or choose another folder"
         )
-    return pd.read_parquet(folder / CURVE)
+    return read_table(folder / CURVE, remedy=REMEDY)

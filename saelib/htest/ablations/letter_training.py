@@ -107,6 +107,9 @@ def score(model: "PreTrainedModel", examples: Mapping[str, Sequence[Example]]) -
     """Scores of lists of examples, by the model as it is, in evaluation mode; its mode is left as it was.
 
     The lists are read together: examples of like length, whichever list they are from, in one forward pass.
+
+    Raises:
+        FloatingPointError: a loss is NaN or infinite: accuracies of such a model would look like those of a bad one.
     """
     import torch
 
@@ -119,6 +122,11 @@ def score(model: "PreTrainedModel", examples: Mapping[str, Sequence[Example]]) -
             part = [together[place] for place in places]
             scores[places] = _scores(next_token(model, [example.prompt for example in part]), part)
     model.train(was_training)
+    if not scores.isfinite().all():
+        raise FloatingPointError(
+            f"the model {type(model).__name__} gives letters no finite probability: its weights hold NaN or infinity, "
+            "from the beginning or since it was tuned; get a whole copy of it, or lower fine_tuning.learning_rate"
+        )
     parts = scores.split([len(those) for those in examples.values()])
     return {name: LetterScores(*part.mean(0).tolist()) for name, part in zip(examples, parts, strict=True)}
 
@@ -166,7 +174,8 @@ def fit(model: "PreTrainedModel", examples: Sequence[Example], recipe: FineTunin
         for number, batch in enumerate(_batches(examples, recipe), start=1):
             scores = add_gradients(model, batch)
             if not math.isfinite(scores.loss):
-                raise FloatingPointError(f"the loss is {scores.loss} at step {number}; lower the learning rate")
+                rate = f"lower fine_tuning.learning_rate, which is {recipe.learning_rate}"
+                raise FloatingPointError(f"the loss is {scores.loss} at step {number}: {rate}")
             torch.nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
             optimiser.step()
             schedule.step()

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saelib.htest.ablations.fine_tuning import fine_tune, is_asked_for
+from saelib.htest.ablations.fine_tuning import check_whole, fine_tune, is_asked_for
 from saelib.htest.asking.prompts import choose_shots
 from saelib.htest.asking.replies import Reply
 from saelib.htest.config import TUNED
@@ -122,7 +122,9 @@ def ask_tuned(study: Study, untuned: Respondent) -> list[Reply]:
     replies = []
     for task in study.main_tasks:
         probes = probe_items(study, task)
-        model = study.local_settings.load(str(tuned_folder(study, task)))
+        folder = tuned_folder(study, task)
+        check_whole(folder)
+        model = study.local_settings.load(str(folder))
         tuned = local_respondent(model, TUNED + study.config.fine_tuning_model, untuned.form, study.local_settings)
         for respondent in (tuned, untuned):
             replies += _ask_both_ways(study, respondent, task, probes)

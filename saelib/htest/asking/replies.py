@@ -2,12 +2,13 @@
 
 A reply holds everything that is needed to score it again by another rule: the item with its right answer, the prompt,
 the raw text, and the log-probabilities. One file, `htest/replies/<condition>/<item set>-<task>.jsonl`, holds one
-condition, set of items and task; it is there when all items are answered.
+condition, set of items and task; it is written when all items are answered (`asking.stored` reads it again).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +16,23 @@ from typing import Any, NamedTuple
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.thinking import without_thoughts
 from saelib.htest.items.item import Item, item_of
-from saelib.run.files import read_json_lines, write_json_lines
+from saelib.htest.items.sealed import REMEDY, read_sealed, write_sealed
+from saelib.htest.tasks import LETTERS
+from saelib.run.files import path_part
 
 # Fields that came later. At their defaults they are left out of files and digests, which stay what they were.
-LATER = frozenset({"first_token", "system", "samples", "template_arguments", "dtype", "rendered", "problem", "sample"})
+LATER = frozenset({"first_token", "system", "samples", "template_arguments", "dtype", "rendered", "problem", "sample",
+                   "library"})  # fmt: skip
+MARKS = "-._"  # beside letters and digits, in the names of files
+SHOWN, LONGEST = 40, 60  # signs of a model's name there: the end of one that is longer
+LARGEST = 1e-3  # nats of a log-probability, which rounding may leave above 0
+TEXT, NUMBER, NONE = (str,), (int,), (type(None),)
+REPLY_KINDS = {"prompt": TEXT, "reply": TEXT + NONE, "log_probabilities": (dict, *NONE), "usage": (dict,),
+               "judge": TEXT + NONE, "verdict": TEXT + NONE, "rendered": TEXT + NONE, "problem": TEXT + NONE,
+               "sample": NUMBER, "library": TEXT}  # fmt: skip
+CONDITION_KINDS = {"model": TEXT, "revision": TEXT, "form": TEXT, "k": NUMBER, "shuffle_seed": NUMBER + NONE,
+                   "temperature": (int, float), "max_tokens": NUMBER + NONE, "seed": NUMBER, "first_token": TEXT,
+                   "system": TEXT, "samples": NUMBER, "template_arguments": TEXT, "dtype": TEXT}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +68,28 @@ class Condition:
     """Of a local model's weights and sums."""
 
     def name(self) -> str:
-        """A file name for the condition: readable, and unlike that of any other one."""
-        digest = hashlib.sha256(json.dumps(as_stored(self), sort_keys=True).encode()).hexdigest()[:8]
-        return f"{file_name(self.model)[-40:]}-{self.form}-k{self.k}-{digest}"
+        """A file name for the condition: readable, and unlike that of any other one.
+
+        Raises:
+            ValueError: a form by which no file can be called.
+        """
+        name = f"{_fit_for_a_path(self.model)[-SHOWN:]}-{self.form}-k{self.k}-{_digest(as_stored(self))}"
+        path_part(name.lstrip(MARKS), "condition")  # where a model's name is cut, it may begin with a mark
+        return name
 
 
 def file_name(text: str) -> str:
-    """A text with a dash for each sign that a file's name had better not have."""
-    return "".join(sign if sign.isalnum() or sign in "-._" else "-" for sign in text).strip("-.")
+    """A text as part of a file's name: a dash for each sign that had better not be there, and of a long one the end."""
+    name = _fit_for_a_path(text)
+    return name if len(name) <= LONGEST else f"{name[-SHOWN:]}-{_digest(text)}"  # others may end like it
+
+
+def _fit_for_a_path(text: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in MARKS else "-" for sign in text).strip("-.")
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
 
 
 class Answer(NamedTuple):
@@ -107,6 +135,9 @@ class Reply:
     """Why there is no reply, as in `Answer`; such a reply counts as none."""
     sample: int = 0
     """Which of the condition's `samples` it is, counted from 0."""
+    library: str = ""
+    """SHA-256 of the code by which a model on this machine or a control replied; empty for an API, and in earlier
+    releases."""
 
     @property
     def said(self) -> str | None:
@@ -117,7 +148,11 @@ class Reply:
 
 
 def make_replies(
-    items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition, answers: Sequence[Answer]
+    items: Sequence[Item],
+    prompts: Sequence[Prompt],
+    condition: Condition,
+    answers: Sequence[Answer],
+    library: str = "",
 ) -> list[Reply]:
     """Replies from what an engine answered: `condition.samples` to each item."""
     asked = [(item, prompt, sample) for item, prompt in zip(items, prompts, strict=True)
@@ -133,45 +168,65 @@ def make_replies(
             rendered=answer.rendered,
             problem=answer.problem,
             sample=sample,
+            library=library,
         )
         for (item, prompt, sample), answer in zip(asked, answers, strict=True)
     ]
 
 
 def write_replies(path: Path, replies: Iterable[Reply]) -> None:
-    """Write replies as JSON lines, atomically; NaN and infinity are refused."""
-    write_json_lines(path, map(as_stored, replies))
+    """Write replies as JSON lines, atomically and sealed (`items.sealed`); NaN and infinity are refused."""
+    write_sealed(path, map(as_stored, replies))
 
 
-def read_replies(path: Path) -> list[Reply]:
+def read_replies(path: Path, remedy: str = REMEDY) -> list[Reply]:
     """Replies of a file that `write_replies` wrote.
 
     Raises:
-        ValueError: a line is not a reply; the message names file and line.
+        DamagedFileError: a line is not a reply, or not what was written, or lines are missing; the message names file
+            and line.
     """
-    return read_json_lines(path, reply_of)
-
-
-def stored_answers(path: Path, items: Sequence[Item], prompts: Sequence[Prompt], samples: int = 1) -> list[Reply]:
-    """Replies that an earlier call left in a file, so many to an item; they must be to the same items and prompts.
-
-    Raises:
-        ValueError: they are to others: the run's items or the prompts have changed since.
-    """
-    replies = read_replies(path) if path.is_file() else []
-    asked = [pair for pair in zip(items, prompts, strict=True) for _ in range(samples)]
-    for reply, (item, prompt) in zip(replies, asked, strict=False):
-        if reply.item != item or reply.prompt != prompt.text:
-            raise ValueError(
-                f"{path} holds a reply to another item or prompt than {item.key}, so the items or prompts of this run "
-                "have changed since: put its htest/items.jsonl back, or name another run"
-            )
-    return replies
+    return read_sealed(path, reply_of, remedy)
 
 
 def reply_of(values: dict[str, Any]) -> Reply:
-    """A reply from the JSON object of a line."""
-    return Reply(**(values | {"item": item_of(values["item"]), "condition": Condition(**values["condition"])}))
+    """A reply from the JSON object of a line.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    reply = Reply(**(values | {"item": item_of(values["item"]), "condition": _condition_of(values["condition"])}))
+    _check_kinds(reply, REPLY_KINDS)
+    if any(type(count) is not int for count in reply.usage.values()):
+        raise TypeError(f"usage={reply.usage!r:.60} should hold whole numbers")
+    if reply.log_probabilities is not None:
+        check_chances(reply.log_probabilities, reply.item)
+    return reply
+
+
+def check_chances(chances: Mapping[str, float], item: Item) -> None:
+    """Refuse log-probabilities that are none.
+
+    Raises:
+        ValueError: one is NaN, infinite or above 0, or A or B has none.
+    """
+    wrong = {option: chance for option, chance in chances.items()
+             if type(chance) not in (int, float) or not -math.inf < chance < LARGEST}  # fmt: skip
+    if wrong or (item.options == LETTERS and not chances.keys() >= set(LETTERS)):
+        raise ValueError(f"log-probabilities {chances!r:.80} of {item.key}: each option should have one, in nats")
+
+
+def _condition_of(values: dict[str, Any]) -> Condition:
+    condition = Condition(**values)
+    _check_kinds(condition, CONDITION_KINDS)
+    path_part(condition.form, "form")
+    return condition
+
+
+def _check_kinds(value: "Condition | Reply", kinds: Mapping[str, tuple[type, ...]]) -> None:
+    for name, kind in kinds.items():
+        if type(found := getattr(value, name)) not in kind:
+            raise TypeError(f"{name}={found!r:.60} is of the wrong kind")
 
 
 def as_stored(value: "Condition | Reply") -> dict[str, Any]:

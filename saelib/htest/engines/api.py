@@ -15,10 +15,13 @@ from saelib.htest.asking.judge import JUDGE_TOKENS, judge_prompt
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Answer, Condition, Reply
 from saelib.htest.config import API
-from saelib.htest.engines.inspect_logs import count_answers, import_logs
+from saelib.htest.engines.inspect_logs import import_logs
+from saelib.htest.engines.log_files import check_logs, count_answers
 from saelib.htest.items.item import Item
 from saelib.language.api import open_api_model, run_eval_set
 from saelib.language.request_budget import RequestBudget, RequestsSpentError
+from saelib.language.server_errors import server_of
+from saelib.run.reading import DamagedFileError
 
 CHARACTERS_PER_TOKEN = 3  # English prose has about 4, short quoted lines fewer: rather too many tokens than too few
 
@@ -128,21 +131,25 @@ def ask_api(
         RequestsSpentError: the budget was spent before all items were answered; what was answered is kept.
         ValueError: items lack an answer after all retries, the server answered none of them (its reason is in the
             message), or a name does not begin in "api:".
+        DamagedFileError: a log of an earlier call cannot be read; nothing was sent.
     """
     from saelib.htest.engines.inspect_tasks import make_task
 
     if not condition.model.startswith(API):
         raise ValueError(f"{condition.model!r} is no model of an API: write {API!r} before its name in Inspect AI")
     model = open_api_model(condition.model.removeprefix(API))  # a missing key is found before anything is paid for
+    check_logs(log_folder)
     tasks = sorted({item.task for item in items})
     task = make_task(items, prompts, condition, "-".join(["htest", *tasks]), log_probabilities=log_probabilities)
     logs = run_eval_set(task, model, log_folder, connections, budget)
     try:
         return import_logs(logs)
+    except DamagedFileError:
+        raise
     except ValueError as error:
         if budget is not None and not budget.left:
             raise RequestsSpentError(
-                f"{condition.model}: all of {budget.allowed} allowed requests were sent, those that failed too; what "
+                f"{server_of(model)}: all of {budget.allowed} allowed requests were sent, those that failed too; what "
                 f"was answered is kept and not asked again: allow more and repeat. {error}"
             ) from error
-        raise
+        raise ValueError(f"{server_of(model)}: {error}") from error

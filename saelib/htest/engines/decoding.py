@@ -4,6 +4,7 @@ In: log-probabilities of the next token, a generator for each row. Out: token id
 own, so that what is sampled for one item does not depend on what else is asked, nor on the way of reading.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +44,27 @@ def choose(
     probabilities = (log_probabilities / decoding.temperature).softmax(-1).cpu()  # generators are the CPU's
     draws = zip(probabilities, generators, strict=True)
     return [int(torch.multinomial(row, 1, generator=generator)) for row, generator in draws]
+
+
+def check_finite(model: "PreTrainedModel", scores: Sequence[Sequence[float]]) -> None:
+    """Refuse log-probabilities of answers that are no numbers, before a reply is drawn by them.
+
+    Raises:
+        FloatingPointError: one is NaN or infinite; the message says where that comes from.
+    """
+    wrong = [chance for chances in scores for chance in chances if not math.isfinite(chance)]
+    if not wrong:
+        return
+    spoilt = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+    cause = (
+        f"its weights {spoilt[0]} hold NaN or infinity: get a whole copy of the model"
+        if spoilt
+        else f"its numbers, {model.dtype}, ran over: ask it with another dtype (bfloat16, float32)"
+    )
+    asked = sum(map(len, scores))
+    raise FloatingPointError(
+        f"{type(model).__name__}: {len(wrong)} of {asked} log-probabilities are {wrong[0]}; {cause}"
+    )
 
 
 def decode(tokenizer: "PreTrainedTokenizerBase", ids: list[int], stops: Sequence[int]) -> str:

@@ -5,26 +5,30 @@ sample, raw and with everything that is needed to score it; nothing but the log 
 command line counts: model, temperature, system message, epochs and the limit of the reply come from the log.
 """
 
-import contextlib
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlparse
-from zipfile import BadZipFile
 
 from saelib.htest.asking.replies import Condition, Reply
 from saelib.htest.config import API
 from saelib.htest.engines.first_token import option_chances
-from saelib.htest.engines.refusals import REFUSED, concerns_all, may_be_asked_again, may_concern_all, problem_of
+from saelib.htest.engines.log_files import local_path, log_files, read_log
+from saelib.htest.engines.refusals import (
+    REFUSED,
+    concerns_all,
+    may_be_asked_again,
+    may_concern_all,
+    problem_of,
+    remedy_of,
+)
 from saelib.htest.items.item import item_of
 from saelib.language.metering import tokens_of
+from saelib.run.reading import DamagedFileError
+from saelib.run.secrets import one_line
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample
-
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error)
 
 
 class ReadLogs(NamedTuple):
@@ -44,8 +48,9 @@ def import_logs(source: Path | Sequence[Path | str]) -> list[Reply]:
     Raises:
         FileNotFoundError: there is no log.
         ValueError: a log is not of our tasks, lacks answers, or has refusals only; the message names it.
+        DamagedFileError: a log cannot be read.
     """
-    logs = _newest([_read(path) for path in log_files(source)])
+    logs = _newest([read_log(path) for path in log_files(source)])
     return [reply for log in logs for reply in replies_of_log(log)]
 
 
@@ -80,55 +85,11 @@ def _readable(paths: Iterable[str], notes: list[str]) -> list[tuple[str, "EvalLo
     logs = []
     for path in paths:
         try:
-            logs.append((_name(path), _read(path)))
-        except UNREADABLE as error:
-            notes.append(f"{_name(path)}: left out, cannot be read ({type(error).__name__}: {_line(error)})")
+            logs.append((_name(path), read_log(path)))
+        except (OSError, DamagedFileError) as error:
+            cause = error.__cause__ or error
+            notes.append(f"{_name(path)}: left out, cannot be read ({type(cause).__name__}: {_line(cause)})")
     return sorted(logs, key=lambda found: found[1].eval.created)
-
-
-def log_files(source: Path | Sequence[Path | str]) -> list[str]:
-    """Log files of a folder, or the files themselves.
-
-    Raises:
-        FileNotFoundError: there is none, or one is not there.
-    """
-    from inspect_ai.log import list_eval_logs
-
-    paths = [source] if isinstance(source, Path) else list(source)
-    found: list[str] = []
-    for path in paths:
-        place = Path(_local(str(path)))
-        if place.is_dir():
-            found += [info.name for info in list_eval_logs(str(place), recursive=False, descending=False)]
-        elif place.is_file():
-            found.append(str(path))
-        else:
-            raise FileNotFoundError(f"{path}: no such log; give the folder that --log-dir named, or log files")
-    if not found:
-        raise FileNotFoundError(f"{source}: holds no log of Inspect AI; give the folder that --log-dir named")
-    return found
-
-
-def count_answers(folder: Path, version: str) -> int:
-    """How many samples of a task of this version the newest log holds an answer to; 0 without a log.
-
-    Inspect goes on with that log, and asks for the others only.
-    """
-    from inspect_ai.log import list_eval_logs, read_eval_log
-
-    found: list[tuple[str, str]] = []  # when it was begun, and where it is
-    for info in list_eval_logs(str(folder), recursive=False):  # Inspect keeps notes of its own there, before any log
-        with contextlib.suppress(*UNREADABLE):
-            header = read_eval_log(info.name, header_only=True)
-            found += [(header.eval.created, info.name)] if header.eval.task_version == version else []
-    samples = _read(max(found)[1]).samples if found else None
-    return sum(sample.error is None for sample in samples or [])
-
-
-def _read(path: str) -> "EvalLog":
-    from inspect_ai.log import read_eval_log
-
-    return read_eval_log(path)
 
 
 def _newest(logs: Iterable["EvalLog"]) -> list["EvalLog"]:
@@ -170,7 +131,7 @@ def _check_heard(log: "EvalLog", samples: Sequence["EvalSample | None"]) -> None
     if refused and not heard and (len(refused) < len(samples) or any(map(may_concern_all, refused))):
         raise ValueError(
             f"{log.location}: the server answered none of {len(samples)} requests for {API}{log.eval.model}; the first "
-            f"was {refused[0]}; nothing was scored: look at the key, the address, the model's name and its limits"
+            f"was {refused[0]}; nothing was scored: {remedy_of(refused[0])}, then make the same call again"
         )
 
 
@@ -192,7 +153,12 @@ def _what_lacks(log: "EvalLog", wanted: int, missing: Sequence[tuple[str, int]],
     if not missing:
         return f"{log.location} ended as {log.status!r}: it asked nothing"
     cause = sample.error if sample is not None and sample.error else log.error
-    reason = f" ({' '.join(cause.message.split())[:300]})" if cause else ""
+    reason = f" ({one_line(cause.message)})" if cause else ""
+    if log.status == "success" and sample is None:  # Inspect takes such a log for done
+        return (
+            f"{log.location} ended as 'success' and {len(missing)} of {wanted} items lack an answer in it, such as "
+            f"{missing[0][0]}: something else has changed it; put a copy of it back, or move it away to ask all again"
+        )
     return (
         f"{log.location} ended as {log.status!r}: {len(missing)} of {wanted} items lack an answer, such as "
         f"{missing[0][0]}{reason}; run the same call again, or `inspect eval-retry` with this log"
@@ -232,13 +198,8 @@ def _condition(log: "EvalLog", sample: "EvalSample") -> Condition:
     )
 
 
-def _local(path: str) -> str:
-    """The path that a `file:` address means."""
-    return unquote(urlparse(path).path) if path.startswith("file:") else path
-
-
 def _name(path: str) -> str:
-    return Path(_local(path)).name
+    return Path(local_path(path)).name
 
 
 def _line(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from saelib.htest.asking.parsers import PARSERS
 from saelib.htest.asking.thinking import without_thoughts
 from saelib.htest.engines.refusals import (
     Attendance,
+    NoAnswerError,
     NoReplyError,
     last_word,
     may_be_asked_again,
@@ -23,6 +24,8 @@ from saelib.htest.engines.refusals import (
     refusal_of,
 )
 from saelib.htest.items.item import item_of
+from saelib.language.api import attempt_seconds
+from saelib.language.server_errors import guard, words_of
 
 GRADER = "grader"
 SEED_STEP = 1_000_003  # from one sample of an item to the next: no sample then has the seed of another run's
@@ -40,6 +43,7 @@ def ask(judged: bool = False) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         if judged:
             grader()
+        guard(get_model(), attempt_seconds)  # `inspect eval` has opened it by itself
         attendance = attendances[str(state.model)]
         attendance.check()
         try:
@@ -48,7 +52,7 @@ def ask(judged: bool = False) -> Solver:
             if problem := refusal_of(error):
                 attendance.hear(problem)
                 raise NoReplyError(problem) from error
-            raise last_word(error) from None
+            raise NoAnswerError(words_of(last_word(error))) from error
         problem = problem_of(state.output)
         attendance.hear(problem)
         if may_be_asked_again(problem):
@@ -99,7 +103,7 @@ def grader() -> Model:
     from inspect_ai._util.error import PrerequisiteError
 
     try:
-        return get_model(role=GRADER, required=True)
+        return guard(get_model(role=GRADER, required=True), attempt_seconds)
     except PrerequisiteError as error:
         raise RuntimeError(
             f"a chain of thought is read by a judge, and no model has the role {GRADER!r}: name one, as in "

@@ -19,7 +19,7 @@ from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Answer, Condition
 from saelib.htest.asking.thinking import opens_thoughts
 from saelib.htest.engines import padded_batches
-from saelib.htest.engines.decoding import Decoding, choose, decode, generators, stop_tokens
+from saelib.htest.engines.decoding import Decoding, check_finite, choose, decode, generators, stop_tokens
 from saelib.htest.engines.shared_prefix import Segment, SharedPrefix, agrees, can_share, common_prefix
 from saelib.htest.items.item import Item
 from saelib.language.deferred import DeferredLanguageModel
@@ -74,6 +74,7 @@ class LocalEngine:
             ValueError: a prompt or answer does not fit the model's tokenizer, vocabulary or context, a chat template
                 fails (see `encoded.encode_prompts`), or the condition sets no longest reply.
             RuntimeError: the model's only copy is inside its bridge.
+            FloatingPointError: a log-probability is NaN or infinite; nothing is answered.
         """
         if condition.max_tokens is None:
             raise ValueError("max_tokens is None: a local model needs a longest reply; set a number, 0 for none")
@@ -133,6 +134,7 @@ def ask_together(
             tails = [Segment(tail, 0, length, question.ids[length:], kept=1) for tail, question in enumerate(pack)]
             next_token = prefix.extend(tails)
             scores = score_answers(prefix, pack, next_token)
+            check_finite(model, scores)
             replies = grow_replies(prefix, pack, next_token, decoding)
             outcomes += map(Outcome, scores, replies)
             prefix.forget()
@@ -153,6 +155,7 @@ def ask_apart(
         reply_tokens: as `batch_tokens`, where replies are made; 1 makes them one by one.
     """
     scores = padded_batches.score(model, [(question.ids, question.answers) for question in questions], batch_tokens)
+    check_finite(model, scores)
     if not decoding.max_tokens:
         return [Outcome(score, reply=[]) for score in scores]
     replies: dict[int, list[int]] = {}

@@ -6,26 +6,29 @@ keeps no other item from being asked; a server that answers nobody, or an accoun
 is an error of the run.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from json import JSONDecodeError
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from saelib.language.server_errors import is_spent
+from saelib.language.server_errors import PASSING, UnreadableAnswerError, causes, is_spent, status_of, words_of
+from saelib.run.secrets import one_line
 
 if TYPE_CHECKING:
     from inspect_ai.model import ModelOutput
 
 REFUSED, FILTERED, TOOL_CALL = "refused", "filtered", "tool call"
-PASSING = frozenset({408, 409, 425, 429})  # of 400 to 499, those after which the same request may well be answered
 OF_ALL = ("401", "402", "404", "405", "407", "410", "account spent")  # of key, account, address or model: no item's
 MAYBE_OF_ALL = ("403", "unreadable")  # some servers say 403 of an item that their moderation dislikes
-# What a 200 that holds no answer ends in.
-NO_ANSWER = (JSONDecodeError, ValidationError, TypeError, LookupError, AttributeError)
+REMEDIES = {  # by what a refusal begins with
+    "401": "check the key in the environment",
+    "402": "the account has no money left: top it up or take another key",
+    "account spent": "the account has no money left: top it up or take another key",
+    "403": "check what the key may do, and from where",
+    "404": "check the model's name and the address",
+    "405": "check the address",
+    "410": "check the model's name and the address",
+    "unreadable": "check that the address is that of an API, such as http://host:8000/v1, and that the server is well",
+}
 ENOUGH = 10  # refusals without an answer among them, after which the rest is not sent
-SHOWN = 500  # signs of a server's message
 
 
 class NoReplyError(RuntimeError):
@@ -37,24 +40,27 @@ class NoReplyError(RuntimeError):
         self.message = problem
 
 
+class NoAnswerError(NoReplyError):
+    """A request had no answer after all tries; the message is what was heard last."""
+
+
 class NotSentError(RuntimeError):
     """A request that was not sent, since the server refused all before it."""
 
 
 def refusal_of(error: BaseException) -> str | None:
     """A server's last word on a request, with its status; None for what may pass: faults, limits of rate, stalls."""
-    if any(map(is_spent, _causes(error))):
-        return _problem(REFUSED, f"account spent: {error}")
-    causes = [(status, cause) for cause in _causes(error) if (status := _status(cause)) is not None]
-    if not causes:
-        unreadable = isinstance(error, NO_ANSWER)
-        return _problem(REFUSED, f"unreadable answer ({type(error).__name__}: {error})") if unreadable else None
-    status, first = causes[-1]  # the provider's own error, which Inspect's is about
-    permanent = 400 <= status < 500 and status not in PASSING
-    return _problem(REFUSED, f"{status} {_message(first)}") if permanent else None
+    error = last_word(error)
+    if any(map(is_spent, causes(error))):
+        return _problem(REFUSED, f"account spent: {words_of(error)}")
+    if isinstance(error, UnreadableAnswerError):
+        return _problem(REFUSED, str(error))
+    statuses = [status for cause in causes(error) if (status := status_of(cause)) is not None]
+    permanent = bool(statuses) and 400 <= statuses[-1] < 500 and statuses[-1] not in PASSING
+    return _problem(REFUSED, words_of(error)) if permanent else None
 
 
-def last_word(error: Exception) -> BaseException:
+def last_word(error: BaseException) -> BaseException:
     """The server's own error, where retries have put theirs around it."""
     attempt = getattr(error, "last_attempt", None)  # of the package tenacity
     return (attempt.exception() if attempt is not None else None) or error
@@ -68,6 +74,13 @@ def concerns_all(problem: str) -> bool:
 def may_concern_all(problem: str) -> bool:
     """Whether a refusal is about all items where no other one was answered."""
     return concerns_all(problem) or problem.startswith(tuple(f"{REFUSED}: {reason}" for reason in MAYBE_OF_ALL))
+
+
+def remedy_of(problem: str) -> str:
+    """What to do about a refusal of all."""
+    reason = problem.removeprefix(f"{REFUSED}: ")
+    found = (remedy for start, remedy in REMEDIES.items() if reason.startswith(start))
+    return next(found, "look at the settings, the model's name and its limits")
 
 
 def problem_of(output: "ModelOutput") -> str | None:
@@ -114,28 +127,9 @@ class Attendance:
             self.answered = True
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _status(error: BaseException) -> int | None:
-    """The HTTP status, under the names that providers' packages give it."""
-    values = (getattr(error, name, None) for name in ("status_code", "code"))
-    return next((value for value in values if isinstance(value, int) and not isinstance(value, bool)), None)
-
-
-def _message(error: BaseException) -> str:
-    """What the server says, out of the body where the package has read it."""
-    body = getattr(error, "body", None)
-    return str((body.get("message") or body) if isinstance(body, dict) else body or error)
-
-
 def _problem(kind: str, said: str) -> str:
     """One line, of a length that a table can hold."""
-    text = " ".join(said.split())
-    return f"{kind}: {text[:SHOWN]}{'...' if len(text) > SHOWN else ''}"
+    return f"{kind}: {one_line(said)}"
 
 
 def _is_marked_refusal(content: object) -> bool:

@@ -35,6 +35,7 @@ from saelib.htest.tasks import LETTERS, TASKS
 
 VOWELS = "aeiou"
 MARKS = (".", "?", "!", "...")
+DEV_ITEMS = 50  # of a task, as many as the released ones have
 LONGEST_HYPHENATED = 72  # characters: 50 shots have to fit into 2,048 tokens of a small vocabulary
 
 Generator = Callable[[random.Random, Vocabulary, str], str]
@@ -85,7 +86,7 @@ def generate_items(
     ]
 
 
-def fresh_items(seed: int, dev: int = 50, test: int = 200) -> list[Item]:
+def fresh_items(seed: int, dev: int = DEV_ITEMS, test: int = 200) -> list[Item]:
     """Dev and test items of all ten tasks without a text in common, and the letter-geometry questions.
 
     Raises:

@@ -5,16 +5,19 @@ Official and generated items have the same form, so that nothing to the right of
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from saelib.htest.items.sealed import read_sealed, write_sealed
 from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
-from saelib.run.config import folder_name
-from saelib.run.files import read_json_lines, write_json_lines
+from saelib.run.files import path_part
+from saelib.run.reading import DamagedFileError
 
 SPLITS = ("train", "dev", "test")
+KINDS = {str: "a text", int: "a whole number", tuple: "a list"}
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,20 @@ class Item:
         """Refuse what cannot be asked, or would be kept elsewhere: set and task name the files of replies.
 
         Raises:
-            ValueError: an unknown task or split, a set that no file can be called by, an empty text, or a label that is
-                no option.
+            TypeError: a field of another kind, such as a number written as a text.
+            ValueError: an unknown task or split, a row below 0, a set that no file can be called by, a text that is
+                empty or no Unicode, or a label that is no option.
         """
+        check_kinds(self, task=str, split=str, row=int, text=str, label=str, options=tuple, seed=int, item_set=str)
         if self.task not in TASKS and self.task != LETTER_GEOMETRY:
             raise ValueError(f"task {self.task!r} is unknown; choose one of {', '.join([*TASKS, LETTER_GEOMETRY])}")
         if self.split not in SPLITS:
             raise ValueError(f"split {self.split!r} is unknown; choose one of {', '.join(SPLITS)}")
-        try:
-            folder_name(self.item_set)
-        except ValueError as error:
-            raise ValueError(f"item_set={self.item_set!r}: {error}") from error
+        path_part(self.item_set, "item_set")
+        if self.row < 0:
+            raise ValueError(f"row={self.row} should be 0 or more")
+        for text in (self.text, *self.options):
+            check_unicode(text)
         if not self.text.strip():
             raise ValueError(f"{self.key}: the text is empty")
         if self.label not in self.options:
@@ -65,26 +71,74 @@ class Item:
         return f"{self.item_set}/{self.seed}/{self.task}/{self.split}/{self.row}"
 
 
+def check_kinds(value: object, **kinds: type) -> None:
+    """Refuse fields that are of another kind than they should be; True is no number.
+
+    Raises:
+        TypeError: one is.
+    """
+    for name, kind in kinds.items():
+        found = getattr(value, name)
+        if type(found) is not kind:
+            raise TypeError(f"{name}={found!r:.60} should be {KINDS[kind]}")
+
+
+def check_unicode(text: object) -> None:
+    """Refuse half a surrogate pair, which a JSON escape can name and no tokenizer and no file can hold.
+
+    Raises:
+        TypeError: it is no text at all.
+        ValueError: it has one.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r:.60} should be a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"sign {error.start + 1} of {text!r:.60} is half of a surrogate pair; take it out") from error
+
+
 def write_items(path: Path, items: Iterable[Item]) -> None:
-    """Write items as JSON lines, atomically."""
-    write_json_lines(path, map(asdict, items))
+    """Write items as JSON lines, atomically and sealed (`items.sealed`)."""
+    write_sealed(path, map(asdict, items))
 
 
 def read_items(path: Path) -> list[Item]:
     """Items of a file that `write_items` wrote.
 
     Raises:
-        ValueError: a line is not an item; the message names file and line.
+        DamagedFileError: a line is not an item, or not what was written, or two items have one key; the message names
+            file and line.
     """
-    return read_json_lines(path, item_of)
+    items = read_sealed(path, item_of)
+    check_keys(path, items)
+    return items
+
+
+def check_keys(path: Path, items: Sequence[Item]) -> None:
+    """Refuse items of one key: replies are found by it.
+
+    Raises:
+        DamagedFileError: two have one.
+    """
+    if twice := [key for key, count in Counter(item.key for item in items).items() if count > 1]:
+        raise DamagedFileError(f"{path}: the item {twice[0]} is there more than once; leave one of them")
 
 
 def item_of(values: dict[str, Any]) -> Item:
-    """An item from the JSON object of a line."""
+    """An item from the JSON object of a line.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
     # Earlier releases called the set of items "version", and their replies may have been paid for.
     if "version" in values:
         values = values | {"item_set": values["version"]}
+    if absent := [field.name for field in fields(Item) if field.name not in values]:
+        raise ValueError(f"{', '.join(absent)} is missing")
     named = {field.name: values[field.name] for field in fields(Item)}
+    if not isinstance(named["options"], list | tuple):
+        raise TypeError(f"options={named['options']!r:.60} should be a list")
     return Item(**(named | {"options": tuple(named["options"])}))
 
 

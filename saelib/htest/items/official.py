@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from saelib.htest.items.item import Item
-from saelib.run.files import cache_folder, read_json, read_json_lines, sha256_of_file
+from saelib.run.files import cache_folder, sha256_of_file
+from saelib.run.reading import DamagedFileError, read_json, read_json_lines
 
 REPOSITORY = "https://github.com/brucewlee/h-test"
 COMMIT = "4787987031d0a6db3a2c8f965dfb2a8b3ebe0fae"
@@ -50,6 +51,7 @@ def fetch_official() -> dict[str, Path]:
 
     Raises:
         OfficialItemsUnavailable: a file is not in the cache and cannot be fetched.
+        DamagedFileError: one that is in the cache is not what was released, and cannot be fetched anew.
         ValueError: what came has another SHA-256 than what was released.
     """
     import pooch
@@ -61,6 +63,8 @@ def fetch_official() -> dict[str, Path]:
     pooch.get_logger().setLevel("WARNING")
     try:
         return {name: Path(files.fetch(name, downloader=_download)) for name in registry}
+    except DamagedFileError:
+        raise
     except ValueError as error:
         raise ValueError(f"{error} Run again, or give a clone of {REPOSITORY} at {COMMIT[:7]}.") from error
 
@@ -77,12 +81,17 @@ def _download(url: str, output_file: Any, files: Any) -> None:
     from requests import RequestException
 
     remedy = f"clone {REPOSITORY}, check out {COMMIT[:7]} and give that folder, or run once with a network"
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        raise OfficialItemsUnavailable(f"{url} is not cached, and HF_HUB_OFFLINE forbids to fetch it; {remedy}")
     try:
+        if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+            raise RequestException("HF_HUB_OFFLINE forbids to fetch it")
         pooch.HTTPDownloader(timeout=PATIENCE)(url, output_file, files)
     except RequestException as error:
-        raise OfficialItemsUnavailable(f"{url} is not cached and cannot be fetched ({error}); {remedy}") from error
+        cached = Path(files.abspath) / Path(url).name
+        if cached.is_file():  # no reason to go on without it, as if it had never been there
+            raise DamagedFileError(
+                f"{cached} is not what was released, and cannot be fetched anew ({error}); {remedy}"
+            ) from error
+        raise OfficialItemsUnavailable(f"{url} is not cached, and cannot be fetched ({error}); {remedy}") from error
 
 
 def _find(folder: Path) -> dict[str, Path]:
@@ -148,6 +157,9 @@ def label_and_options(values: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         KeyError: the line has no options.
     """
     options, right = values["options"], values["correct_options"]
-    if len(right) != 1 or right[0] not in range(len(options)):
+    for name, value in (("options", options), ("correct_options", right)):
+        if not isinstance(value, list):
+            raise ValueError(f"{name}={value!r:.60} should be a list")
+    if len(right) != 1 or type(right[0]) is not int or right[0] not in range(len(options)):
         raise ValueError(f"correct_options is {right}; it should be the place of one of the options {options}")
     return options[right[0]], tuple(options)

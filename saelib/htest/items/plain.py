@@ -17,17 +17,20 @@ import hashlib
 import io
 import json
 import re
-from collections import Counter
+import warnings
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from saelib.htest.items.item import SPLITS, Item, item_of
+from saelib.htest.items.item import SPLITS, Item, check_keys, item_of
 from saelib.htest.items.official import TEXT_KEYS as AUTHORS_KEYS
 from saelib.htest.items.official import label_and_options
+from saelib.htest.items.sealed import check_whole, unsealed
 from saelib.htest.tasks import LETTERS
-from saelib.run.files import sha256_of_file
+from saelib.run.files import path_part, sha256_of_file
+from saelib.run.reading import CONTENT_ERRORS
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
@@ -51,16 +54,34 @@ class Row(NamedTuple):
 def read_plain(paths: Sequence[Path]) -> list[Item]:
     """The items of some files, as one set that is called by the first file's name and their content.
 
-    A file that `item.write_items` wrote keeps its own sets, seeds, rows and order.
+    A file that `item.write_items` wrote keeps its own sets, seeds, rows and order. A text that stands there more than
+    once is asked each time; a warning says so.
 
     Raises:
         ValueError: a file is no UTF-8, has no such columns, or a line is no item; the message names file and line.
+        DamagedFileError: a file that `item.write_items` wrote is not what it wrote.
     """
     content = hashlib.sha256("".join(map(sha256_of_file, paths)).encode()).hexdigest()[:7]
     name = paths[0].stem if len(paths) == 1 else paths[0].absolute().parent.name
-    item_set = f"{_fit_for_a_path(name)}-{content}"
+    item_set = path_part(f"{_fit_for_a_path(name)}-{content}", "item_set")
     counts: Counter[tuple[str, str]] = Counter()
-    return _in_turns([item for path in paths for item in _items(path, item_set, counts)], item_set)
+    items = [item for path in paths for item in _items(path, item_set, counts)]
+    check_keys(paths[0] if len(paths) == 1 else paths[0].parent, items)
+    _warn_of_repeats(name, [item for item in items if item.item_set == item_set])
+    return _in_turns(items, item_set)
+
+
+def _warn_of_repeats(name: str, items: Sequence[Item]) -> None:
+    labels: dict[tuple[str, str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for item in items:
+        labels[item.task, item.text, item.options].append(item.label)
+    if repeated := [key for key, those in labels.items() if len(those) > 1]:
+        disputed = sum(len(set(labels[key])) > 1 for key in repeated)
+        warnings.warn(
+            f"{name}: texts that stand there more than once: {len(repeated)}, with several labels: {disputed} (the "
+            f"first is {repeated[0][1]!r:.60}); take out what is too many; `python -m saelib.htest.audit` counts them",
+            stacklevel=3,
+        )
 
 
 def _items(path: Path, item_set: str, counts: Counter[tuple[str, str]]) -> Iterator[Item]:
@@ -69,9 +90,7 @@ def _items(path: Path, item_set: str, counts: Counter[tuple[str, str]]) -> Itera
     if not lines:
         raise ValueError(f"{path}: the file holds no items")
     if lines[0][1].keys() >= WRITTEN:
-        for number, values in lines:
-            with _naming(path, number):
-                yield item_of(values)
+        yield from _written_items(path, lines)
         return
     task, split = _named(path)
     rows = []
@@ -83,6 +102,17 @@ def _items(path: Path, item_set: str, counts: Counter[tuple[str, str]]) -> Itera
         counts[row.task, row_split] += 1
         with _naming(path, number):
             yield Item(row.task, row_split, counts[row.task, row_split], row.text, row.label, row.options, 0, item_set)
+
+
+def _written_items(path: Path, lines: Sequence[tuple[int, dict[str, Any]]]) -> Iterator[Item]:
+    """Items as `item.write_items` writes them, or somebody by hand."""
+    seals = []
+    for number, values in lines:
+        with _naming(path, number):
+            plain, seal = unsealed(values)
+            seals.append(seal)
+            yield item_of(plain)
+    check_whole(path, seals)
 
 
 def _in_turns(items: Sequence[Item], item_set: str) -> list[Item]:
@@ -101,15 +131,14 @@ def _naming(path: Path, line: int) -> Iterator[None]:
     """Whatever cannot be read inside is an error that names file and line."""
     try:
         yield
-    except (ValueError, TypeError, KeyError) as error:
+    except CONTENT_ERRORS as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path}, line {line}: {problem}") from error
 
 
 def _row(values: dict[str, Any]) -> Row:
     if "messages" in values:
-        said = {message["role"]: message["content"] for message in values["messages"]}
-        return _checked(Row(said["user"], said["assistant"]))
+        return _checked(Row(*_said(values["messages"])))
     text = next((values[key] for key in TEXT_KEYS if key in values), None)
     if text is None:
         raise ValueError(f"there is no text; name a column {TEXT_KEYS[0]!r} (there are {', '.join(values)})")
@@ -120,11 +149,22 @@ def _row(values: dict[str, Any]) -> Row:
     return _checked(Row(text, values["label"], LETTERS, values.get("task") or "", values.get("split") or ""))
 
 
+def _said(messages: Any) -> tuple[Any, Any]:
+    """What the user says in a chat, and what the assistant answers."""
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise TypeError(f"messages={messages!r:.60} should be a list of objects with role and content")
+    said = {str(message.get("role")): message.get("content") for message in messages}
+    return said["user"], said["assistant"]
+
+
 def _checked(row: Row) -> Row:
-    if not isinstance(row.text, str) or not isinstance(row.label, str):
+    if not all(isinstance(text, str) for text in (row.text, row.label, *row.options)):
         raise ValueError(
-            f"text {row.text!r:.60} and label {row.label!r} should both be texts, the label {' or '.join(row.options)}"
+            f"text {row.text!r:.60} and label {row.label!r:.60} should both be texts, the label "
+            f"{' or '.join(map(str, row.options))}"
         )
+    if not isinstance(row.task, str) or not isinstance(row.split, str):
+        raise ValueError(f"task {row.task!r:.60} and split {row.split!r:.60} should both be texts")
     if row.label.strip() not in row.options:
         raise ValueError(f"label {row.label!r} should be {' or '.join(row.options)}; rename the labels of the file")
     return row._replace(label=row.label.strip())

@@ -11,5 +11,6 @@ from other documents, and a hash that goes into every result.
 - `text.text_documents`, `text.split_of`: where a document ends, and which side it is on
 - `streams.tokenize`, `streams.cached_streams`: from documents to token ids
 - `hub.load_hub_corpus`: rows of a data set that is tokenised already
+- `hub_files.training_files`: which files those are in
 - `rows.hash_tokens`, `rows.shared_rows`: to tell rows apart
 """

@@ -119,7 +119,7 @@ def _parse(source: tuple[str, Path]) -> Document:
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         tree = ast.parse(text) if '"""' in text or "'''" in text else None
-    except SyntaxError:  # templates and deliberately broken examples
+    except (SyntaxError, ValueError, RecursionError):  # templates, deliberately broken examples, NUL bytes
         tree = None
     found = [] if tree is None else [paragraph for text in _docstrings(tree) for paragraph in prose_paragraphs(text)]
     return Document(name, found)

@@ -11,19 +11,25 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int, Int32
 
+from saelib.language.corpus.hub_files import training_files
 from saelib.language.corpus.rows import Corpus, begin_with, check_ids, hash_tokens
+from saelib.language.hub import fetching, network_errors
+from saelib.run.files import sha256_of_file
+from saelib.run.reading import DamagedFileError, naming_damage
+from saelib.run.secrets import one_line
 
 if TYPE_CHECKING:
     import pyarrow
 
 COLUMN = "tokens"
-OF_HOW_MANY = re.compile(r"-of-(\d+)")  # train-00003-of-00089-....parquet
+HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class HubRows:
@@ -62,6 +68,7 @@ class HubRows:
         Raises:
             FileNotFoundError: the next file is not in the cache and cannot be fetched.
             ValueError: the rows do not fit `context_length`, or no row is left after `first_row`.
+            DamagedFileError: a file in the cache was changed since it was fetched.
         """
         parts: list[Int32[np.ndarray, "some context"]] = []
         while (taken := sum(map(len, parts))) < count:
@@ -92,14 +99,17 @@ class HubRows:
         import pyarrow.parquet
 
         file = self.files[self._opened]
-        with pyarrow.parquet.ParquetFile(self._path(file)) as opened:
-            if COLUMN not in opened.schema_arrow.names:
-                raise ValueError(
-                    f"data set {self.name} has no column {COLUMN!r} but {', '.join(opened.schema_arrow.names)}; "
-                    "it must hold rows of token ids, tokenised for the model at hand. To train on its text: "
-                    f"`hf download {self.name} {file} --repo-type dataset --local-dir .`, then corpus='{file}:COLUMN'"
-                )
+        path = self._path(file)
+        self._check_whole(path, file)
+        with self._naming_damage(path, file), pyarrow.parquet.ParquetFile(path) as opened:
+            columns = opened.schema_arrow.names
             sizes = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
+        if COLUMN not in columns:
+            raise ValueError(
+                f"data set {self.name} has no column {COLUMN!r} but {', '.join(columns)}; "
+                "it must hold rows of token ids, tokenised for the model at hand. To train on its text: "
+                f"`hf download {self.name} {file} --repo-type dataset --local-dir .`, then corpus='{file}:COLUMN'"
+            )
         for group, size in enumerate(sizes):
             if size and not self._stored_length:
                 self._read_group(file, group)  # tells the length
@@ -110,7 +120,8 @@ class HubRows:
     def _read_group(self, file: str, group: int) -> Int32[np.ndarray, "rows context"]:
         import pyarrow.parquet
 
-        with pyarrow.parquet.ParquetFile(self._path(file)) as opened:
+        path = self._path(file)
+        with self._naming_damage(path, file), pyarrow.parquet.ParquetFile(path) as opened:
             column = opened.read_row_group(group, columns=[COLUMN])[COLUMN].combine_chunks()
         self._check_lengths(column, file)
         ids = self._ids(column, file).astype(np.int32).reshape(-1, self.context_length)
@@ -144,13 +155,27 @@ class HubRows:
             )
         self._stored_length = longest
 
+    def _naming_damage(self, path: Path, file: str) -> AbstractContextManager[None]:
+        return naming_damage(path, f"no whole parquet file of data set {self.name}", self._fetch_again(file))
+
+    def _fetch_again(self, file: str) -> str:
+        return f"run `hf download {self.name} {file} --repo-type dataset --force-download` where there is a network"
+
+    def _check_whole(self, path: Path, file: str) -> None:
+        """The hub's cache names a large file by its SHA-256."""
+        known = path.resolve().name
+        if HASH.fullmatch(known) and sha256_of_file(path) != known:
+            raise DamagedFileError(f"data set {self.name}: {path} was changed; {self._fetch_again(file)}")
+
     def _path(self, file: str) -> Path:
         try:
-            return self.fetch(file)
-        except OSError as error:
+            with fetching(f"data set {self.name}, {file}"):
+                return self.fetch(file)
+        except network_errors() as error:
             raise FileNotFoundError(
-                f"data set {self.name}: {file} is not in the Hugging Face cache and cannot be fetched ({error}); "
-                f"run `hf download {self.name} {file} --repo-type dataset` where there is a network, then run again"
+                f"data set {self.name}: {file} is not in the Hugging Face cache and cannot be fetched "
+                f"({one_line(error)}); run `hf download {self.name} {file} --repo-type dataset` where there is a "
+                "network, then run again"
             ) from error
 
 
@@ -179,7 +204,7 @@ def load_hub_corpus(
     from huggingface_hub import hf_hub_download
 
     name, _, revision = source.partition("@")
-    commit, files = _parquet_files(name, commit or revision or None)
+    commit, files = training_files(name, commit or revision or None)
 
     def fetch(file: str) -> Path:
         return Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
@@ -197,50 +222,3 @@ def load_hub_corpus(
         sources={"data_set": name, "revision": commit},
         prepend_bos=bool(first) or bool(len(held_out) and (held_out[:, 0] == bos).all()),
     )
-
-
-def _parquet_files(name: str, revision: str | None) -> tuple[str, list[str]]:
-    """Commit of a data set and its training files in order, from the hub or, without a network, from the cache."""
-    from huggingface_hub import get_cached_repo_tree, snapshot_download
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError, IncompleteSnapshotError
-
-    try:  # with the data set's card the list of all its files is fetched and kept
-        folder = Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns="README.md"))
-    except IncompleteSnapshotError as error:  # offline, and the card was never fetched: the files may well be there
-        folder = Path(error.snapshot_path)
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(
-            f"corpus {name!r} is neither 'docstrings' nor a file or folder of texts, and no data set of that name is "
-            f"in the Hugging Face cache or can be fetched from the hub ({error}); check the name, or fetch it where "
-            "there is a network"
-        ) from error
-    try:
-        paths = [file.path for file in get_cached_repo_tree(name, repo_type="dataset", revision=folder.name)]
-    except CachedRepoTreeNotFoundError:  # a cache that something else has filled
-        paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
-    return folder.name, _training_files(name, paths)
-
-
-def _training_files(name: str, paths: list[str]) -> list[str]:
-    """The parquet files of the train split, or all of them where none is called so.
-
-    Raises:
-        ValueError: there is none, some of a numbered series are missing, or they belong to several data sets.
-    """
-    parquet = sorted(path for path in paths if path.endswith(".parquet"))
-    files = [path for path in parquet if "train" in path] or parquet
-    if not files:
-        raise ValueError(
-            f"data set {name} has no parquet files; the hub keeps a parquet copy of most: "
-            f"try {name}@refs/convert/parquet"
-        )
-    folders = sorted({path.rpartition("/")[0] for path in files})
-    if len(folders) > 1:
-        raise ValueError(f"data set {name} has several configurations ({', '.join(folders)}); only one is supported")
-    series = OF_HOW_MANY.search(files[0])
-    if series and int(series[1]) != len(files):
-        raise ValueError(
-            f"the cache holds {len(files)} of {series[1]} files of data set {name} and no list of them; "
-            "run once where there is a network"
-        )
-    return files

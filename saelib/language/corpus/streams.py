@@ -20,12 +20,14 @@ from jaxtyping import Int32
 from saelib.language.corpus.rows import hash_tokens
 from saelib.language.corpus.text import HELD_OUT_SHARE, Document, split_of
 from saelib.language.tokenizing import end_of_text, tokenizer_hash
-from saelib.run.files import cache_folder, read_json, replace_folder, write_json
+from saelib.run.files import cache_folder, replace_folder, write_json
+from saelib.run.reading import DamagedFileError, naming_damage, read_arrays, read_json_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FORMAT_VERSION = 2  # part of the cache key: raise it when the same documents and tokenizer yield other streams
+TOKENS, RECORD = "tokens.safetensors", "corpus.json"
 BATCH_CHARACTERS = 1_000_000  # tokenised at once: what a tokenizer returns takes some fifty times as many bytes
 
 
@@ -82,16 +84,18 @@ def cached_streams(
     """
     folder = cache_folder() / f"corpus-{_key(text, tokenizer)}"
     if folder.exists():
-        if (found := _read(folder)) is not None:
-            return found
-        warnings.warn(f"{folder} is damaged and is made again; if that comes back, look after the disk", stacklevel=2)
+        try:
+            return _read(folder, text)
+        except (OSError, ValueError) as error:
+            remedy = "if that comes back, look after the disk"
+            warnings.warn(f"{folder} is damaged and is made again ({error}); {remedy}", stacklevel=2)
     streams = tokenize(documents(), tokenizer)
 
     def fill(temporary: Path) -> None:
         from safetensors.numpy import save_file
 
-        save_file(streams._asdict(), temporary / "tokens.safetensors")
-        write_json(temporary / "corpus.json", {"sha256": streams.sha256, "text": dict(text)})
+        save_file(streams._asdict(), temporary / TOKENS)
+        write_json(temporary / RECORD, {"sha256": streams.sha256, "text": dict(text)})
 
     replace_folder(folder, fill)
     return streams
@@ -104,13 +108,17 @@ def _key(text: Mapping[str, str], tokenizer: "PreTrainedTokenizerBase") -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read(folder: Path) -> TokenStreams | None:
-    """What was kept; None where it is not what was written."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def _read(folder: Path, text: Mapping[str, str]) -> TokenStreams:
+    """What was kept.
 
-    try:
-        streams = TokenStreams(**load_file(folder / "tokens.safetensors"))
-        return streams if streams.sha256 == read_json(folder / "corpus.json")["sha256"] else None
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
-        return None
+    Raises:
+        FileNotFoundError: a file is missing.
+        DamagedFileError: it is not what was written, or of another text.
+    """
+    path, record = folder / TOKENS, read_json_object(folder / RECORD)
+    with naming_damage(path, "no pair of streams"):
+        streams = TokenStreams(**read_arrays(path))
+        same = streams.sha256 == record.get("sha256") and record.get("text") == text
+    if not same:
+        raise DamagedFileError(f"{path} is not what {RECORD} beside it says")
+    return streams

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from saelib.language.corpus.text import Document, text_documents, whole_documents
 from saelib.language.corpus.text_lines import TABLES, ending, text_lines
 from saelib.run.files import sha256_of_file
+from saelib.run.reading import DamagedFileError, naming_damage
 
 READING_VERSION = 1  # part of the cache key: raise it when the same files yield other documents
 COLUMN = "text"
@@ -131,29 +132,28 @@ def _json_records(path: Path, column: str) -> Iterator[Record]:
             continue
         try:
             entry = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}, is not JSON ({error}); mend it or drop the line") from error
+        except (ValueError, RecursionError) as error:
+            raise DamagedFileError(f"{path}, line {number}, is not JSON ({error}); mend it or drop the line") from error
         if not isinstance(entry, dict):
             raise ValueError(f"{path}, line {number}, is no JSON object but {entry!r:.40}; write one object a line")
         yield Record(f"line {number}", entry.get(column), entry)
 
 
 def _parquet_records(path: Path, column: str) -> Iterator[Record]:
-    import pyarrow
     import pyarrow.parquet
 
     row = 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as table:
-            columns = table.schema_arrow.names
-            if column not in columns:
-                yield Record("row 1", None, columns)
-            for batch in table.iter_batches(batch_size=256, columns=[column]):
-                for text in batch.column(0).to_pylist():
-                    row += 1
-                    yield Record(f"row {row}", text, columns)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is no whole parquet file ({error}); copy or download it again") from error
+    with (
+        naming_damage(path, "no whole parquet file", "copy or download it again"),
+        pyarrow.parquet.ParquetFile(path) as table,
+    ):
+        columns = table.schema_arrow.names
+        if column not in columns:
+            yield Record("row 1", None, columns)
+        for batch in table.iter_batches(batch_size=256, columns=[column]):
+            for text in batch.column(0).to_pylist():
+                row += 1
+                yield Record(f"row {row}", text, columns)
 
 
 READERS: dict[str, Callable[[Path, str], Iterator[Record]]] = {

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
+from saelib.run.reading import DamagedFileError
+
 TABLES = (".csv", ".tsv", ".json")
 GZIP = b"\x1f\x8b"
 PACKED = {b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh91AY": "bzip2", b"%PDF-": "PDF"}
@@ -25,8 +27,9 @@ def text_lines(path: Path) -> Iterator[str]:
     r"""The lines of a UTF-8 text without its byte order mark; each ends in `\n`, whatever its end is on disk.
 
     Raises:
-        ValueError: the file is not UTF-8, holds NUL bytes, is a damaged gzip file, or packed in another way; the
-            message names file, line and byte, and a command that mends it.
+        ValueError: the file is a table, or packed in another way than by gzip.
+        DamagedFileError: the file is not UTF-8, holds NUL bytes, or is a damaged gzip file; the message names file,
+            line and byte, and a command that mends it.
     """
     if ending(path) in TABLES:
         raise ValueError(
@@ -34,18 +37,23 @@ def text_lines(path: Path) -> Iterator[str]:
             'table.to_json("corpus.jsonl", orient="records", lines=True)'
         )
     try:
+        yield from _decoded(path)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DamagedFileError(f"{path} is a damaged gzip file, or a part of one ({error}); copy it again") from error
+
+
+def _decoded(path: Path) -> Iterator[str]:
+    try:
         with _opened(path) as stream, io.TextIOWrapper(stream, "utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if "\0" in line:
-                    raise ValueError(
+                    raise DamagedFileError(
                         f"{path}, line {number}, holds a NUL byte: it is no text, or UTF-16 without a mark; "
                         f"convert it: {_conversion(path, 'UTF-16LE')}"
                     )
                 yield line
     except UnicodeDecodeError as error:
-        raise ValueError(_first_wrong_byte(path)) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is a damaged gzip file, or a part of one ({error}); copy it again") from error
+        raise DamagedFileError(_first_wrong_byte(path)) from error
 
 
 def ending(path: Path) -> str:

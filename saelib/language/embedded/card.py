@@ -10,7 +10,8 @@ import pandas as pd
 
 from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.results.tables import as_markdown
-from saelib.run.files import read_json, write_atomically
+from saelib.run.files import write_atomically
+from saelib.run.reading import read_json
 
 CARD = """---
 language: en

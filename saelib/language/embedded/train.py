@@ -28,7 +28,7 @@ from saelib.language.corpus.streams import tokenize
 from saelib.language.corpus.text import split_of
 from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.language.embedded.card import write_card
-from saelib.run.files import write_json
+from saelib.run.files import sha256_of_file, write_json
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -173,7 +173,8 @@ def train(recipe: Recipe, folder: Path, device: str, save_every: int = 250) -> N
     shipped = GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device)
     curve = held_out_loss_by_position(shipped, streams["held_out"], recipe.longest_context, 10**9)
     result = {"tokens": recipe.steps * recipe.batch_tokens} | _summary(curve)
-    write_json(folder / "training.json", record | result)
+    checksum = {"weights_sha256": sha256_of_file(folder / "model.safetensors")}  # what was written is what is read
+    write_json(folder / "training.json", record | result | checksum)
     write_card(folder)
     print(json.dumps(result, indent=2))
 

@@ -3,7 +3,10 @@
 In: plans (`plan`), a language model and rows. Out: SAE folders at the checkpoints of a grid of token counts, resume
 points, and a log.
 
-- `train.train`: the loop; `plan`, what goes in; `schedule`, what changes from step to step
+- `train.train`: the loop and its resume points (`fingerprint`: of which training they are); `plan`, what goes in;
+  `schedule`, what changes from step to step
+- `courses`: all SAEs side by side; `course`: one, with its branches; `keeping`: folders and log; `divergence`: who is
+  stopped, and streams that nobody can learn from
 - `harvest`: the next chunk's activations beside this one's steps; `resume_writer`: resume points beside them
 - `trainee.new_trainee`: one SAE, by the quickest step that is right for it: `sparse_step` (active features alone, by
   the loops of `kernels` and `update_kernels` in the memory of `workspace`, compiled as `compiling` says), `tiled_step`

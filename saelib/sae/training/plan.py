@@ -3,6 +3,8 @@
 In: a plan. Out: the SAE at token 0, and folders. Who starts from whom is for the experiment to say (`saelib.transfer`).
 """
 
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,16 @@ import torch
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 from saelib.sae.config import TrainingConfig
 from saelib.sae.folder import CONFIG, load_sae
-from saelib.sae.mapping import load_map, map_folder, map_sae
+from saelib.sae.mapping import map_sae
+from saelib.sae.saved_maps import load_map, map_folder
 from saelib.sae.starts import Start
+from saelib.sae.training.divergence import diverged_at
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
 
 
+PLACE = re.compile(r"([^/]+)/L(\d+)/seed(\d+)/(\d+)")  # of an SAE below `PhaseFolders.saes`
 OWN_SOURCE = "source"  # in place of a group: the one SAE of `PhaseFolders.source`
 
 
@@ -48,10 +53,28 @@ class SaePlan:
     l1_coefficient: float | None = None
     """lambda; None takes the config's, the same at every layer."""
 
+    def __post_init__(self) -> None:
+        """Refuse rates with which no step can be taken.
+
+        Raises:
+            ValueError: names the SAE and the value.
+        """
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"{self.name}: learning_rate={self.learning_rate} should be a number above 0")
+        if self.l1_coefficient is not None and not 0 <= self.l1_coefficient < math.inf:
+            raise ValueError(f"{self.name}: l1_coefficient={self.l1_coefficient} should be 0 or a number above")
+        if wrong := [name for name in ("seed", "data_seed") if getattr(self, name) < 0]:
+            raise ValueError(f"{self.name}: {wrong[0]}={getattr(self, wrong[0])} should be 0 or a number above")
+
     @property
     def name(self) -> str:
         """How messages name it."""
-        return f"{self.arm} L{self.sae_layer} seed {self.seed}"
+        return self.called(self.arm, self.sae_layer, self.seed)
+
+    @staticmethod
+    def called(arm: str, sae_layer: int, seed: int) -> str:
+        """How messages name an SAE."""
+        return f"{arm} L{sae_layer} seed {seed}"
 
 
 class PhaseFolders(NamedTuple):
@@ -65,25 +88,44 @@ class PhaseFolders(NamedTuple):
     """Maps between the layers of sources and their transfers; needed where a plan starts by one."""
     source: Path | None = None
     """An SAE from elsewhere, whoever trained it; needed where a plan's source is `OWN_SOURCE`."""
+    config_sha256: str | None = None
+    """Of the config that all SAEs here were trained by; None where nobody asks."""
 
     def sae(self, arm: str, layer: int, seed: int, tokens: int) -> Path:
         """Folder of one SAE at one token count."""
         return self.saes / arm / f"L{layer}" / f"seed{seed}" / str(tokens)
 
+    def expected(self, folder: Path) -> dict[str, str | int] | None:
+        """What the lineage of the SAE in a folder should say, the inverse of `sae`; None of a folder elsewhere."""
+        parts = folder.relative_to(self.saes).parts if folder.is_relative_to(self.saes) else ()
+        found = PLACE.fullmatch("/".join(parts))
+        if found is None:
+            return None
+        arm, layer, seed, tokens = found.groups()
+        config = {} if self.config_sha256 is None else {"config_sha256": self.config_sha256}
+        return {"arm": arm, "sae_layer": int(layer), "seed": int(seed), "tokens": int(tokens), **config}
+
 
 def check_sources(plans: Iterable[SaePlan], folders: PhaseFolders) -> None:
-    """See that every SAE which is to be copied is there.
+    """See that every SAE which is to be copied is there; what would start from one that diverged is not trained.
 
     Raises:
         FileNotFoundError: one is not; the message names it.
     """
     for plan in plans:
-        if plan.source_arm is not None and not (source_folder(plan, folders) / CONFIG).is_file():
+        if plan.source_arm is None or source_diverged_at(plan, folders) is not None:
+            continue
+        if not (source_folder(plan, folders) / CONFIG).is_file():
             own = plan.source_arm == OWN_SOURCE
             remedy = "put it back" if own else f"train the SAEs of the arm {plan.source_arm} first"
             raise FileNotFoundError(
                 f"{plan.name} starts from {source_folder(plan, folders)}, which is missing; {remedy}"
             )
+
+
+def source_diverged_at(plan: SaePlan, folders: PhaseFolders) -> int | None:
+    """The step at which the SAE had diverged that a plan would start from; None where it has none, or a sound one."""
+    return None if plan.source_arm in (None, OWN_SOURCE) else diverged_at(source_folder(plan, folders))
 
 
 def start_sae(
@@ -102,7 +144,8 @@ def start_sae(
         generator = torch.Generator().manual_seed(seed)
         return random_sae(model.d_model, config.expansion_factor * model.d_model, generator).to(model.device)
     check_sources([plan], folders)
-    sae = load_sae(source_folder(plan, folders), model.device)
+    source = source_folder(plan, folders)
+    sae = load_sae(source, model.device, folders.expected(source))
     if sae.d_model != model.d_model:
         raise ValueError(
             f"{plan.name} starts from an SAE of d_in {sae.d_model}; {model.name} has d_model {model.d_model}"

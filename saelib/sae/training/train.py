@@ -2,39 +2,36 @@
 
 In: plans (which layer, which start, which learning rate), a language model and training rows. Out: SAE folders on a
 grid of token counts, a log of training metrics, and wall times. On a CPU each SAE trains on one thread, its branches
-with it. An SAE's outcome does not depend on who trains beside it, on the number of threads, nor on how often the run
-was killed: all tested bit for bit.
+with it. An SAE's outcome does not depend on who trains beside it, nor on who diverges there, on the number of threads,
+nor on how often the run was killed: all tested bit for bit.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import asdict
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Float
 from torch import Tensor
 
 from saelib.language.corpus.rows import TokenRows
 from saelib.language.precision import matrix_products
 from saelib.run.identity import INPUTS, check_inputs
 from saelib.run.progress import progress
-from saelib.run.resume import KEPT, ResumePoint, newest_resume_point, save_resume_point
+from saelib.run.reading import naming_damage
+from saelib.run.resume import KEPT, Interval, ResumePoint, newest_resume_point, save_resume_point, settle
 from saelib.run.threads import one_thread_each
-from saelib.run.timing import write_interval
 from saelib.sae.config import TrainingConfig, TrainingPhase
-from saelib.sae.folder import save_sae
-from saelib.sae.training.course import Course, Kept
+from saelib.sae.training.courses import Courses
+from saelib.sae.training.fingerprint import changes, deciding, fingerprint
 from saelib.sae.training.harvest import harvesting
-from saelib.sae.training.plan import PhaseFolders, SaePlan, start_sae
+from saelib.sae.training.keeping import Keeper
+from saelib.sae.training.plan import PhaseFolders, SaePlan
 from saelib.sae.training.resume_writer import ResumeWriter
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
 
 RESUME_SECONDS = 120.0  # between resume points; what they hold does not depend on when they are made
+FINGERPRINT, CONFIG = "fingerprint", "config"  # in a resume point's progress
 
 
 def train(
@@ -52,7 +49,8 @@ def train(
     """Train all plans on the same batches, or finish a run that was interrupted.
 
     Weights go to `folders.sae(arm, layer, seed, tokens)` at every token count of `phase.checkpoints`; what is kept
-    there `config.schedule` says (see `course`).
+    there `config.schedule` says (see `course`). An SAE that diverges is stopped alone: it has no folder from then on,
+    but a note `diverged.json` beside those that it has; a transfer whose source diverged is not trained.
 
     Args:
         plans: which SAEs, from which start; all with the same order of the data.
@@ -69,36 +67,36 @@ def train(
 
     Returns:
         One row for each SAE, checkpoint and metric: the metric's mean over the interval that ends at `tokens`; by the
-        schedule "wsd" over the decay that ends there.
+        schedule "wsd" over the decay that ends there. Where an SAE has diverged by then the value is NaN, and the row
+        has one entry more, `diverged_at_step`: the step, counted from 0, whose loss, gradient or outcome was not
+        finite, or 0 where its source diverged.
 
     Raises:
-        FloatingPointError: a loss or gradient is not finite; names the step, the SAE and the last good resume point.
-        ValueError: the resume point was made by other plans, another config or another version; or plans differ in
-            their order of the data.
+        DivergedError: no SAE is left; a FloatingPointError that names the first, its step and the last good resume
+            point.
+        FloatingPointError: activations are not finite; names the step, the model and its layer.
+        ValueError: the resume point was made by other plans or another config, which the message names; plans differ in
+            their order of the data; checkpoints do not fit the config; or the first activations are not finite, or 0.
         FileExistsError: the resume point was made from other inputs.
     """
     data_seed = _one_order(plans)
-    fingerprint = json.dumps([config.sha256(), phase.as_dict(), [_described(plan) for plan in plans]], sort_keys=True)
+    config.check_phases(phase=phase)
     # PyTorch's setting for products is the process's: each thread must find it, and leave it, as all the others do.
     with matrix_products("float32", model.device), one_thread_each() as pool, ResumeWriter() as writer:
-        courses = [Course(plan, start_sae(plan, model, config, folders), phase, config) for plan in plans]
-        state = _PhaseState(courses, phase, model, config, folders, fingerprint, origin or {}, writer, inputs or {})
-        if resume_point := newest_resume_point(folders.resume):
-            state.restore(resume_point)
-        else:
-            state.keep_starts()
-        layers = sorted({plan.sae_layer for plan in plans})
-        harvester = harvesting(model, rows, phase, config, data_seed, layers, pool, rows_per_pass)
-        saved, done, size = time.monotonic(), state.tokens * len(plans), phase.tokens * len(plans)
+        keeper = Keeper(folders, config, origin or {}, inputs or {})
+        training = _Resumable(plans, phase, model, config, keeper, writer)
+        courses = training.courses
+        harvester = harvesting(model, rows, phase, config, data_seed, courses.layers, pool, rows_per_pass)
+        saved, done, size = time.monotonic(), courses.tokens * len(plans), phase.tokens * len(plans)
         with progress(folders.resume.name, size, done, "SAE-token") as advance:
-            while state.tokens < phase.tokens:
-                state.train_chunk(harvester.take(state.tokens // config.chunk_tokens), layers, pool)
-                state.keep_weights()
-                if state.tokens == phase.tokens or time.monotonic() - saved >= resume_seconds:
-                    state.save()
+            for chunk in range(courses.tokens // config.chunk_tokens, phase.tokens // config.chunk_tokens):
+                courses.train_chunk(harvester.take(chunk), pool)
+                if courses.tokens == phase.tokens or time.monotonic() - saved >= resume_seconds:
+                    training.save()
                     saved = time.monotonic()
                 advance(config.chunk_tokens * len(plans))
-    return state.log
+        courses.warn_of_dead()
+    return keeper.rows
 
 
 def _one_order(plans: Sequence[SaePlan]) -> int:
@@ -109,149 +107,96 @@ def _one_order(plans: Sequence[SaePlan]) -> int:
     return seeds.pop()
 
 
-def _described(plan: SaePlan) -> dict[str, Any]:
-    """A plan as resume points know it: one without a lambda of its own, as before plans had any."""
-    return {name: value for name, value in asdict(plan).items() if name != "l1_coefficient" or value is not None}
-
-
-def _skipped(positions: int) -> dict[str, Any]:
-    """Positions that were left out, as metadata: by our name, and as SAELens slices a row."""
-    return {"skip_first": positions, "seqpos_slice": [positions, None]} if positions else {}
-
-
-class _PhaseState:
-    """The state of a phase between chunks: courses, counters and the log."""
+class _Resumable:
+    """The courses of a phase, and resume points of them."""
 
     def __init__(
         self,
-        courses: list[Course],
+        plans: Sequence[SaePlan],
         phase: TrainingPhase,
         model: "LanguageModel",
         config: TrainingConfig,
-        folders: PhaseFolders,
-        fingerprint: str,
-        origin: Mapping[str, str | bool],
+        keeper: Keeper,
         writer: ResumeWriter,
-        inputs: Mapping[str, str],
     ) -> None:
-        self.courses, self.phase, self.model, self.config = courses, phase, model, config
-        self.folders, self.fingerprint, self.origin, self.writer = folders, fingerprint, origin, writer
-        self.inputs = dict(inputs)
-        self.tokens = self.sae_tokens = 0
-        self.log: list[dict[str, Any]] = []
-        self.saved_tokens, self.clock = 0, time.perf_counter()
+        """At token 0, or where the newest resume point goes on."""
+        self.phase, self.device, self.config, self.keeper, self.writer = phase, model.device, config, keeper, writer
+        self.folder = keeper.folders.resume
+        self.fingerprint = fingerprint(plans, phase, config)
+        self.intervals: list[Interval] = []
+        if found := newest_resume_point(self.folder):
+            self._check_same(found)
+        self.courses = Courses(plans, phase, model, config, keeper, self.last_good)
+        if found:
+            self._take_over(found)
+        self.saved_tokens, self.clock = self.courses.tokens, time.perf_counter()
 
-    def train_chunk(
-        self, activations: Float[Tensor, "layers tokens d_model"], layers: Sequence[int], pool: Executor
-    ) -> None:
-        """All steps of one chunk; what they measured is read once, at its end."""
-        streams = [activations[layers.index(course.plan.sae_layer)] for course in self.courses]
-        if self.model.device.type == "cpu":
-            self._side_by_side(pool, streams)
-        else:  # one after the other, each filling the device
-            for course, stream in zip(self.courses, streams, strict=True):
-                course.train(stream, self.step)
-        self._read()
-        self.tokens += self.config.chunk_tokens
-
-    @property
-    def step(self) -> int:
-        """The next one, counted from 0."""
-        return self.tokens // self.config.batch_tokens
-
-    def _side_by_side(self, pool: Executor, streams: list[Float[Tensor, "tokens d_model"]]) -> None:
-        """Every SAE's steps of a chunk; after Ctrl-C or an error each thread ends with the step that it is at."""
-        try:
-            list(pool.map(Course.train, self.courses, streams, repeat(self.step)))
-        except BaseException:
-            for course in self.courses:
-                course.stopped = True
-            raise
-
-    def _read(self) -> None:
-        """What the chunk's steps measured; a value that is not finite ends the training, the first one by its name."""
-        bad: list[tuple[int, SaePlan]] = []
-        for course in self.courses:
-            for strand in course.strands:
-                measured = strand.read()
-                self.sae_tokens += len(measured.steps) * self.config.batch_tokens
-                bad += [(measured.steps[i], course.plan) for i in (~measured.values.isfinite()).any(1).nonzero()]
-        if bad:
-            self._refuse(*min(bad, key=lambda found: found[0]))
-
-    def _refuse(self, step: int, plan: SaePlan) -> NoReturn:
+    def last_good(self) -> str:
+        """The resume point from which training could go on, for messages."""
         self.writer.wait()
-        last_good = newest_resume_point(self.folders.resume)
-        raise FloatingPointError(
-            f"loss or gradient of {plan.name} is not finite at step {step}; "
-            f"last good resume point: {last_good.folder if last_good else 'none'}. Lower its learning rate "
-            f"({plan.learning_rate:g}) and start a new run"
-        )
-
-    def keep_starts(self) -> None:
-        """Write every SAE's folder at token 0."""
-        for course in self.courses:
-            self._write(course.plan, Kept(0, course.trunk.trainee.sae, {}))
-
-    def keep_weights(self) -> None:
-        """Write the folders of all SAEs that are at a checkpoint, and their lines of the log."""
-        for course in self.courses:
-            for kept in course.keep(self.tokens):
-                self._write(course.plan, kept)
-
-    def _write(self, plan: SaePlan, kept: Kept) -> None:
-        coefficient = self.config.l1_coefficient if plan.l1_coefficient is None else plan.l1_coefficient
-        save_sae(
-            kept.sae,
-            self.folders.sae(plan.arm, plan.sae_layer, plan.seed, kept.tokens),
-            metadata={
-                **self.origin,
-                "hook_name": f"blocks.{plan.sae_layer}.hook_resid_post",
-                "context_size": self.config.context_length,
-                **_skipped(self.config.skip_first),
-            },
-            lineage=asdict(plan)
-            | {"l1_coefficient": coefficient, "tokens": kept.tokens}
-            | {"config_sha256": self.config.sha256(), INPUTS: self.inputs},
-        )
-        keys = ("arm", "start", "source_layer", "sae_layer", "seed", "data_seed")
-        row = {key: getattr(plan, key) for key in keys} | {"act_layer": plan.sae_layer, "tokens": kept.tokens}
-        row |= {"l1_coefficient": coefficient}
-        self.log += [row | {"metric": metric, "value": value} for metric, value in kept.means.items()]
+        found = newest_resume_point(self.folder)
+        return f"last good resume point: {found.folder if found else 'none'}"
 
     def save(self) -> None:
         """Make a resume point, and note the wall time since the last one; a finished phase needs no weights in it."""
-        tokens, finished, folder = self.tokens, self.tokens == self.phase.tokens, self.folders.resume
-        tensors = {
-            f"{i}.{name}": value
-            for i, course in enumerate([] if finished else self.courses)
-            for name, value in course.state().items()
-        }
-        values = {"tokens": tokens, "log": list(self.log), "fingerprint": self.fingerprint}
-        values |= {INPUTS: self.inputs}
-        now = time.perf_counter()
-        line = {"phase": folder.name, "device": str(self.model.device), "seconds": now - self.clock}
-        line |= {"saes": len(self.courses), "from_tokens": self.saved_tokens, "to_tokens": tokens}
-        line |= {"sae_tokens": self.sae_tokens}
-        self.clock, self.saved_tokens, self.sae_tokens = now, tokens, 0
+        tokens, folder, kept = self.courses.tokens, self.folder, self._kept
+        values = {"tokens": tokens, "log": list(self.keeper.log), FINGERPRINT: self.fingerprint}
+        values |= {CONFIG: deciding(self.config), INPUTS: self.keeper.inputs}
+        self._note_time(tokens)
+        intervals = list(self.intervals)  # in the point: what a kill takes is trained again, and timed again
 
         def write(copies: dict[str, Tensor]) -> None:
-            save_resume_point(folder, tokens, copies, progress=values, kept=1 if finished else KEPT)
-            write_interval(folder, line)  # once the point is there: what is lost is trained again, and timed again
+            save_resume_point(folder, tokens, copies, values, kept=kept, intervals=intervals)
 
-        self.writer.save(tensors, write)
+        self.writer.save({} if self._is_finished else self.courses.state(), write)
 
-    def restore(self, resume_point: ResumePoint) -> None:
-        """Go on from a resume point."""
-        if resume_point.progress["fingerprint"] != self.fingerprint:
+    @property
+    def _is_finished(self) -> bool:
+        return self.courses.tokens == self.phase.tokens
+
+    @property
+    def _kept(self) -> int:
+        """Resume points that are kept, with the newest; a finished phase needs no second one."""
+        return 1 if self._is_finished else KEPT
+
+    def _note_time(self, tokens: int) -> None:
+        now = time.perf_counter()
+        line = {"phase": self.folder.name, "device": str(self.device), "seconds": now - self.clock}
+        line |= {"saes": len(self.courses.each), "from_tokens": self.saved_tokens, "to_tokens": tokens}
+        self.intervals.append(line | {"sae_tokens": self.courses.sae_tokens})
+        self.clock, self.saved_tokens, self.courses.sae_tokens = now, tokens, 0
+
+    @property
+    def _anew(self) -> str:
+        return f"to train anew, delete the folder {self.folder}, or name another run"
+
+    def _check_same(self, found: ResumePoint) -> None:
+        """See that a resume point is of this training.
+
+        Raises:
+            ValueError: it is of another one; the message says what changed.
+            FileExistsError: it was made from other inputs.
+            DamagedFileError: it is not what `save` writes.
+        """
+        with naming_damage(found.folder, "no resume point of a training", self._anew):
+            was, fields = str(found.progress[FINGERPRINT]), dict(found.progress.get(CONFIG, {}))
+            inputs = dict(found.progress.get(INPUTS, {}))
+        if changed := changes(was, self.fingerprint, fields, deciding(self.config)):
             raise ValueError(
-                f"{resume_point.folder} was made with another config, other SAEs or an older saelib; "
-                f"choose another run name"
+                f"{found.folder} was made with another config, other SAEs or an older saelib ({changed}): give the old "
+                f"values to go on with it; {self._anew}"
             )
-        check_inputs(f"{resume_point.folder} was", resume_point.progress.get(INPUTS, {}), self.inputs)
-        finished = resume_point.progress["tokens"] == self.phase.tokens
-        for i, course in enumerate([] if finished else self.courses):
-            mine = {key: value for key, value in resume_point.tensors.items() if key.startswith(f"{i}.")}
-            course.restore({key.partition(".")[2]: value for key, value in mine.items()})
-        self.tokens = self.saved_tokens = resume_point.progress["tokens"]
-        self.log = resume_point.progress["log"]
+        check_inputs(f"{found.folder} was", inputs, self.keeper.inputs)
+
+    def _take_over(self, found: ResumePoint) -> None:
+        """Go on from a resume point.
+
+        Raises:
+            DamagedFileError: it is not what `save` writes.
+        """
+        with naming_damage(found.folder, "no resume point of a training", self._anew):
+            self.courses.restore(int(found.progress["tokens"]), found.tensors)
+            self.keeper.log, self.intervals = [dict(row) for row in found.progress["log"]], found.intervals
+        for course in self.courses.each if not self._is_finished else []:
+            self.keeper.go_on(course)
+        settle(found.folder, self.intervals, self._kept)

@@ -125,6 +125,8 @@ def focus(axis: Axes, curves: pd.DataFrame, room_below: float = 0.08) -> None:
     ends = curves[curves["tokens"] == curves.groupby("arm")["tokens"].transform("max")]
     seen = pd.concat([trained, ends])
     values = seen[["mean", "low", "high"]].to_numpy(float)
+    if np.isnan(values).all():  # nothing of what is compared here is left
+        return
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     height = (high - low or abs(high) or 1.0) / (1 - room_below - 0.08)
     bottom, top = low - room_below * height, low + (1 - room_below) * height

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from saelib.transfer.checks import Results
 from saelib.transfer.directions import DIRECTIONS
-from saelib.transfer.tables import Results
 
 MODEL = "pythia-160m-deduped"
 METRICS = ("ce_score", "mse", "l0", "explained_variance")

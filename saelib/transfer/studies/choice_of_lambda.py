@@ -8,6 +8,8 @@ import pandas as pd
 
 from saelib.results.values import RESULTS
 from saelib.run.files import write_atomically
+from saelib.run.reading import read_csv
+from saelib.run.stored import REMEDY
 from saelib.transfer.config import PRESETS
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
@@ -20,8 +22,14 @@ CHOICE_COLUMNS = ("l1_coefficient", "learning_rate", "tokens", "ce_score", "zero
 
 
 def stored_trials() -> pd.DataFrame:
-    """The trials from which the `tiny` preset's lambda and learning rate were chosen; empty where they are not kept."""
-    return pd.read_csv(PLACE) if PLACE.is_file() else pd.DataFrame(columns=list(CHOICE_COLUMNS), dtype=float)
+    """The trials from which the `tiny` preset's lambda and learning rate were chosen; empty where they are not kept.
+
+    Raises:
+        DamagedFileError: the file is no table.
+    """
+    if not PLACE.is_file():
+        return pd.DataFrame(columns=list(CHOICE_COLUMNS), dtype=float)
+    return read_csv(PLACE, REMEDY)
 
 
 def open_trial(l1_coefficient: float, learning_rate: float) -> Experiment:

@@ -5,15 +5,15 @@ at the end; weights that are kept before have not seen it. Transfers get half of
 random starts, as in the paper. Curves of both schedules side by side say what the schedule itself does to them.
 """
 
-import pandas as pd
-
 from saelib.results.provenance import write_table
 from saelib.results.values import RESULTS
+from saelib.run.reading import read_table
+from saelib.run.stored import REMEDY
+from saelib.transfer.checks import Results
 from saelib.transfer.config import checkpoint_grid
 from saelib.transfer.convergence import final_table
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.studies.shared import train_and_score
-from saelib.transfer.tables import Results
 
 PLACE = RESULTS / "paper_schedule.parquet"
 CHUNK = 64 * 256  # tokens, of `tiny`
@@ -34,7 +34,7 @@ def open_paper_schedule() -> Experiment:
 
 def stored_paper_schedule() -> Results | None:
     """The run's results, without those of single rows; None where they are not kept."""
-    return Results(pd.read_parquet(PLACE), None) if PLACE.is_file() else None
+    return Results(read_table(PLACE, remedy=REMEDY), None) if PLACE.is_file() else None
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from saelib.results.provenance import provenance
 from saelib.results.values import RESULTS
 from saelib.run.files import write_atomically
 from saelib.run.identity import INPUTS
+from saelib.run.reading import read_csv
+from saelib.run.stored import REMEDY
 from saelib.transfer.experiment import PHASES, Experiment
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 from saelib.transfer.tables import Results, read_results
@@ -34,6 +36,10 @@ def keep(name: str, table: pd.DataFrame, experiment: Experiment) -> None:
 
 
 def read_kept(name: str) -> pd.DataFrame:
-    """What was kept under a name; empty where nothing was."""
+    """What was kept under a name; empty where nothing was.
+
+    Raises:
+        DamagedFileError: the file holds no table.
+    """
     path = RESULTS / name
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    return read_csv(path, REMEDY) if path.is_file() else pd.DataFrame()

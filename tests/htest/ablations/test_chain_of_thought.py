@@ -10,6 +10,7 @@ from saelib.htest.scoring.stored import score_study
 from saelib.htest.stages import stored_replies
 from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
+from saelib.run.reading import DamagedFileError
 from tests.helpers.small_studies import OTHER, Listener, items_of_two_sets, respondent, small_study
 
 ITEMS, TOKENS = 2, 8
@@ -170,3 +171,57 @@ def test_thoughts_that_do_not_end_are_none_and_no_judge_is_asked(study: Study) -
     readings = readings_of(judged)
     assert readings["replied"].all() and len(readings) == ALL, "they are in what is kept, too"
     assert set(readings["strict"].dropna()) == {"A"} and readings["strict"].isna().sum() == len(TASKS)
+
+
+def verdicts_of(study: Study) -> Path:
+    (path,) = study.replies_folder.glob("*/judged-by-*.jsonl")
+    return path
+
+
+def test_damaged_verdicts_of_a_judge_on_this_machine_are_asked_for_again(study: Study) -> None:
+    replies = think_aloud(study, respondent(thinker()), 4, respondent(Listener(), "the judge"))
+    path = verdicts_of(study)
+    content = path.read_bytes()
+    path.write_bytes(content[:-30])
+    later = Listener()
+    with pytest.warns(UserWarning, match=r"judged-by-.*put aside as"):
+        assert think_aloud(study, respondent(thinker()), 4, respondent(later, "the judge")) == replies
+    assert later.asked == ALL and path.read_bytes() == content
+
+
+def test_damaged_verdicts_that_were_paid_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small_study(tmp_path, monkeypatch, chain_of_thought_items=ITEMS, api_requests=1000)
+    think_aloud(study, respondent(thinker()), 4, respondent(Listener(), "api:judge"))
+    path = verdicts_of(study)
+    path.write_bytes(spoilt := path.read_bytes()[:-30])
+    later = Listener()
+    with pytest.raises(DamagedFileError, match="judged-by-.*put the file back"):
+        think_aloud(study, respondent(thinker()), 4, respondent(later, "api:judge"))
+    assert later.items == [] and path.read_bytes() == spoilt
+
+
+def test_verdicts_on_another_models_thoughts_are_refused(study: Study) -> None:
+    for name in ("one", "two"):
+        think_aloud(study, respondent(thinker(), name), 4, respondent(Listener(), "the judge"))
+    one, two = sorted(study.replies_folder.glob("*/judged-by-*.jsonl"))
+    contents = one.read_bytes(), two.read_bytes()
+    one.write_bytes(contents[1]), two.write_bytes(contents[0])
+    for call in (
+        lambda: score_study(study),
+        lambda: think_aloud(study, respondent(thinker(), "one"), 4, respondent(Listener(), "the judge")),
+    ):
+        with pytest.raises(ValueError, match="line 1: a reply of .* belongs into"):
+            call()
+
+
+def test_a_judge_on_this_machine_judges_one_condition_by_one_library(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = think_aloud(study, respondent(thinker()), 4, respondent(Listener(), "the judge"))
+    (study.replies_folder / replies[0].condition.name() / f"{OTHER}-rhyme.jsonl").unlink()
+    think_aloud(study, respondent(thinker()), 4, None)
+    monkeypatch.setattr("saelib.htest.respondents.code_digest", lambda *rooms: "f" * 64)
+    assert think_aloud(study, respondent(thinker()), 4, respondent(Listener(), "the judge")) == replies
+    more = Study(study.config.replace(chain_of_thought_items=ITEMS + 2))
+    with pytest.raises(FileExistsError, match="another version of the library"):
+        think_aloud(more, respondent(thinker()), 4, respondent(Listener(), "the judge"))

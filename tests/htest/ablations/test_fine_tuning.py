@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from saelib.htest.ablations.fine_tuning import CURVE, MANIFEST, check_items, fine_tune
+from saelib.htest.ablations.fine_tuning import CURVE, DESCRIPTION, check_items, check_whole, fine_tune
 from saelib.htest.ablations.letter_training import encode, fit
 from saelib.htest.asking.encoded import first_token_text
 from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item
 from saelib.language.loading import load_language_model
-from saelib.run.files import read_json
+from saelib.run.reading import DamagedFileError, read_json
 from tests.helpers.framed_tokenizers import BOS, framed_tokenizer, random_model, save
 
 RECIPE = FineTuning(items=48, epochs=6, batch_size=8, learning_rate=1e-2, evaluations_per_epoch=2)
@@ -85,7 +86,7 @@ def test_a_finished_folder_is_read_and_not_trained_again(tuned, random_model_fol
 
 
 def test_the_folder_says_what_it_was_made_of(tuned, random_model_folder):
-    manifest = read_json(tuned[0] / MANIFEST)
+    manifest = read_json(tuned[0] / DESCRIPTION)
     assert manifest["inputs"]["recipe"] == RECIPE.as_dict()
     assert manifest["inputs"]["base_revision"] == load_language_model(str(random_model_folder), "cpu").revision
     assert (tuned[0] / CURVE).is_file()
@@ -153,3 +154,42 @@ def test_another_first_token_is_another_model_and_a_saved_one_keeps_it(tmp_path)
     with pytest.raises(ValueError, match="another first_token"):
         fine_tune(str(base), None, TRAIN, PROBES, RECIPE, folder, "cpu", "none")
     assert not fine_tune(str(base), None, TRAIN, PROBES, RECIPE, tmp_path / "none", "cpu", "none").equals(first)
+
+
+def spoilt(tuned: tuple[Path, pd.DataFrame], folder: Path) -> Path:
+    return Path(shutil.copytree(tuned[0], folder))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", CURVE, DESCRIPTION, "config.json", "manifest.json"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "absent", "empty"])
+def test_a_tuned_model_of_which_a_file_is_damaged_is_refused(tuned, random_model_folder, tmp_path, name, damage):
+    folder = spoilt(tuned, tmp_path / "model")
+    path = folder / name
+    content = path.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    path.write_bytes({"cut": content[:middle], "empty": b"", "absent": b"", "flipped": flipped}[damage])
+    if damage == "absent":
+        path.unlink()
+        if name in ("manifest.json", DESCRIPTION):  # an earlier release had no manifest; and what is this folder?
+            return
+    with pytest.raises(DamagedFileError, match=rf"{name}.*delete that folder, and the model is tuned again"):
+        fine_tune(str(random_model_folder), None, TRAIN, PROBES, RECIPE, folder, "cpu")
+
+
+def test_weights_of_another_tuned_model_are_refused(tuned, random_model_folder, tmp_path):
+    folder = spoilt(tuned, tmp_path / "model")
+    shutil.copyfile(random_model_folder / "model.safetensors", folder / "model.safetensors")
+    with pytest.raises(DamagedFileError, match=r"model\.safetensors is not what manifest\.json says"):
+        check_whole(folder)
+
+
+def test_tasks_of_one_recipe_are_tuned_by_one_library(tuned, random_model_folder, tmp_path, monkeypatch):
+    spoilt(tuned, tmp_path / "rhyme")
+    monkeypatch.setattr("saelib.htest.ablations.fine_tuning.code_digest", lambda *rooms: "f" * 64)
+    asked = (str(random_model_folder), None, TRAIN, PROBES)
+    with pytest.raises(FileExistsError, match=r"rhyme was tuned by another version .*is f{12}\).*delete that folder"):
+        fine_tune(*asked, RECIPE, tmp_path / "uppercase", "cpu")
+    assert not (tmp_path / "uppercase").exists()
+    fine_tune(*asked, RECIPE, tmp_path / "rhyme", "cpu")  # what is finished is read
+    fine_tune(*asked, RECIPE.replace(epochs=1), tmp_path / "other", "cpu")  # another recipe is another comparison

@@ -155,7 +155,7 @@ def test_training_does_not_disturb_the_random_numbers_of_others(model):
 def test_a_loss_that_is_no_number_ends_the_training(model):
     with torch.no_grad():
         model.hugging_face.get_output_embeddings().weight.fill_(float("inf"))
-    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+    with pytest.raises(FloatingPointError, match="lower fine_tuning.learning_rate"):
         list(fit(model.hugging_face, encode(items(), model), RECIPE))
 
 
@@ -169,3 +169,10 @@ def test_examples_begin_with_the_first_token_that_the_tokenizer_writes():
     assert prompts == [model.tokenizer(f"{text}\n")["input_ids"] for text in TEXTS]
     assert all(prompt[0] == model.tokenizer.bos_token_id for prompt in prompts)
     assert [example.prompt for example in encode(items(), model, "none")] == [prompt[1:] for prompt in prompts]
+
+
+def test_a_model_that_gives_no_probabilities_is_not_scored(model):
+    with torch.no_grad():
+        model.hugging_face.get_output_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="its weights hold NaN or infinity"):
+        score(model.hugging_face, {"probe": encode(items(), model)})

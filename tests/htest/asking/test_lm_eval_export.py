@@ -8,7 +8,7 @@ import pytest
 from saelib.htest.asking.lm_eval_export import export, main
 from saelib.htest.asking.prompts import choose_shots, render
 from saelib.htest.items.item import Item, write_items
-from saelib.run.files import read_json_lines
+from saelib.run.reading import read_json_lines
 from tests.helpers.made_items import made_items
 
 TASK_NAMES = ["uppercase", "rhyme"]

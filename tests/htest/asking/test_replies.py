@@ -1,11 +1,23 @@
 """Replies survive their files whole, and every condition has a folder name of its own."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from saelib.htest.asking.prompts import render
-from saelib.htest.asking.replies import Answer, Condition, make_replies, read_replies, write_replies
+from saelib.htest.asking.replies import (
+    Answer,
+    Condition,
+    as_stored,
+    file_name,
+    make_replies,
+    read_replies,
+    write_replies,
+)
 from saelib.htest.items.item import Item
+from saelib.run.reading import DamagedFileError
 
 STRANGE = "a “quote”, a\u2028separator, a \x85 and\ta tab"  # str.splitlines would cut this in three
 ITEMS = [
@@ -35,3 +47,37 @@ def test_conditions_have_names_of_their_own() -> None:
 def test_the_folder_of_a_condition_stays_where_earlier_releases_put_it() -> None:
     condition = Condition(model="api:openai/gpt-4o", k=4, form="chat", temperature=0.7)
     assert condition.name() == "api-openai-gpt-4o-chat-k4-61c0f7cd"
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("../../../evil", "evil"),
+        ("api:x/../y", "api-x-..-y"),
+        ("//", ""),
+        ("/models/" + "n" * 60, "n" * 40),
+        ("a" * 25 + "-" + "b" * 39, "-" + "b" * 39),  # cut where earlier releases cut it
+    ],
+)
+def test_whatever_a_model_is_called_its_folder_is_one(model: str, shown: str) -> None:
+    name = Condition(model=model, form="chat", k=4).name()
+    assert name.rpartition("-chat-")[0] == shown
+    assert Path(name).parts == (name,) and name not in (".", "..")
+
+
+def test_a_form_that_leads_elsewhere_names_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="^condition='gpt-../../evil-k4-.*': use letters, digits"):
+        Condition(model="gpt", form="../../evil", k=4).name()
+    condition = Condition(model="gpt", form="chat", k=0)
+    (reply,) = make_replies(ITEMS[:1], render(ITEMS[:1], [], "chat"), condition, [Answer("A")])
+    values = json.dumps(as_stored(reply)).replace('"form": "chat"', '"form": "../../evil"')
+    (tmp_path / "replies.jsonl").write_text(values + "\n", encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=r"replies\.jsonl, line 1.*form='../../evil': use letters"):
+        read_replies(tmp_path / "replies.jsonl")
+
+
+def test_a_text_becomes_part_of_a_name_and_long_ones_stay_apart() -> None:
+    assert file_name("api:openai/gpt-4o") == "api-openai-gpt-4o"
+    assert file_name("../x/é²/") == "x-é²"
+    one, other = ("".join(f"{start}/{'long' * 30}") for start in "ab")
+    assert len(file_name(one)) == 49 and file_name(one).startswith("long") and file_name(one) != file_name(other)

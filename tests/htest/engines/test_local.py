@@ -223,3 +223,25 @@ def test_where_a_template_opens_thoughts_no_letter_is_read_in_them(opening: str,
     for answer in LocalEngine(model)(items, prompts, condition("chat", 4, max_tokens=2)):
         assert (answer.log_probabilities is not None) == scored
         assert answer.reply is not None and (answer.rendered or "").endswith(opening)
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neox", "bloom"])
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_whose_weights_are_no_numbers_answers_nothing(
+    architecture: str, temperature: float, value: float
+) -> None:
+    model = wide(architecture)
+    name, weight = next(iter(model.hugging_face.named_parameters()))
+    weight.data.view(-1)[:] = value
+    items, prompts = task(2, "completion", count=3)
+    with pytest.raises(FloatingPointError, match=rf"log-probabilities are nan; its weights {name} hold NaN"):
+        LocalEngine(model)(items, prompts, condition("completion", 2, temperature=temperature, max_tokens=4))
+
+
+def test_numbers_that_ran_over_are_no_fault_of_the_weights() -> None:
+    model = wide("gpt2")
+    model.hugging_face.get_output_embeddings().register_forward_hook(lambda *args: args[2] * torch.inf)
+    items, prompts = task(2, "completion", count=3)
+    with pytest.raises(FloatingPointError, match="its numbers, torch.float32, ran over: ask it with another dtype"):
+        LocalEngine(model)(items, prompts, condition("completion", 2))

@@ -1,11 +1,14 @@
 """Items survive their files whole, and a broken line is named."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 
 from saelib.htest.items.item import Item, hash_items, item_of, read_items, select, write_items
+from saelib.htest.items.sources import load_path
+from saelib.run.reading import DamagedFileError
 
 STRANGE = "a “quote”, a\u2028separator, a \x85 and\ta tab"  # str.splitlines would cut this in three
 ITEMS = [
@@ -29,7 +32,7 @@ def test_files_of_earlier_releases_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("line", "problem"),
-    [('{"task": "uppercase"}', "KeyError: 'split'"), ("{", "JSONDecodeError"), ("[]", "TypeError")],
+    [('{"task": "uppercase"}', "ValueError: split, row"), ("{", "JSONDecodeError"), ("[]", "TypeError")],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str, problem: str) -> None:
     path = tmp_path / "items.jsonl"
@@ -63,3 +66,45 @@ def test_the_hash_is_of_what_is_asked() -> None:
     assert hash_items(ITEMS) == hash_items([replace(item, seed=9, item_set="fresh-9") for item in ITEMS])
     assert hash_items(ITEMS) != hash_items([replace(ITEMS[0], label="B"), *ITEMS[1:]])
     assert hash_items(ITEMS) != hash_items(ITEMS[::-1])
+
+
+@pytest.mark.parametrize("changes", [
+    {"row": "3"}, {"row": 3.0}, {"row": True}, {"row": None}, {"seed": "0"}, {"text": 3}, {"text": None}, {"label": 1},
+    {"options": "AB"}, {"options": {"A": 1, "B": 2}}, {"options": None}, {"options": ["A", 2]}, {"task": 3},
+    {"task": []}, {"split": [1]}, {"item_set": 3}, {"row": -1}, {"text": "half \ud83d"}, {"item_set": "../../../evil"},
+    {"version": "../../../evil"}, {"version": 1}, {"label": "C"}, {"options": []},
+])  # fmt: skip
+def test_a_field_of_another_kind_is_named(tmp_path: Path, changes: dict[str, object]) -> None:
+    path, name = tmp_path / "items.jsonl", next(iter(changes)).replace("version", "item_set")
+    path.write_text(json.dumps(asdict(ITEMS[0]) | changes) + "\n", encoding="utf-8")
+    for read in (read_items, load_path):
+        with pytest.raises(ValueError, match=rf"items\.jsonl, line 1.*({name}|surrogate|a text)"):
+            read(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["items.jsonl"]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Item)])
+def test_a_field_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "items.jsonl"
+    values = asdict(ITEMS[0])
+    del values[name]
+    path.write_text(json.dumps(values) + "\n", encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=rf"items\.jsonl, line 1, .*{name} is missing.*put the file back"):
+        read_items(path)
+
+
+def test_two_items_of_one_key_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    write_items(path, [ITEMS[0], replace(ITEMS[0], text="another text")])
+    for read in (read_items, load_path):
+        with pytest.raises(DamagedFileError, match="the item fresh-2/3/uppercase/test/1 is there more than once"):
+            read(path)
+
+
+def test_a_changed_label_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    write_items(path, ITEMS)
+    path.write_bytes(path.read_bytes().replace(b'"label": "B"', b'"label": "A"'))
+    for read in (read_items, load_path):
+        with pytest.raises(ValueError, match=r"items\.jsonl, line 2.*that of another content"):
+            read(path)

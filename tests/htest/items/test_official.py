@@ -11,8 +11,10 @@ import pytest
 from saelib.htest.items import official
 from saelib.htest.items.item import hash_items
 from saelib.htest.items.official import OfficialItemsUnavailable, fetch_official, load_official, released_sums
+from saelib.htest.items.sources import official_items as items_of_a_run
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 from saelib.run.files import cache_folder, sha256_of_file, write_json
+from saelib.run.reading import DamagedFileError
 from tests.helpers.some_items import OFFICIAL, needs_official, official_items
 
 LINES = {
@@ -158,11 +160,21 @@ def test_the_cache_serves_a_machine_without_a_network(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert len(load_official()) == 3
     (cache_folder() / "htest_official" / "rhyme_dev.jsonl").unlink()
-    with pytest.raises(
-        OfficialItemsUnavailable, match=r"one/rhyme_dev\.jsonl is not cached, and HF_HUB_OFFLINE .*clone"
-    ):
+    absent = r"one/rhyme_dev\.jsonl is not cached, and cannot be fetched \(HF_HUB_OFFLINE .*clone"
+    with pytest.raises(OfficialItemsUnavailable, match=absent):
         load_official()
     assert fetched == []
+
+
+def test_without_a_network_a_spoilt_cache_is_no_empty_one(
+    repository: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run would else go on without the released items, as if they had never been there."""
+    path = fetch_official()["rhyme_test.jsonl"]
+    path.write_bytes(path.read_bytes()[:-9])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(DamagedFileError, match=r"rhyme_test\.jsonl is not what was released, and cannot be .*clone"):
+        items_of_a_run("auto")
 
 
 def test_what_is_not_what_was_released_is_refused(repository: Path, fetched: list[str]) -> None:

@@ -113,3 +113,23 @@ def test_written_items_keep_their_order(tmp_path: Path) -> None:
     mine = [Item("rhyme", "test", row, f"text {row}", label, ("A", "B"), 0, "mine") for row, label in enumerate("AABB")]
     write_items(tmp_path / "items.jsonl", mine)
     assert load_path(tmp_path / "items.jsonl") == mine
+
+
+def test_a_text_that_stands_twice_is_asked_twice_and_said(tmp_path: Path) -> None:
+    path = written(tmp_path, "rhyme.csv", "split,text,label\ntest,a b,A\ntest,c d,B\ntest,a b,A\ntest,c d,A\n")
+    with pytest.warns(UserWarning, match="rhyme: texts that stand there more than once: 2, with several labels: 1"):
+        assert len(load_path(path)) == 4
+
+
+@pytest.mark.parametrize("line", [
+    '{"messages": 3}', '{"messages": [3]}', '{"messages": {"role": "user"}}', '{"messages": [{"role": []}]}',
+    '{"question": "x", "options": 3, "correct_options": [0]}',
+    '{"question": "x", "options": "AB", "correct_options": 0}',
+    '{"question": "x", "options": [1, 2], "correct_options": [0]}',
+    '{"question": "x", "options": ["A", "B"], "correct_options": [true]}',
+    '{"text": "x", "label": "A", "task": [1]}', '{"text": "x", "label": "A", "task": "rhyme", "split": 3}', "[" * 9999,
+    '{"text": "x", "label": "A", "row": NaN',
+])  # fmt: skip
+def test_json_of_another_shape_is_named(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ValueError, match=r"rhyme\.jsonl, line 1: "):
+        load_path(written(tmp_path, "rhyme.jsonl", line))

@@ -1,6 +1,7 @@
 """Stored replies become accuracies, each with the hash of its items and where it comes from."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from saelib.htest.items.item import hash_items, select
 from saelib.htest.scoring.readings import KEYS
-from saelib.htest.scoring.stored import score_study
+from saelib.htest.scoring.stored import read_scores, score_study
 from saelib.htest.stages import ask
 from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
@@ -79,3 +80,24 @@ def test_nothing_asked_is_refused(study: Study) -> None:
     with pytest.raises(ValueError, match="there are no replies to read"):
         score_study(study)
     assert not (study.folder / "htest.parquet").exists()
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda path: path.unlink(), lambda path: path.write_bytes(b""),
+    lambda path: path.write_bytes(path.read_bytes()[:99]),
+    lambda path: path.write_bytes(path.read_bytes().replace(path.read_bytes()[20:60], bytes(40))),
+])  # fmt: skip
+def test_the_table_is_made_again_where_it_is_not_that_of_the_replies(
+    study: Study, spoil: Callable[[Path], object]
+) -> None:
+    """A process was killed before it was written, or the file was damaged."""
+    ask(study, respondent(Listener()), 4, ["rhyme"], limit=2)
+    score_study(study)
+    path = study.folder / "htest.parquet"
+    whole = path.stat().st_mtime_ns
+    assert set(read_scores(study)["items"]) == {2} and path.stat().st_mtime_ns == whole
+    spoil(path)
+    assert set(read_scores(study)["items"]) == {2}
+    assert set(pd.read_parquet(path)["items"]) == {2}
+    ask(study, respondent(Listener()), 4, ["rhyme"])  # and killed here
+    assert set(read_scores(study)["items"]) == {TEST_ITEMS}

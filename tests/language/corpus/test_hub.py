@@ -1,5 +1,6 @@
 """The paper's own data set by its hub name, offline, against a hub cache that the tests make."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from saelib.language.corpus.hub import HubRows, load_hub_corpus
 from saelib.language.corpus.rows import Corpus
 from saelib.language.loading import load_language_model
 from saelib.run.files import PROJECT
+from saelib.run.reading import DamagedFileError
 from tests.helpers.small_models import (
     COMMIT,
     CONTEXT,
@@ -219,3 +221,25 @@ def test_rows_that_are_taken_as_they_are_say_whether_they_begin_with_bos(hub: Pa
     assert not load_hub_corpus(DATA, CONTEXT, 3, bos=8).prepend_bos
     assert not load_hub_corpus(DATA, CONTEXT, 3).prepend_bos
     assert not load_hub_corpus(DATA, CONTEXT // 2, 3, bos=7).prepend_bos  # every second half begins in the middle
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "half zero"])
+def test_a_damaged_file_is_named_with_the_command_that_fetches_it_again(hub: Path, damage: str) -> None:
+    path = cache_hub_rows(hub, DATA, {"data/train.parquet": ROWS}) / "data" / "train.parquet"
+    content, half = path.read_bytes(), path.stat().st_size // 2
+    path.write_bytes({"cut": content[:half], "empty": b"", "half zero": content[:half] + bytes(half)}[damage])
+    told = rf"train\.parquet is no whole parquet file of data set {DATA} .*hf download {DATA} data/.* --force-download"
+    with pytest.raises(DamagedFileError, match=told):
+        load_hub_corpus(DATA, CONTEXT, 3)
+
+
+def test_a_file_that_the_cache_names_by_its_sum_is_compared_with_it(hub: Path) -> None:
+    """A token id that changed on the disk is a token id."""
+    path = cache_hub_rows(hub, DATA, {"data/train.parquet": ROWS}) / "data" / "train.parquet"
+    blob = hub / hashlib.sha256(path.read_bytes()).hexdigest()
+    path.rename(blob)
+    path.symlink_to(blob)
+    assert np.array_equal(load_hub_corpus(DATA, CONTEXT, 3).held_out, ROWS[:3])
+    parquet.write_table(pyarrow.table({"tokens": list(ROWS[::-1])}), blob)
+    with pytest.raises(DamagedFileError, match=rf"data set {DATA}: {path} was changed; run `hf download"):
+        load_hub_corpus(DATA, CONTEXT, 3)

@@ -1,6 +1,7 @@
 """Documents as token ids, and the cache that keeps them: what makes it start afresh, and what it never believes."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -125,3 +126,18 @@ def test_damaged_rows_are_made_again_with_a_warning(cache: Path, damage: Callabl
     assert again.sha256 == first.sha256
     assert hashlib.sha256((folder / "tokens.safetensors").read_bytes()).digest() == whole
     assert cached_streams({"text": "a"}, refuse, TOKENIZER).sha256 == first.sha256
+
+
+def test_whole_rows_of_another_text_are_not_believed(cache: Path) -> None:
+    """A folder that was copied over another one fits its own hash."""
+    wanted = cached_streams({"text": "a"}, lambda: DOCUMENTS, TOKENIZER)
+    (a,) = cache.iterdir()
+    cached_streams({"text": "b"}, lambda: DOCUMENTS[:30], TOKENIZER)
+    (b,) = set(cache.iterdir()) - {a}
+    shutil.rmtree(a)
+    shutil.copytree(b, a)
+    with pytest.warns(
+        UserWarning, match=rf"{a} is damaged .*tokens\.safetensors is not what corpus\.json beside it says"
+    ):
+        again = cached_streams({"text": "a"}, lambda: DOCUMENTS, TOKENIZER)
+    assert again.sha256 == wanted.sha256

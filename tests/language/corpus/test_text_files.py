@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from saelib.language.corpus.text_files import TextSource, content_key, documents_of, read_documents, text_source
+from saelib.run.reading import DamagedFileError
 
 STORIES = ["First story,\n\nwith two parts.", "Größe: 漢字 🙂", "  ", "Third."]
 TOLD = [STORIES[0], STORIES[1], STORIES[3]]
@@ -153,3 +154,26 @@ def test_files_that_change_while_they_are_read_are_refused(folder: Path) -> None
     (folder / "b.txt").write_text("Another second.")
     with pytest.raises(ValueError, match=f"corpus {folder} was changed while it was read; run again when nothing"):
         list(documents)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "half zero", "no UTF-8"])
+def test_damaged_parquet_is_named(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"text": [f"word {number} ä" for number in range(400)]}).to_parquet(path, compression=None)
+    content, half = path.read_bytes(), path.stat().st_size // 2
+    path.write_bytes(
+        {
+            "cut": content[:half],
+            "empty": b"",
+            "half zero": content[:half] + bytes(len(content) - half),
+            "no UTF-8": content.replace("ä".encode(), b"\xe4\xe4"),
+        }[damage]
+    )
+    with pytest.raises(DamagedFileError, match=rf"{path} is no whole parquet file \(.+\); copy or download it again"):
+        list(read_documents(TextSource(path)))
+
+
+def test_json_that_is_nested_too_deep_is_named_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n' + "[" * 100_000 + "\n")
+    with pytest.raises(DamagedFileError, match=r"a\.jsonl, line 2, is not JSON \(maximum recursion"):
+        list(read_documents(TextSource(tmp_path / "a.jsonl")))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from saelib.language.corpus.text_lines import ending, text_lines
+from saelib.run.reading import DamagedFileError
 
 LINES = ["First line\n", "Größe, 漢字, 🙂\n", "\n", "last without end"]
 TEXT = "".join(LINES)
@@ -105,3 +106,11 @@ def test_tables_are_no_text(tmp_path: Path, name: str) -> None:
 def test_the_ending_is_that_of_the_content() -> None:
     names = {"a.txt": ".txt", "a.b.JSONL.gz": ".jsonl", "a.gz": ".gz", "a": "", ".hidden": "", "a.parquet": ".parquet"}
     assert {name: ending(Path(name)) for name in names} == names
+
+
+def test_a_gzip_file_that_is_damaged_behind_a_wrong_byte_is_named(tmp_path: Path) -> None:
+    """Looking for the place of the wrong byte, the damage is met."""
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"\xff without end")[:-8] + bytes(8))  # the checksum
+    with pytest.raises(DamagedFileError, match=rf"{path} is a damaged gzip file, or a part of one \(CRC"):
+        list(text_lines(path))

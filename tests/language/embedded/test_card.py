@@ -4,7 +4,7 @@ import re
 
 from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.language.embedded.card import model_card
-from saelib.run.files import read_json
+from saelib.run.reading import read_json
 
 RECORD = read_json(EMBEDDED_FOLDER / "training.json")
 

@@ -20,7 +20,7 @@ from saelib.language.embedded.train import (
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
 from saelib.language.predictions import loss_by_position
-from saelib.run.files import read_json
+from saelib.run.reading import read_json
 
 RECORD = read_json(EMBEDDED_FOLDER / "training.json")
 MICRO = replace(Recipe(), vocabulary=64, width=16, layers=2, heads=2, longest_context=32, phases=((8, 30), (32, 10)),

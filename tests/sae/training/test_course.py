@@ -2,7 +2,7 @@
 
 import pytest
 
-from saelib.run.files import read_json
+from saelib.run.reading import read_json
 from saelib.sae.config import TrainingPhase
 from saelib.sae.training.schedule import branch_ends, most_branches, trained_tokens
 from saelib.sae.training.train import train

@@ -52,3 +52,13 @@ def test_a_missing_source_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(FileNotFoundError, match=message):
         start(TRANSFER, toy_folders(tmp_path))
+
+
+def test_a_place_says_which_sae_belongs_there(tmp_path: Path) -> None:
+    folders = PhaseFolders(tmp_path / "saes", tmp_path / "resume_points")
+    place = folders.sae("forward_affine", 3, 2, 4096)
+    wanted = {"arm": "forward_affine", "sae_layer": 3, "seed": 2, "tokens": 4096}
+    assert folders.expected(place) == wanted
+    assert folders._replace(config_sha256="c").expected(place) == wanted | {"config_sha256": "c"}
+    for elsewhere in (tmp_path / "other" / "L3" / "seed2" / "4096", place.parent, place / "more", folders.saes):
+        assert folders.expected(elsewhere) is None

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from saelib.run.reading import DamagedFileError
 from saelib.transfer.config import PRESETS
 from saelib.transfer.studies import paper_schedule
 from saelib.transfer.studies.paper_schedule import open_paper_schedule, stored_paper_schedule
@@ -32,3 +33,6 @@ def test_the_table_is_kept(open_small: OpenSmall, tmp_path: Path, monkeypatch: p
     assert kept.rows is None
     pd.testing.assert_frame_equal(kept.evaluation, pd.read_parquet(small.folder / "evaluation.parquet"))
     assert set(kept.evaluation["arm"]) == {"scratch", "control", "forward", "backward", "zero_shot"}
+    paper_schedule.PLACE.write_bytes(paper_schedule.PLACE.read_bytes()[:500])
+    with pytest.raises(DamagedFileError, match=r"schedule\.parquet is no whole parquet file .*`git restore results`"):
+        stored_paper_schedule()

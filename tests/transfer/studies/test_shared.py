@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from saelib.results.provenance import commit
-from saelib.transfer.studies import shared
+from saelib.run.reading import DamagedFileError
+from saelib.transfer.studies import choice_of_lambda, shared
 from saelib.transfer.studies.shared import keep, read_kept
 from tests.transfer.conftest import OpenSmall
 
@@ -25,3 +26,13 @@ def test_a_table_is_kept_with_its_origin(
     assert again[["loss", "ridge"]].isna().to_numpy().sum() == 2
     assert set(again["config_sha256"]) == {experiment.config.sha256()}
     assert set(again["commit"]) == {commit()}
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n1,2,3,4\n", b"a\n\xff\n"])
+def test_a_table_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(shared, "RESULTS", tmp_path)
+    monkeypatch.setattr(choice_of_lambda, "PLACE", tmp_path / "some.csv")
+    (tmp_path / "some.csv").write_bytes(content)
+    for read in (lambda: read_kept("some.csv"), choice_of_lambda.stored_trials):
+        with pytest.raises(DamagedFileError, match=r"some\.csv is no whole table .*; put it back .*`git restore"):
+            read()

@@ -1,0 +1,14 @@
+"""The modules whose code decides the numbers of a layer transfer.
+
+In: nothing. Out: their names, for `run.library.code_digest`: a run that one version of them began is not gone on with
+by another. What reads finished tables, holds locks or speaks to hubs and servers may change at any time.
+"""
+
+COMPUTING = (
+    *("language", "sae"),
+    *(f"run/{name}.py" for name in ("config", "memory", "parquet", "reading", "resume", "threads")),
+    "results/parted.py",
+    *(f"transfer/{name}.py" for name in ("checks", "config", "directions", "experiment", "lambdas", "ledger", "maps",
+                                         "model_fit", "parts", "passes", "plans", "scored", "scoring", "source",
+                                         "stages", "trial_scores", "trials")),
+)  # fmt: skip
