@@ -212,6 +212,7 @@ def test_bounds_are_of_draws_that_hold_something(sound: Results, reader: Callabl
 def test_how_many_diverged_is_said(tmp_path: Path) -> None:
     assert left_out(tmp_path) == ""
     log = pd.DataFrame({"arm": "scratch", "sae_layer": [0, 0, 1, 1], "seed": 0, "tokens": [1, 2, 1, 2]})
+    log["config_sha256"] = "x"
     write_table(log, tmp_path / "training.parquet")
     assert left_out(tmp_path) == ""
     write_table(log.assign(diverged_at_step=pd.array([None, 7, None, None], "Int64")), tmp_path / "training.parquet")

@@ -109,12 +109,12 @@ def made_up(first: float = 0.0) -> Scores:
 
 def test_only_scores_of_the_same_origin_are_taken_over(tmp_path: Path) -> None:
     score, parts = made_up(), EvaluationParts(tmp_path)
-    row = {"sae_sha256": "s", "act_layer": 2, "eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
+    same = {"eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
+    row = {"arm": "scratch", "config_sha256": "x", "sae_sha256": "s", "act_layer": 2, **same}
     parts.scores.write("part", pd.DataFrame([row | score.metrics()]))
-    parts.scores.write("without_hash", pd.DataFrame([{"act_layer": 2, "eval_sha256": "e", "commit": "c"}]))
+    parts.scores.write("without_hash", pd.DataFrame([row]).drop(columns="sae_sha256"))
     diverged = {**row, **dict.fromkeys(score.metrics(), math.nan), "sae_sha256": None, "diverged_at_step": 3}
     parts.scores.write("diverged", pd.DataFrame([diverged]))
-    same = {"eval_sha256": "e", "eval_tokens": 72, "commit": "c"}
     assert scored_before(parts, same) == {}, "the rows are not known"
     for part in ("part", "without_hash", "diverged"):
         parts.rows.write(part, row_table({Reading("s", 2): score}))
