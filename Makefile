@@ -93,12 +93,13 @@ notebooks: $(READY) ## run the notebooks in place, so that the stored outputs ar
 publish: $(READY) ## keep the small tables and figures of runs/tiny in results/, for README
 	"$$BIN"/python -m saelib.batch.publish
 
+# Two files at a time; what the tests of a file share is made once.
 test: $(TEST_READY) $(PEERS_READY) ## the whole suite: ruff, import-linter, mypy, pytest, notebooks under papermill and nbval
 	"$$BIN"/ruff check
 	"$$BIN"/ruff format --check
 	"$$BIN"/lint-imports
 	"$$BIN"/mypy
-	"$$BIN"/python -m pytest
+	"$$BIN"/python -m pytest -n 2 --dist loadfile
 
 test-faults: $(TEST_READY) ## kills, full disks, damaged files and values, faulty servers, the clock set back; 15 minutes
 	"$$BIN"/python -m pytest -m faults
