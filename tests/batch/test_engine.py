@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import papermill as _papermill  # noqa: F401 (it loads saelib.batch.engine, which cannot be the first of the two)
 import pytest
@@ -83,12 +85,19 @@ def transport(monkeypatch: pytest.MonkeyPatch, *places: Path) -> str:
     return str(manager.transport)
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Where sockets have room, however deep pytest's own folders lie."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
 def test_where_no_folder_can_hold_sockets_it_is_tcp(
-    monkeypatch: pytest.MonkeyPatch, long_folder: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, long_folder: Path, short_folder: Path, tmp_path: Path
 ) -> None:
-    assert transport(monkeypatch, tmp_path) == "ipc"
+    assert transport(monkeypatch, short_folder) == "ipc"
     assert transport(monkeypatch, long_folder, tmp_path / "not there", Path("/tmp")) == "ipc"
     assert transport(monkeypatch, long_folder, tmp_path / "not there") == "tcp"
     monkeypatch.delattr(socket, "AF_UNIX")  # as on Windows
-    assert transport(monkeypatch, tmp_path) == "tcp"
+    assert transport(monkeypatch, short_folder) == "tcp"
     assert not list(long_folder.iterdir())
