@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.batch.settings import Settings
-from saelib.results.values import RESULTS
 from saelib.run.files import runs_folder
+from saelib.run.stored import RESULTS
 from saelib.run.timing import TIMING, read_intervals, write_interval
 
 DURATIONS = f"notebooks/{TIMING}"

@@ -18,9 +18,10 @@ from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.scoring.stored import read_scores
 from saelib.htest.study import open_study
 from saelib.results.tables import as_markdown
-from saelib.results.values import RESULTS, read_values
+from saelib.results.values import read_values
 from saelib.run.config import Run
 from saelib.run.files import replace_folder
+from saelib.run.stored import RESULTS
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.savings import savings
 from saelib.transfer.tables import join_tables, read_results

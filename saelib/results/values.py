@@ -16,7 +16,6 @@ from saelib.run.files import path_part, write_json
 from saelib.run.identity import INPUTS, check_inputs
 from saelib.run.lock import writing
 from saelib.run.reading import read_json
-from saelib.run.stored import RESULTS as RESULTS
 from saelib.run.stored import is_stored
 
 

@@ -8,8 +8,8 @@ import pytest
 from saelib.batch.experiments import EXPERIMENTS, experiments_markdown, experiments_table
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.results.notebook import VERDICT_SIGNS
-from saelib.results.values import RESULTS
 from saelib.run.reading import read_json
+from saelib.run.stored import RESULTS
 from saelib.transfer.claims import claims_of
 from saelib.transfer.directions import DIRECTIONS
 from tests.helpers.pages import read_page, tables

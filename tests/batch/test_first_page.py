@@ -10,7 +10,7 @@ import pytest
 from saelib.batch.first_page import FAIR, SHOWN_CONTROLS, htest_table, transfer_table
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.scoring.main_table import HEADINGS, NO_MARGIN
-from saelib.results.values import RESULTS
+from saelib.run.stored import RESULTS
 from saelib.transfer.reference import plain_savings
 from saelib.transfer.tables import Results
 from tests.helpers.made_runs import made_results

@@ -21,9 +21,9 @@ from saelib.htest.config import resolve_htest_config
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.results.figures import figure, new_figure, save_figure
 from saelib.results.parted import PartedTable
-from saelib.results.values import RESULTS
 from saelib.run.files import write_json
 from saelib.run.reading import DamagedFileError
+from saelib.run.stored import RESULTS
 from saelib.transfer.config import resolve_config
 from tests.helpers.small_run import SmallRun
 

@@ -3,20 +3,18 @@
 import hashlib
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-import pytest
+from tests.helpers.loopback import LoopbackServer, running
 
 COMMIT = "1" * 40
 
 
-class FaultyHub(ThreadingHTTPServer):
+class FaultyHub(LoopbackServer):
     """Answers for every repository that it holds `content`, under any name."""
-
-    daemon_threads = True
 
     def __init__(self, content: bytes, faults: Sequence[str]) -> None:
         """Listen on a free port; each download meets the next fault: "cut", "stall", "echo" (of the key), or none."""
@@ -71,19 +69,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-@contextmanager
-def serve_hub(content: bytes = b"", faults: Sequence[str] = ()) -> Iterator[FaultyHub]:
+def serve_hub(content: bytes = b"", faults: Sequence[str] = ()) -> AbstractContextManager[FaultyHub]:
     """A running hub; the test is skipped where loopback cannot be bound."""
-    try:
-        hub = FaultyHub(content, faults)
-    except OSError as error:
-        pytest.skip(f"127.0.0.1 cannot be bound ({error}): this test needs a server on loopback")
-    thread = threading.Thread(target=hub.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.closing.set()
-        hub.shutdown()
-        hub.server_close()
-        thread.join(timeout=10)
+    return running(lambda: FaultyHub(content, faults))

@@ -7,26 +7,23 @@ import json
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import Any
 from urllib.request import Request, urlopen
 
-import pytest
-
 from tests.helpers.broken_replies import BROKEN, Broken
+from tests.helpers.loopback import LoopbackServer, running
 
 NO_FAULTS: tuple[tuple[str, ...], ...] = ((),)
 FAULTS: tuple[tuple[str, ...], ...] = ((), ("429",), ("500", "drop"), ("drop", "429"), ("500",))
 Upstream = str | Callable[[str], str | dict[str, Any]]
 
 
-class FaultyProxy(ThreadingHTTPServer):
+class FaultyProxy(LoopbackServer):
     """Counts what it was asked and what was completed, that is paid for, by prompt."""
-
-    daemon_threads = True
 
     def __init__(self, upstream: Upstream, faults: Sequence[Sequence[str]] = FAULTS, paid_until: int | None = None):
         """Listen on a free port of loopback.
@@ -136,19 +133,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-@contextmanager
-def serve(upstream: Upstream, **options: Any) -> Iterator[FaultyProxy]:
+def serve(upstream: Upstream, **options: Any) -> AbstractContextManager[FaultyProxy]:
     """A running proxy; the test is skipped where loopback cannot be bound."""
-    try:
-        proxy = FaultyProxy(upstream, **options)
-    except OSError as error:
-        pytest.skip(f"127.0.0.1 cannot be bound ({error}): this test needs a server on loopback")
-    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        proxy.closing.set()
-        proxy.shutdown()
-        proxy.server_close()
-        thread.join(timeout=10)
+    return running(lambda: FaultyProxy(upstream, **options))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from saelib.results.values import RESULTS
 from saelib.run.identity import INPUTS
 from saelib.run.reading import read_json
+from saelib.run.stored import RESULTS
 from saelib.sae.config import TrainingConfig, TrainingPhase
 from saelib.transfer.config import PRESETS, ExperimentConfig, budget_grid, checkpoint_grid, resolve_config
 

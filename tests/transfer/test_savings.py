@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from saelib.results.values import RESULTS
+from saelib.run.stored import RESULTS
 from saelib.transfer.reference import plain_savings
 from saelib.transfer.savings import (
     L0_FACTORS,

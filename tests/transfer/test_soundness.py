@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saelib.results.values import RESULTS
+from saelib.run.stored import RESULTS
 from saelib.transfer.soundness import concerns
 
 

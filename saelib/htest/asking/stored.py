@@ -50,7 +50,7 @@ def read_or_put_aside(path: Path, is_paid: bool, may_write: bool) -> list[Reply]
 
     Args:
         is_paid: somebody was paid for them.
-        may_write: put a damaged file aside, beside its place; else only the warning says that it will be.
+        may_write: put a damaged file aside, beside its place, with a warning; else it stays, and none are given.
 
     Raises:
         DamagedFileError: it is damaged, and was paid for.

@@ -6,10 +6,9 @@ good, and how far an untransferred neighbour is behind, which is the room that a
 
 import pandas as pd
 
-from saelib.results.values import RESULTS
 from saelib.run.files import write_atomically
 from saelib.run.reading import read_csv
-from saelib.run.stored import REMEDY
+from saelib.run.stored import REMEDY, RESULTS
 from saelib.transfer.config import PRESETS
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase

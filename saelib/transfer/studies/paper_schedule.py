@@ -6,9 +6,8 @@ random starts, as in the paper. Curves of both schedules side by side say what t
 """
 
 from saelib.results.provenance import write_table
-from saelib.results.values import RESULTS
 from saelib.run.reading import read_table
-from saelib.run.stored import REMEDY
+from saelib.run.stored import REMEDY, RESULTS
 from saelib.transfer.checks import Results
 from saelib.transfer.config import checkpoint_grid
 from saelib.transfer.convergence import final_table

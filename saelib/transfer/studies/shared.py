@@ -6,11 +6,10 @@ In: an experiment; a table of it. Out: its results; a CSV file whose every row h
 import pandas as pd
 
 from saelib.results.provenance import provenance
-from saelib.results.values import RESULTS
 from saelib.run.files import write_atomically
 from saelib.run.identity import INPUTS
 from saelib.run.reading import read_csv
-from saelib.run.stored import REMEDY
+from saelib.run.stored import REMEDY, RESULTS
 from saelib.transfer.experiment import PHASES, Experiment
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 from saelib.transfer.tables import Results, read_results
