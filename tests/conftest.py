@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.faults.table import pytest_sessionfinish as pytest_sessionfinish
+from tests.faults.table import pytest_terminal_summary as pytest_terminal_summary
+from tests.faults.table import pytest_testnodedown as pytest_testnodedown
+
 
 @pytest.fixture(scope="session", autouse=True)
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""The small run on which faults are tried, and the table of what became of them at the end."""
+"""The small run on which faults are tried."""
 
 import functools
 import sys
@@ -13,17 +13,8 @@ from saelib.sae.training.train import train
 from saelib.transfer import passes
 from tests.faults.bench import Bench
 from tests.faults.stages import TEXT, World
+from tests.faults.table import TALLY
 from tests.faults.tally import Tally
-
-TALLY = pytest.StashKey[Tally]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table."""
-    if (tally := config.stash.get(TALLY, None)) and tally.counts:
-        terminalreporter.section("faults")
-        for line in tally.lines():
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,11 @@ from saelib.run.files import CACHE
 from saelib.run.timing import TIMING
 
 WALL_TIMES = {TIMING}
-WRITTEN = re.compile(rb"<tr><td>report written</td>.*?</tr>")
+OF_THE_CLOCK = (
+    re.compile(rb"<tr><td>report written</td>.*?</tr>"),
+    re.compile(rb'"seconds": [0-9.e+-]+'),
+    re.compile(rb'"fine_tuning\.json": "[0-9a-f]{64}"'),  # in a manifest: the record of a tuning has its wall time
+)
 LOCKS = ".locks"  # the operating system ends a lock with its process; who held it is noted there
 Contents = dict[str, bytes]
 
@@ -21,12 +25,14 @@ Contents = dict[str, bytes]
 def contents(folder: Path) -> Contents:
     """Every file's bytes by its place."""
     files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {place.as_posix(): _without_date(path) for place, path in files.items() if not _is_no_result(place)}
+    return {place.as_posix(): _without_clock(path) for place, path in files.items() if not _is_no_result(place)}
 
 
-def _without_date(path: Path) -> bytes:
+def _without_clock(path: Path) -> bytes:
     content = path.read_bytes()
-    return WRITTEN.sub(b"", content) if path.suffix == ".html" else content
+    for told in OF_THE_CLOCK if path.suffix in (".html", ".json") else ():
+        content = told.sub(b"", content)
+    return content
 
 
 def _is_no_result(place: Path) -> bool:

@@ -26,9 +26,13 @@ class Tally:
         """Nothing was tried yet."""
         self.counts: Counter[tuple[str, Outcome]] = Counter()
 
-    def add(self, kind: str, outcome: Outcome) -> None:
-        """Count a fault."""
-        self.counts[kind, outcome] += 1
+    def add(self, kind: str, outcome: Outcome, count: int = 1) -> None:
+        """Count a fault, or so many."""
+        self.counts[kind, outcome] += count
+
+    def counted(self) -> list[tuple[str, str, int]]:
+        """All counts, as plain values."""
+        return [(kind, str(outcome), count) for (kind, outcome), count in self.counts.items()]
 
     def lines(self) -> Iterable[str]:
         """The table; its last line has the sums."""

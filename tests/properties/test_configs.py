@@ -16,7 +16,8 @@ from saelib.htest.config import HTestConfig, resolve_htest_config
 from saelib.run.config import RunConfig, checked, folder_name
 from saelib.run.parameters import notebook_parameters
 from saelib.run.typed import typed_fields, typed_seed
-from saelib.transfer.config import PRESETS, ExperimentConfig, resolve_config
+from saelib.transfer.config import ExperimentConfig
+from saelib.transfer.presets import PRESETS, resolve_config
 
 CONFIGS: dict[type[RunConfig], Any] = {ExperimentConfig: resolve_config, HTestConfig: resolve_htest_config}
 SHOWN = [config.as_dict() for config in (*PRESETS.values(), *HTEST_PRESETS.values())]

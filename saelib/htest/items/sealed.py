@@ -1,9 +1,9 @@
 """JSON lines that show whether they are what was written.
 
-In: JSON objects. Out: a file with one in each line, with the line's own SHA-256 behind it (`sha256`), and in the last
+In: JSON objects. Out: a file with one in each line, with the line's own SHA-256 before it (`sha256`), and in the last
 line of what is written at once the number of lines so far (`lines`): a changed byte is found in its line, and a file
-that ends too early is found too. A file that grows keeps its lines as they are. Lines without a sum, by hand or of an
-earlier release, are believed.
+that ends too early is found too. Behind the line, a cut could join its last value to the sum, and leave a line without
+one. A file that grows keeps its lines as they are. Lines without a sum, by hand or of an earlier release, are believed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -45,7 +45,7 @@ def _holds(there: Sequence[dict[str, Any]], values: dict[str, Any]) -> bool:
 
 
 def _sealed(values: dict[str, Any]) -> dict[str, Any]:
-    return values | {SUM: _sum(values)}
+    return {SUM: _sum(values)} | values
 
 
 def read_sealed(path: Path, parse: Callable[[dict[str, Any]], Parsed], remedy: str = REMEDY) -> list[Parsed]:

@@ -17,7 +17,7 @@ from tests.faults.tally import Tally
 from tests.helpers.batch_project import BatchProject
 
 KILLS = 50
-LONGEST = 20.0  # seconds from a start to its kill
+LONGEST = 7.0  # seconds from a start to its kill
 SETTINGS = ("PRESET=smoke", "RUN=batch", "CORES=2")
 OF_PROGRAMS = ("/.snakemake/", "/notebooks/", "programs/", ".html")
 """Snakemake's notes, what notebooks print of wall times, and what other programs cache."""
