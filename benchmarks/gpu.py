@@ -31,8 +31,9 @@ from saelib.language.shapes import PUBLISHED
 from saelib.sae.activations import plan_chunk
 from saelib.sae.training.plan import PhaseFolders
 from saelib.sae.training.train import train
-from saelib.transfer.config import PRESETS, ExperimentConfig
+from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.plans import scratch_plans
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.rehearsal import CHUNKS, TimedRows
 
 PEERS: dict[Precision, Competitor] = {

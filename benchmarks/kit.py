@@ -22,8 +22,9 @@ from saelib.sae.config import TrainingPhase
 from saelib.sae.folder import load_sae
 from saelib.sae.training.plan import PhaseFolders, SaePlan
 from saelib.sae.training.train import train
-from saelib.transfer.config import ExperimentConfig, resolve_config
+from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.plans import scratch_plans, transfer_plans
+from saelib.transfer.presets import resolve_config
 
 PACKAGES = ("transformer-lens", "numba")
 

@@ -10,7 +10,7 @@ from saelib.htest.tasks import TASKS
 from saelib.run.files import PROJECT
 from saelib.run.reading import read_json
 from saelib.run.stored import RESULTS
-from saelib.transfer.config import PRESETS
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.studies.starts import stored_leads
 from tests.helpers.pages import links, one_match, read_page, tables
 

@@ -4,15 +4,16 @@ In: savings, claims, and what the notebooks of H-Test recorded. Out: sentences i
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import pandas as pd
 
 from saelib.htest.config import CONTROL
-from saelib.htest.scoring.findings import Finding
+from saelib.htest.scoring.findings import Finding, tuned_tasks
 from saelib.htest.scoring.main_table import who
 from saelib.htest.tasks import TASKS
+from saelib.language.origin import notes_on
 from saelib.results.text import escape_markdown, with_interval
 from saelib.transfer.directions import DIRECTIONS, parse_arm
 from saelib.transfer.targets import TARGET_NAMES
@@ -23,6 +24,12 @@ Lines: TypeAlias = Mapping[tuple[str, str, str], Mapping[Any, Any]]
 """Rows of a table of savings by start, target and direction."""
 CARRIED = {"affine": "an affine map", "procrustes": "a rotation"}
 NEIGHBOUR, ELSEWHERE = "the neighbour's finished SAE", "an SAE from elsewhere"  # what transfers start from
+
+
+def answer_title(paper: str, models: Iterable[str]) -> str:
+    """The head of an answer, in Markdown, with what is to be known of the weights that its numbers are of."""
+    notes = notes_on(models)
+    return f"**{paper}**" + (f" ({escape_markdown(notes)})" if notes else "")
 
 
 def transfer_answer(
@@ -151,7 +158,13 @@ def htest_answer(
     sentences = [_model(lines[model]) for model in accuracy["models"]]
     cut = lines.get(f"{CONTROL}shortcut", {})  # a set without dev items has none of its own
     shortcut = [_shortcut(cut, items, accuracy["item_set"])] if cut.get("item_set") == accuracy["item_set"] else []
-    return [*sentences, *shortcut, _tuned(tuning["overall"]), _findings(found)]
+    return [*sentences, *_beneath(accuracy), *shortcut, _tuned(tuning), _findings(found)]
+
+
+def _beneath(accuracy: Mapping[str, Any]) -> list[str]:
+    """What each accuracy hides and what that does not show, as notebook 31 said it; nothing in earlier releases."""
+    kept = [one for model, one in accuracy.get("findings", {}).items() if model in accuracy["models"]]
+    return [told for one in kept for told in (" ".join(one["sentences"]), one["not_shown"])]
 
 
 def _model(line: Mapping[str, Any]) -> str:
@@ -176,10 +189,11 @@ def _shortcut(line: Mapping[str, Any], items: Mapping[str, Any], item_set: str) 
             f"items ({escape_markdown(item_set)}); independent rules dispute {disputed:,} labels.")  # fmt: skip
 
 
-def _tuned(overall: Mapping[str, Mapping[str, float]]) -> str:
-    told = " and ".join(f"**{_change(overall[name])}** {asked}" for name, asked in
+def _tuned(tuning: Mapping[str, Any]) -> str:
+    told = " and ".join(f"**{_change(tuning['overall'][name])}** {asked}" for name, asked in
                         (("tuning", "on the bare text"), ("tuning_with_shots", "with shots")))  # fmt: skip
-    return f"Fine-tuning, one model for each task, changes accuracy by {told}."
+    few = f" ({tasks})" if (tasks := tuned_tasks(tuning)) else ""
+    return f"Fine-tuning, one model for each task{few}, changes accuracy by {told}."
 
 
 def _change(overall: Mapping[str, float]) -> str:

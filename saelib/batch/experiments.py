@@ -1,6 +1,6 @@
 """The experiments of the two papers, one row each: repeated here or not, where, and what agrees. The one list of them.
 
-In: the values that notebooks recorded. Out: a table, for the report, and for README (`results/tiny/experiments.md`).
+In: the values that notebooks recorded. Out: a table, for the report and README (`results/<preset>/experiments.md`).
 """
 
 from collections.abc import Callable, Mapping
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from saelib.htest.config import UNTRAINED
-from saelib.htest.scoring.findings import MOST
+from saelib.htest.scoring.findings import counted_silence, no_sizes, silence, tuned_tasks
+from saelib.htest.scoring.names import asked_model
 from saelib.results.notebook import verdict
 from saelib.results.tables import as_markdown
 from saelib.results.text import with_interval
@@ -51,9 +51,9 @@ def experiments_table(values: Values, papers_model: bool = False) -> pd.DataFram
     )
 
 
-def experiments_markdown(values: Values) -> str:
-    """The table as README has it, each notebook a link."""
-    text = as_markdown(experiments_table(values))
+def experiments_markdown(values: Values, papers_model: bool = False) -> str:
+    """The table as README has it, each notebook a link; arguments as of `experiments_table`."""
+    text = as_markdown(experiments_table(values, papers_model))
     for notebook in {experiment.notebook for experiment in EXPERIMENTS} - {""}:
         text = text.replace(f"| {notebook} ", f"| [`{notebook}`](notebooks/{notebook}.ipynb) ")
     return text
@@ -99,34 +99,39 @@ def _angular(values: Values) -> str:
 def _ten_tasks(values: Values) -> str:
     found = values["31_htest_accuracy"]
     lines = {line["model"]: line for line in reversed(found["main"])}  # the first of each stays
-    told = [f"{model}: {with_interval(lines[model]['accuracy'], 1, percent=True)}" for model in found["models"]]
-    return "; ".join(told) or "no model was asked"
+    return _shares({model: lines[model]["accuracy"] for model in found["models"]}, 1) or "no model was asked"
 
 
 def _shots(values: Values) -> str:
     found = values["32_htest_shots_and_size"]
     told = f"most shots minus fewest: {_difference(found['overall']['shots'])}"
-    if "size" not in found["overall"] or found["members"][0].startswith(UNTRAINED):
+    if "size" not in found["overall"] or no_sizes(found["members"]):
         return told + "; size not tested"
     return told + f"; {found['members'][-1]} minus {found['members'][0]}: {_difference(found['overall']['size'])}"
 
 
 def _thinking(values: Values) -> str:
     found = values["33_htest_chain_of_thought"]
-    if found["no_answer"] > MOST:
-        return f"not tested: {found['no_answer']:.0%} of the replies hold no answer"
-    return f"with minus without: {_difference(found['overall']['chain_of_thought'])}"
+    if reason := silence(found):
+        return f"not tested: {reason}"
+    return f"with minus without: {_difference(found['overall']['chain_of_thought'])}{counted_silence(found)}"
 
 
 def _tuning(values: Values) -> str:
-    overall = values["34_htest_fine_tuning"]["overall"]
-    return (f"tuned minus untuned, with shots: {_difference(overall['tuning_with_shots'])}; "
+    found = values["34_htest_fine_tuning"]
+    overall, few = found["overall"], f" ({tasks})" if (tasks := tuned_tasks(found)) else ""
+    return (f"tuned minus untuned{few}, with shots: {_difference(overall['tuning_with_shots'])}; "
             f"on the bare text, which the paper did not test: {_difference(overall['tuning'])}")  # fmt: skip
 
 
 def _geometry(values: Values) -> str:
     lines = values["35_htest_letter_geometry"]["letter_geometry"]
-    return "; ".join(f"{line['model']}: {with_interval(line, 0, percent=True)}" for line in lines) + ", guessing 25%"
+    return _shares({line["model"]: line for line in lines}, 0) + ", guessing 25%"
+
+
+def _shares(by_model: Mapping[str, Mapping[str, Any]], digits: int) -> str:
+    told = (f"{asked_model(model)}: {with_interval(value, digits, percent=True)}" for model, value in by_model.items())
+    return "; ".join(told)
 
 
 def _difference(overall: Mapping[str, float]) -> str:

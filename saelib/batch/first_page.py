@@ -1,6 +1,6 @@
-"""The two tables of README's first page, one for each paper, from a run's own numbers.
+"""What README's first page says of each paper, from a run's own numbers.
 
-In: the results of a run, and the values that notebooks recorded. Out: small tables of texts.
+In: the results of a run, and the values that notebooks recorded. Out: small tables of texts, and sentences.
 """
 
 import math
@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from saelib.htest.config import CONTROL
+from saelib.htest.scoring.finding_tables import summary_table
 from saelib.htest.scoring.main_table import Line, main_table
 from saelib.results.bootstrap import RESAMPLES
+from saelib.results.tables import as_markdown
 from saelib.results.text import with_interval
 from saelib.transfer.convergence import final_table
 from saelib.transfer.gains import dominance, final_changes
@@ -26,10 +28,11 @@ FAIR = ("loss", "joint")  # targets that do not reward a higher L0, by which a m
 SHOWN_CONTROLS = (f"{CONTROL}shortcut", f"{CONTROL}oracle")
 
 
-def transfer_table(results: Results, *, resamples: int = RESAMPLES) -> pd.DataFrame:
+def transfer_table(results: Results, weights: str = "", *, resamples: int = RESAMPLES) -> pd.DataFrame:
     """The main result of paper 1: a row for each quantity, a column for each arm of transfers between neighbours.
 
     Args:
+        weights: what is to be known of the model's (`origin.notes_on`); it heads the first column.
         resamples: of the bootstrap.
     """
     saved = savings(results, resamples=resamples).query("distance == 1").set_index(["arm", "target"])
@@ -51,14 +54,14 @@ def transfer_table(results: Results, *, resamples: int = RESAMPLES) -> pd.DataFr
                 for target in FAIR
                 if (arm, target) in leads.index
             },
-            f"{END}CE-loss score, minus that of finished scratch": _signed(changed.loc[(arm, "ce_score")]),
-            f"{END}CE-loss increase (nats), minus that of finished scratch": _signed(changed.loc[(arm, "ce_increase")]),
+            f"{END}CE-loss score, minus that of finished scratch": signed(changed.loc[(arm, "ce_score")]),
+            f"{END}CE-loss increase (nats), minus that of finished scratch": signed(changed.loc[(arm, "ce_increase")]),
             f"{END}L0, against that of finished scratch": "{:.0f} against {:.0f}".format(*l0),
             f"{END}better than scratch in CE-loss score and L0 at once": "{better} of {saes} SAEs".format(
                 **dominant.loc[arm]
             ),
         }
-    return pd.DataFrame(columns).fillna("").rename_axis("").reset_index()
+    return pd.DataFrame(columns).fillna("").rename_axis(weights).reset_index()
 
 
 def _saving_rows(target: str, line: pd.Series) -> dict[str, str]:
@@ -84,9 +87,22 @@ def _points(line: pd.Series) -> str:
     return f"{text if text.startswith(('-', '0')) else f'+{text}'} points"
 
 
-def _signed(line: pd.Series) -> str:
+def signed(line: Mapping[Any, Any] | pd.Series) -> str:
+    """A difference with its interval and its sign."""
     text = with_interval(line, 4)
     return text if text.startswith("-") else f"+{text}"
+
+
+def htest_finding(accuracy: Mapping[str, Any]) -> str:
+    """The kit's own result of paper 2, in Markdown: two sentences for each model, what they do not show, the numbers.
+
+    Args:
+        accuracy: what 31_htest_accuracy recorded; where nobody gave margins the text is empty.
+    """
+    kept = accuracy.get("findings", {}).values()  # earlier releases have none
+    return "\n".join(
+        f"{' '.join(one['sentences'])}\n\n{one['not_shown']}\n\n{as_markdown(summary_table(one))}" for one in kept
+    )
 
 
 def htest_table(accuracy: Mapping[str, Any], tuned: Sequence[Line]) -> pd.DataFrame:

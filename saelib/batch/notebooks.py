@@ -65,6 +65,12 @@ NOTEBOOKS = (
         computes=False,
     ),
     Notebook(
+        "15_map_distance",
+        "one trained layer carried to every other one by a linear map: scores against distance, and what it costs",
+        ("12_layer_transfer",),
+        threads=ALL_CORES,
+    ),
+    Notebook(
         "30_htest_items",
         "examples of each task, the audit of the released labels by independent rules, shortcuts",
         configs=HTEST,
@@ -111,6 +117,7 @@ NOTEBOOKS = (
         (
             "10_language_model",
             "14_better_start",
+            "15_map_distance",
             "32_htest_shots_and_size",
             "33_htest_chain_of_thought",
             "34_htest_fine_tuning",

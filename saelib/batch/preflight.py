@@ -24,7 +24,7 @@ from saelib.htest.items.sources import official_items
 from saelib.htest.respondents import split_revision
 from saelib.htest.study import Study, open_study
 from saelib.language.api import open_api_model
-from saelib.language.corpus.load import DOCSTRINGS, load_corpus
+from saelib.language.corpus.load import AUSTEN, DOCSTRINGS, check_cut, load_corpus
 from saelib.language.corpus.text_files import text_source
 from saelib.run.files import runs_folder
 from saelib.transfer.experiment import Experiment, open_experiment
@@ -54,7 +54,8 @@ def check(settings: Settings) -> None:
     except REFUSED as error:
         raise ValueError(str(error)) from error
     parts: list[Callable[[], None]] = [check_writable, partial(check_experiment, experiment)]
-    parts += [partial(look, study) for look in (check_machine, check_shots, check_items, check_counts)]
+    looks = (check_machine, check_shots, check_items, check_counts, check_tuned_tasks)
+    parts += [partial(look, study) for look in looks]
     parts += [partial(check_model, study, model) for model in named_models(study.config)]
     if faults := [fault for part in parts for fault in _faults(part)]:
         raise ValueError("\n".join(faults))
@@ -106,20 +107,23 @@ def check_experiment(experiment: Experiment) -> None:
 
 
 def check_text(experiment: Experiment, revision: str | None, vocabulary: int) -> None:
-    """Whether a text of one's own has rows enough.
+    """Whether the novels, or a text of one's own, are there and have rows enough.
 
     The docstrings and hub data sets are left to the first notebook, which reads them before anything is computed.
 
     Raises:
-        ValueError, FileNotFoundError: it is not there, cannot be read, or is too short.
+        ValueError, FileNotFoundError: it is not there, cannot be read, is too short, or cannot be cut as is asked.
     """
     from saelib.language.loading import load_tokenizer
 
     config = experiment.config
-    if config.corpus != DOCSTRINGS and text_source(config.corpus) is not None:
+    name = config.corpus
+    check_cut(name, config.rows == "within")
+    if name == AUSTEN or (name != DOCSTRINGS and text_source(name) is not None):
         tokenizer = load_tokenizer(config.language_model, revision)
-        load_corpus(config.corpus, tokenizer, config.context_length, config.held_out_rows, config.data_seeds[0],
-                    config.prepend_bos, vocabulary)  # fmt: skip
+        load_corpus(name, tokenizer, config.context_length, config.held_out_rows, config.data_seeds[0],
+                    config.prepend_bos, vocabulary, sink_token=config.named_sink,
+                    within_documents=config.rows == "within")  # fmt: skip
 
 
 def check_machine(study: Study) -> None:
@@ -176,6 +180,17 @@ def check_counts(study: Study) -> None:
             training_items(study, task, probe_items(study, task))
     except ValueError as error:
         raise ValueError(f"test_items={test}, fine_tuning.items={training}: {error}") from error
+
+
+def check_tuned_tasks(study: Study) -> None:
+    """Whether a task that models are tuned on is asked at all.
+
+    Raises:
+        ValueError: none is.
+    """
+    tuned, asked = study.config.fine_tuning_tasks, study.config.tasks
+    if not {*tuned} & {*asked}:
+        raise ValueError(f"fine_tuning_tasks={[*tuned]}: none of them is among tasks={[*asked]}; name one")
 
 
 def named_models(config: HTestConfig) -> list[Named]:

@@ -1,77 +1,112 @@
-"""Keep the default run's small tables and figures in `results/`, where README shows them.
+"""Keep a preset's small tables and figures in `results/`, where README shows them.
 
-    python -m saelib.batch.publish
+    PRESET=tiny python -m saelib.batch.publish
 
-In: the finished folder `runs/tiny`. Out: `results/tiny`: the tables and recorded values that notebooks show with
-`stored=True`, the figures, and the tables that README quotes, `transfer.md`, `htest.md` and `experiments.md`.
+In: the finished folder of a run of the preset as it is (settings PRESET and RUN in the environment, as for
+`make reproduce`). Out: `results/<preset>`: the tables and recorded values that notebooks show with `stored=True`, the
+figures, and what is to be quoted, `transfer.md`, `htest.md`, `htest_finding.md` and `experiments.md`; and beside it
+`models.md`, all presets that are kept side by side.
 """
 
+import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from saelib.batch.durations import DURATIONS
 from saelib.batch.experiments import experiments_markdown
-from saelib.batch.first_page import htest_table, transfer_table
+from saelib.batch.first_page import htest_finding, htest_table, transfer_table
+from saelib.batch.models import write_models
 from saelib.batch.notebooks import NOTEBOOKS
+from saelib.batch.settings import settings_from
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.scoring.stored import read_scores
 from saelib.htest.study import open_study
+from saelib.language.origin import notes_on
 from saelib.results.tables import as_markdown
 from saelib.results.values import read_values
+from saelib.run.command import make_command
 from saelib.run.config import Run
 from saelib.run.files import replace_folder
 from saelib.run.stored import RESULTS
 from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.published import MODEL
 from saelib.transfer.savings import savings
 from saelib.transfer.tables import join_tables, read_results
 
-KEPT = ("evaluation.parquet", "evaluation_rows.parquet", "training.parquet", "maps.parquet", "config.json",
-        "htest.parquet")  # fmt: skip
+NEEDED = ("config.json", "evaluation.parquet", "evaluation_rows.parquet", "training.parquet", "maps.parquet",
+          "htest.parquet")  # fmt: skip
+KEPT = ("*.json", "*.parquet")
+"""At the top of a run's folder: those, and the tables and choices that only some presets have."""
 
 
-def publish(experiment: Experiment, folder: Path = RESULTS / "tiny") -> None:
-    """Copy what README and the notebooks show from a finished run.
+def publish(preset: str, run: str | None = None, results: Path = RESULTS) -> Path:
+    """Copy what README and the notebooks show from a finished run; returns the folder.
+
+    Args:
+        run: of the preset, without any override; None takes the one that is called like it.
+        results: where presets are kept.
 
     Raises:
         FileNotFoundError: the run is not finished; the message says how to make it.
+        FileExistsError: the run has another config than the preset.
     """
-    results = read_results(experiment)
+    experiment, study = open_experiment(preset=preset, run=run), open_study(preset=preset, run=run)
+    measured = read_results(experiment)
     _refuse_absent(experiment, ["config.json"])  # which whoever writes would make anew
     join_tables(experiment)
-    study = open_study(preset=experiment.config.preset)
     read_scores(study)  # makes them anew where they are absent or old
-    _refuse_absent(experiment, KEPT)
+    _refuse_absent(experiment, NEEDED)
     runs: dict[str, Run] = {"transfer": experiment, "htest": study}
     found = {notebook.name: read_values(runs[notebook.configs[0]], notebook.name) for notebook in NOTEBOOKS}
     if OFFICIAL_SET not in found["30_htest_items"]["items_sha256"]:
         raise FileNotFoundError(f"{study.folder} has no official H-Test items, which README shows; run with a network")
     first_page = {
-        "transfer.md": transfer_table(results),
-        "htest.md": htest_table(found["31_htest_accuracy"], found["34_htest_fine_tuning"]["tuned"]),
+        "transfer.md": as_markdown(transfer_table(measured, notes_on([experiment.config.language_model]))),
+        "htest.md": as_markdown(htest_table(found["31_htest_accuracy"], found["34_htest_fine_tuning"]["tuned"])),
+        "htest_finding.md": htest_finding(found["31_htest_accuracy"]),
+        "experiments.md": experiments_markdown(found, papers_model=MODEL in experiment.config.language_model),
     }
 
     def fill(temporary: Path) -> None:
-        for name in KEPT:
-            shutil.copy(experiment.folder / name, temporary / name)
-        if (experiment.folder / DURATIONS).is_file():  # of a batch run, so that the next one can say what it will take
-            (temporary / DURATIONS).parent.mkdir()
-            shutil.copy(experiment.folder / DURATIONS, temporary / DURATIONS)
-        for name in ("values", "tables"):
-            shutil.copytree(experiment.folder / name, temporary / name)
-        shutil.copytree(experiment.folder / "figures", temporary / "figures", ignore=shutil.ignore_patterns("*.svg"))
-        savings(results).to_csv(temporary / "savings.csv", index=False)
-        for name, table in first_page.items():
-            (temporary / name).write_text(as_markdown(table), encoding="utf-8")
-        (temporary / "experiments.md").write_text(experiments_markdown(found), encoding="utf-8")
+        _copy(experiment.folder, temporary)
+        savings(measured).to_csv(temporary / "savings.csv", index=False)
+        for name, text in first_page.items():
+            if text:
+                (temporary / name).write_text(text, encoding="utf-8")
 
-    replace_folder(folder, fill)
+    replace_folder(results / preset, fill)
+    write_models(results)
+    return results / preset
+
+
+def _copy(run: Path, place: Path) -> None:
+    """Tables, values and figures of a run, and how long it took, so that the next one can say what it will take."""
+    for path in (path for pattern in KEPT for path in sorted(run.glob(pattern))):
+        shutil.copy(path, place / path.name)
+    if (run / DURATIONS).is_file():  # of a batch run
+        (place / DURATIONS).parent.mkdir()
+        shutil.copy(run / DURATIONS, place / DURATIONS)
+    for name in ("values", "tables"):
+        shutil.copytree(run / name, place / name)
+    shutil.copytree(run / "figures", place / "figures", ignore=shutil.ignore_patterns("*.svg"))
 
 
 def _refuse_absent(experiment: Experiment, names: Sequence[str]) -> None:
     if absent := [name for name in names if not (experiment.folder / name).is_file()]:
-        raise FileNotFoundError(f"{experiment.folder} has no {', '.join(absent)}; make it with `make reproduce`")
+        command = make_command(experiment.config.preset, experiment.config.run, None)
+        raise FileNotFoundError(f"{experiment.folder} has no {', '.join(absent)}; make it with `{command}`")
+
+
+def main() -> None:
+    """Publish the run that the environment names."""
+    try:
+        settings = settings_from(os.environ)
+        print(publish(settings.preset, settings.run))
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
-    publish(open_experiment(preset="tiny"))
+    main()

@@ -14,7 +14,7 @@ from saelib.run.config import RunConfig
 from saelib.run.files import runs_folder
 from saelib.run.lock import refuse_double
 from saelib.run.typed import typed_fields, typed_seed
-from saelib.transfer.config import resolve_config
+from saelib.transfer.presets import resolve_config
 
 NAMES = ("PRESET", "RUN", "SEED", "HTEST")
 

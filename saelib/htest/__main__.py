@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from saelib.htest import budget, stages
 from saelib.htest.ablations.whole_study import study_cost
 from saelib.htest.asking.replies import Reply
-from saelib.htest.config import expand, resolve_htest_config
+from saelib.htest.config import PRESETS, HTestConfig, expand, resolve_htest_config
+from saelib.htest.items.item import CONTENT_FREE_TEXTS
 from saelib.htest.items.item import select as select_items
+from saelib.htest.respondents import form_for
 from saelib.htest.scoring import main_table, select, stored, tables
 from saelib.htest.scoring.accuracy import accuracies_of
 from saelib.htest.scoring.names import counted_tasks, shown_items
@@ -27,13 +29,17 @@ from saelib.htest.scoring.readings import readings_of
 from saelib.htest.study import Study, open_study
 from saelib.results.tables import as_markdown, write_tables
 from saelib.run.config import RunConfig
+from saelib.run.files import runs_folder
 from saelib.run.lock import RunInUseError
+from saelib.run.reading import read_json_object
 from saelib.run.typed import typed_fields, typed_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RUN = "htest"
+FORMS = {"auto": "as it suits each", "completion": "to complete the pattern", "chat": "in chat"}
+MANNER = ("form", "other_forms", "other_form_items", "calibration")  # fields that say how a model is asked
 REFUSED = (ValueError, OSError, RunInUseError)
 
 
@@ -57,13 +63,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parameters(options: argparse.Namespace) -> dict[str, Any]:
-    """What `open_study` takes: with no word on shots only the most of the preset, which the main table is about."""
+    """What `open_study` takes.
+
+    With no word on shots only the most of the preset, which the main table is about; with none on how models are asked,
+    as the preset has it that they stand in.
+    """
     preset = options.preset or "tiny"
     given = typed_fields("htest", options.htest, RunConfig.model_fields)
     given |= {"shots": options.shots} if options.shots else {}
     models = [*options.models, *_split(options.more_models)]
-    usual = {"shots": [max(resolve_htest_config(preset=preset).shots)]} | ({"models": models} if models else {})
-    return {"preset": preset, "run": options.run or RUN, "seed": typed_seed(options.seed)} | usual | given
+    usual = {"shots": [max(resolve_htest_config(preset=preset).shots)]} | asked_as(models)
+    usual |= {"models": models} if models else {}
+    return {"preset": preset, "run": options.run or _free_run(preset), "seed": typed_seed(options.seed)} | usual | given
+
+
+def asked_as(models: Sequence[str]) -> dict[str, Any]:
+    """How presets ask these models, where that is not the usual way; nothing where a model stands in no preset."""
+    members, presets = {*expand(tuple(models))}, PRESETS.values()
+    if not members <= {model for preset in presets for model in expand(preset.models)}:
+        return {}  # the form that suits one of them need not suit the others
+    of_them = [preset.as_dict() for preset in presets if members & {*expand(preset.models)}]
+    usual = HTestConfig.defaults()
+    return {name: kept[name] for kept in of_them for name in MANNER if kept[name] != usual[name]}
+
+
+def _free_run(preset: str) -> str:
+    """The usual run; where another preset has begun it, one of the preset's own."""
+    path = runs_folder() / RUN / "htest" / "config.json"
+    begun_by = read_json_object(path).get("preset") if path.is_file() else preset
+    return RUN if begun_by == preset else f"{RUN}-{preset}"
 
 
 def _split(models: str) -> list[str]:
@@ -76,13 +104,15 @@ def _split(models: str) -> list[str]:
 def described(study: Study) -> str:
     """Who is asked what."""
     config, sets = study.config, " and ".join(map(_set_named, study.item_sets))
+    forms = [FORMS[config.form], *(FORMS[form] for form in config.other_forms if form != config.form)]
+    manner = f"asked {' and '.join(forms)}{', calibrated' if config.calibration else ''} (preset {config.preset})"
     absent = "" if study.own_set or study.has_official or config.official == "none" else (
         "\nThe released items are not here, so everything below is about fresh items. They are added by --htest "
         "'{official: released}' where there is a network, or by '{official: \"path/to/h-test\"}'."
     )  # fmt: skip
     return (
         f"{', '.join(config.models)}: {counted_tasks(len(config.tasks))}, {sets}, {config.test_items} items of each "
-        f"task, {' and '.join(map(str, config.shots))} shots.{absent}"
+        f"task, {' and '.join(map(str, config.shots))} shots; {manner}.{absent}"
     )
 
 
@@ -94,11 +124,15 @@ def _set_named(item_set: str) -> str:
 def print_cost(study: Study) -> None:
     """What the command would ask of each model, and what APIs would be sent by it and by the whole study."""
     config = study.config
-    items = sum(len(select_items(study.items, task, "test", item_set)[: config.test_items])
-                for item_set in study.item_sets for task in study.tasks_of(item_set))  # fmt: skip
-    prompts = items * config.samples * len(config.shots)
+    tests = [select_items(study.items, task, "test", item_set)
+             for item_set in study.item_sets for task in study.tasks_of(item_set)]  # fmt: skip
     for model in expand(config.models):
-        print(f"{model}: {prompts:,} prompts")
+        own = form_for(model, config.form, config.revision)
+        count = 0
+        for form, limit in stages.forms_of(config, own).items():
+            free = len(CONTENT_FREE_TEXTS) * stages.is_calibrated(config, model, form)
+            count += sum(len(items[:limit]) + free for items in tests)
+        print(f"{model}: {count * config.samples * len(config.shots):,} prompts")
     _print_sent("This command", budget.api_cost(study, config.models, config.shots))
     whole = "The whole study with its ablations and judge (make reproduce)"
     try:
@@ -139,9 +173,10 @@ def asked(study: Study) -> tuple[list[Reply], list[str]]:
 def accuracies(study: Study, replies: Sequence[Reply]) -> "list[pd.DataFrame]":
     """Score, and keep the tables with the run: by task, one for each number of shots; all."""
     config, found = study.config, accuracies_of(readings_of(replies))
+    forms = {model: form_for(model, config.form, config.revision) for model in found["model"].unique()}
     shown = []
     for k in config.shots:
-        rows = select.as_chosen(select.pick(found, item_set=study.item_sets[0], k=k))
+        rows = select.as_chosen(select.own_form(select.pick(found, item_set=study.item_sets[0], k=k), forms))
         shown.append(tables.wide_table(rows).rename(columns={"task": f"task, {k} shots"}))
         write_tables(study, f"htest_alone_{k}_shots", shown[-1])
     shown.append(main_table.main_table(main_table.main_lines(found)))
@@ -158,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", dest="more_models", default="", help="several in one text, as make gives them")
     parser.add_argument("--shots", type=int, nargs="+", help="numbers of shots; the most of the preset if not given")
     parser.add_argument("--preset", default="", help="tiny if not given")
-    parser.add_argument("--run", default="", help=f"the run's folder under runs/; {RUN} if not given")
+    parser.add_argument("--run", default="", help=f"the run's folder under runs/; {RUN}, or one of the preset's own")
     parser.add_argument("--seed", default="", help="of fresh items, shots and sampling; the preset's if not given")
     parser.add_argument("--htest", default="", help="fields of saelib.htest.config.HTestConfig, as YAML or JSON")
     parser.add_argument("--dry-run", action="store_true", help="say what would be asked, and what it would take")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from saelib.htest.config import API, expand
 from saelib.htest.engines.api import estimate_cost
-from saelib.htest.stages import condition_of, missing_prompts
+from saelib.htest.stages import condition_of, forms_of, missing_prompts
 from saelib.htest.study import Study
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ COLUMNS = ["model", "k", "requests", "input_tokens", "output_tokens"]
 
 
 def api_cost(
-    study: Study, models: Sequence[str], shots: Sequence[int], item_sets: Sequence[str] | None = None
+    study: Study,
+    models: Sequence[str],
+    shots: Sequence[int],
+    item_sets: Sequence[str] | None = None,
+    others: bool = True,
 ) -> "pd.DataFrame":
     """Requests that have no stored reply yet, by model and number of shots; without rows where no API is asked.
 
@@ -28,12 +32,13 @@ def api_cost(
 
     Args:
         item_sets: sets of items; all that the run has if not given.
+        others: in `other_forms` too, as for the main table.
     """
     import pandas as pd
 
     sets = item_sets or study.item_sets
-    rows = [_row(study, model, k, sets) for model in expand(tuple(models)) if model.startswith(API) for k in shots]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    paid = [model for model in expand(tuple(models)) if model.startswith(API)]
+    return pd.DataFrame([_row(study, model, k, sets, others) for model in paid for k in shots], columns=COLUMNS)
 
 
 def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tuple[list[str], list[str]]:
@@ -54,14 +59,17 @@ def affordable(study: Study, models: Sequence[str], cost: "pd.DataFrame") -> tup
     return asked, left_out
 
 
-def _row(study: Study, model: str, k: int, item_sets: Sequence[str]) -> dict[str, object]:
+def _row(study: Study, model: str, k: int, item_sets: Sequence[str], others: bool) -> dict[str, object]:
     respondent = study.respondent(model)
-    condition = condition_of(study, respondent, respondent.form, k)
-    prompts, requests = [], 0
-    for item_set in item_sets:
-        for task in study.tasks_of(item_set):
-            items, missing = missing_prompts(study, condition, item_set, task)
-            requests += study.requests_for(respondent, items, missing, condition)
-            prompts += missing
-    cost = estimate_cost(prompts, condition)
-    return dict(zip(COLUMNS, (model, k, requests, cost.input_tokens, cost.output_tokens), strict=True))
+    requests = inputs = outputs = 0
+    for form, limit in forms_of(study.config, respondent.form, others).items():
+        condition = condition_of(study, respondent, form, k)
+        prompts = []
+        for item_set in item_sets:
+            for task in study.tasks_of(item_set):
+                items, missing = missing_prompts(study, condition, item_set, task, limit)
+                requests += study.requests_for(respondent, items, missing, condition)
+                prompts += missing
+        cost = estimate_cost(prompts, condition)
+        inputs, outputs = inputs + cost.input_tokens, outputs + (cost.output_tokens or 0)
+    return dict(zip(COLUMNS, (model, k, requests, inputs, outputs), strict=True))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # What decides the replies of models on this machine, beside the items, which replies hold.
 ASKED_BY = ("language", "htest/asking", "htest/engines/decoding.py", "htest/engines/local.py",
-            "htest/engines/padded_batches.py", "htest/engines/shared_prefix.py")  # fmt: skip
+            "htest/engines/packs.py", "htest/engines/padded_batches.py", "htest/engines/shared_prefix.py")  # fmt: skip
 # What decides those of controls: a rule may read its task anew, a cut may be fitted anew.
 CONTROLLED_BY = ("htest/engines/controls.py", "htest/audit/rules.py", "htest/audit/shortcuts.py", "htest/tasks.py")
 
@@ -190,8 +190,27 @@ def local_respondent(
         template_arguments=json.dumps(arguments, sort_keys=True) if arguments else "",
         dtype=asked.dtype,
     )
-    suits = "chat" if has_template else "completion"
-    return Respondent(name, model.revision, suits if form == "auto" else form, LocalEngine(model), manner)
+    asked_in = suited_form(has_template) if form == "auto" else form
+    return Respondent(name, model.revision, asked_in, LocalEngine(model), manner)
+
+
+def form_for(name: str, form: str = "auto", revision: str | None = None) -> str:
+    """The form in which `open_respondent` has whoever a name means asked; read is no more than a tokenizer.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+    """
+    if form != "auto" or name.startswith((API, CONTROL)):
+        return "chat" if form == "auto" or name.startswith(CONTROL) else form
+    from saelib.language.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(*split_revision(name.removeprefix(UNTRAINED), revision))
+    return suited_form(tokenizer.chat_template is not None)
+
+
+def suited_form(has_template: bool) -> str:
+    """The form that suits a model on this machine: whoever follows instructions has a chat template."""
+    return "chat" if has_template else "completion"
 
 
 def token_counter(name: str, revision: str | None = None) -> Callable[[str], int] | None:

@@ -5,18 +5,17 @@ claims the folder for the config, and until then another config may have it. A r
 opened with more models, tasks or sets of items, and what was asked before is found by its condition.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from saelib.htest.asking.answering import PlacedAnswer, answers_of
 from saelib.htest.asking.prompts import Prompt
-from saelib.htest.asking.replies import (
-    Answer,
-    Condition,
-)
-from saelib.htest.config import UNTRAINED, HTestConfig, resolve_htest_config
+from saelib.htest.asking.replies import Condition
+from saelib.htest.asking.stored import file_of
+from saelib.htest.config import PARSER, UNTRAINED, HTestConfig, expand, resolve_htest_config
 from saelib.htest.engines.api import answers_kept
 from saelib.htest.items.item import Item, read_items, write_items
 from saelib.htest.items.kept import RunItems, grown
@@ -94,6 +93,11 @@ class Study(PinnedRun[HTestConfig]):
         return tuple(task for task in self.config.tasks if task in there)
 
     @property
+    def tuned_tasks(self) -> tuple[str, ...]:
+        """Those of the main table that models are tuned on."""
+        return tuple(task for task in self.main_tasks if task in self.config.fine_tuning_tasks)
+
+    @property
     def main_tasks(self) -> tuple[str, ...]:
         """The config's tasks that the set of the main table has."""
         return self.tasks_of(self.item_sets[0])
@@ -150,9 +154,17 @@ class Study(PinnedRun[HTestConfig]):
             )
 
     def answers(
-        self, respondent: Respondent, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition
-    ) -> list[Answer]:
-        """What an engine answers; each request to an API is taken from the budget before it is sent.
+        self,
+        respondent: Respondent,
+        items: Sequence[Item],
+        prompts: Sequence[Prompt],
+        condition: Condition,
+        done: Collection[int] = (),
+    ) -> Iterator[PlacedAnswer]:
+        """What an engine answers, as it comes; each request to an API is taken from the budget before it is sent.
+
+        Args:
+            done: places of answers that are there already (`asking.answering`).
 
         Raises:
             PermissionError: too few are left, and nothing was sent; or requests that failed and were sent again have
@@ -165,11 +177,11 @@ class Study(PinnedRun[HTestConfig]):
             check_noted(self.config_path)
         self.check_budget(respondent, self.requests_for(respondent, items, prompts, condition))
         with writing(self):  # Inspect's logs are files of the run too
-            return respondent.engine(items, prompts, condition)
+            yield from answers_of(respondent.engine, items, prompts, condition, done)
 
-    def path_of(self, condition: Condition, item_set: str, task: str) -> Path:
-        """The file of the replies under a condition to a task's items of one set."""
-        return self.replies_folder / condition.name() / f"{item_set}-{task}.jsonl"
+    def path_of(self, condition: Condition, item_set: str, task: str, split: str = "test") -> Path:
+        """The file of the replies under a condition to a task's items of one set and split."""
+        return self.replies_folder / condition.name() / file_of(item_set, task, split)
 
     @property
     def has_official(self) -> bool:
@@ -188,7 +200,17 @@ class Study(PinnedRun[HTestConfig]):
 
     @property
     def caveat(self) -> str:
-        """What the caption of each figure has to add: on which items, where not on the released ones, and why."""
+        """What the caption of each figure has to add: of which weights, and on which items and why."""
+        from saelib.language.origin import notes_on
+
+        config = self.config
+        named = (*config.models, config.ablation_model, *config.family, config.judge, config.fine_tuning_model)
+        models = [name for name in expand(named) if name != PARSER]
+        return "; ".join(filter(None, (notes_on(models), self._items_caveat)))
+
+    @property
+    def _items_caveat(self) -> str:
+        """On which items, where not on the released ones."""
         if self.config.stored:  # which keep no items
             return super().caveat
         if self.own_set:

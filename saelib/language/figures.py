@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import seaborn as sns
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saelib.results.figures import PALETTE, figure, heat_maps, log_ticks, new_figure
@@ -58,24 +59,40 @@ def norms(means: Float[np.ndarray, " layers"], layers: Sequence[int]) -> Figure:
 
 
 @figure("norms_by_position", "Mean norm of the residual stream by position in the context")
-def norms_by_position(means: Float[np.ndarray, "layers positions"], layers: Sequence[int]) -> Figure:
+def norms_by_position(
+    means: Float[np.ndarray, "layers positions"],
+    layers: Sequence[int],
+    with_sink: Float[np.ndarray, "layers others"] | None = None,
+    sink_token: str | None = None,
+) -> Figure:
     """Mean norm of the residual stream at each position, a line for each layer; both axes are logarithmic.
 
     Args:
         means: as `residuals.norms_by_position` gives them.
         layers: which layers they belong to.
+        with_sink: the same of rows that begin with a sink token; a second panel.
+        sink_token: its text.
     """
-    figure, panels = new_figure(7, 3.2)
-    axis = panels[0, 0]
+    panels = [means] if with_sink is None else [means, with_sink]
+    figure, axes = new_figure(7 if with_sink is None else 10, 3.2, ncols=len(panels), sharey=True)
+    for axis, values in zip(axes[0], panels, strict=True):
+        _draw_by_position(axis, values, layers)
+    if with_sink is not None:
+        axes[0, 0].set_title("text alone")
+        axes[0, 1].set_title(f"behind {sink_token}", parse_math=False)
+    axes[0, 0].set_ylabel("mean norm of the residual")
+    axes[0, -1].legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _draw_by_position(axis: Axes, means: Float[np.ndarray, "layers positions"], layers: Sequence[int]) -> None:
     for colour, layer, values in zip(sns.color_palette("viridis", len(layers)), layers, means, strict=True):
         axis.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.4, label=f"layer {layer}")
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_yscale("log")
     log_ticks(axis.yaxis)
-    axis.set(xlabel="position in the context (tokens)", ylabel="mean norm of the residual")
-    axis.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+    axis.set_xlabel("position in the context (tokens)")
 
 
 @figure("angular_distance", "Mean angular distance between the residual streams of two layers")

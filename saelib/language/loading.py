@@ -5,8 +5,6 @@ and folders never reach for a network, weights are read from safetensors only, a
 run.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +15,12 @@ import torch
 from saelib.language import embedded
 from saelib.language.deferred import DeferredLanguageModel, DeferredTokenizer, read_plain_model, read_plain_tokenizer
 from saelib.language.device import choose_device
+from saelib.language.gguf.folder import gguf_folder
+from saelib.language.gguf.smollm2 import SMOLLM2, smollm2_file
 from saelib.language.gpt_neox_config import plain_config
-from saelib.language.hub import ask_hub, fetching, network_errors
+from saelib.language.hub import ask_hub, network_errors
 from saelib.language.model import LanguageModel
+from saelib.language.quiet import naming_model, no_progress_bar
 from saelib.language.saved import check_config, check_embedded, check_finite, check_folder, hash_of_files, remedy_of
 from saelib.run.reading import read_json_object
 from saelib.run.secrets import one_line
@@ -53,7 +54,8 @@ def load_language_model(
     A cached hub model needs no network either; with HF_HUB_OFFLINE=1 nothing is tried and no time lost in trying.
 
     Args:
-        name: "embedded", a folder with a saved Hugging Face model, or a model's name on the Hugging Face Hub.
+        name: "embedded", "smollm2", a folder with a saved Hugging Face model, a GGUF file of Llama's kind, or a
+            model's name on the Hugging Face Hub.
         device: "auto", or what `choose_device` takes.
         revision: branch, tag or commit of a hub model; the main branch if not given.
         dtype: "float32", "bfloat16" or "float16"; passes for SAEs need float32.
@@ -109,7 +111,14 @@ def check_device_map(device_map: str) -> None:
 
 def is_hub_name(name: str) -> bool:
     """Whether a name means a model on the Hugging Face Hub, which has revisions."""
-    return _folder(name, None) is None
+    path = Path(name).expanduser()
+    is_path = name.startswith((".", "~", "/")) or name.count("/") > 1 or is_gguf(path)
+    return name not in (embedded.EMBEDDED, SMOLLM2) and not is_path and not path.is_dir()
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a path is that of a GGUF file, there or not."""
+    return path.suffix.lower() == ".gguf" and not path.is_dir()
 
 
 def pinned_revision(name: str, revision: str | None, read: str | None) -> str | None:
@@ -124,13 +133,14 @@ def pinned_revision(name: str, revision: str | None, read: str | None) -> str | 
 
 def _folder(name: str, revision: str | None) -> Path | None:
     """The folder that a name means; None where it means a hub model."""
-    path = embedded.EMBEDDED_FOLDER if name == embedded.EMBEDDED else Path(name).expanduser()
-    is_path = name == embedded.EMBEDDED or name.startswith((".", "~", "/")) or name.count("/") > 1
-    if not path.is_dir() and not is_path:
+    if is_hub_name(name):
         return None
     if revision is not None:
-        raise ValueError(f"language model {name!r} is a folder and has no revision {revision!r}; leave it out")
-    return path
+        raise ValueError(f"language model {name!r} is on this machine and has no revision {revision!r}; leave it out")
+    if name == embedded.EMBEDDED:
+        return embedded.EMBEDDED_FOLDER
+    path = smollm2_file() if name == SMOLLM2 else Path(name).expanduser()
+    return gguf_folder(path) if is_gguf(path) else path
 
 
 def _read_folder(name: str, folder: Path, weights: list[Path], place: Placement) -> LanguageModel:
@@ -212,35 +222,3 @@ def _read_tokenizer(source: str, **options: str | bool) -> "PreTrainedTokenizerB
 
     with naming_model(source, "tokenizer of language model"):
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-
-
-@contextmanager
-def naming_model(source: str, what: str = "language model") -> Iterator[None]:
-    """Have whatever is raised over the files of a model said by its name: each library has errors of its own.
-
-    Raises:
-        ValueError: in place of them all, but for memory that does not suffice and packages that are missing.
-    """
-    try:
-        with nullcontext() if Path(source).is_dir() else fetching(f"{what} {source}"):
-            yield
-    except (MemoryError, torch.OutOfMemoryError, ImportError):
-        raise
-    except Exception as error:  # the library tokenizers raises nothing narrower
-        said = " ".join(str(error).split())
-        text = said if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {said}"
-        raise ValueError(f"{what} {source} cannot be read ({text}); {remedy_of(source)}") from error
-
-
-@contextmanager
-def no_progress_bar() -> Iterator[None]:
-    """Loading a model takes a moment; its bar would only fill the outputs of notebooks."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

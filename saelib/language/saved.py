@@ -5,7 +5,9 @@ that says what is wrong and what to do.
 """
 
 import hashlib
+import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, INDEX, ADAPTER = "model.safetensors", "model.safetensors.index.json", "adapter_config.json"
 RECORD = "training.json"  # of the embedded model
+_SETTLED = 2  # seconds; a file that is written twice within the coarsest clock of a file system keeps its time
 _READ = ("config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json",
          "vocab*", "merges.txt", "*.model", "*.tiktoken", "*chat_template*", "*chat_templates/*")  # fmt: skip
 _OTHER_TASKS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice",
@@ -98,7 +101,21 @@ def hash_of_files(folder: Path) -> str:
     """SHA-256 over the names and contents of all that decides what the model and its tokenizer give."""
     read = {path for pattern in _READ for path in folder.glob(pattern) if path.is_file()}
     paths = sorted({*read, *weight_files(folder)})
-    return hashlib.sha256("".join(f"{sha256_of_file(path)}  {path.name}\n" for path in paths).encode()).hexdigest()
+    lines = [f"{sha256_while_unchanged(path)}  {path.name}\n" for path in paths]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def sha256_while_unchanged(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read once a process for as long as the file system says that nobody wrote it."""
+    state = path.stat()
+    if time.time() - max(state.st_mtime, state.st_ctime) < _SETTLED:
+        return sha256_of_file(path)
+    return _remembered_sha256(path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _remembered_sha256(path: Path, *state: int) -> str:
+    return sha256_of_file(path)
 
 
 def check_config(name: str, content: Mapping[str, Any]) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # One after another, as a small vocabulary may know no letter; the longest first, as it is the hardest to mistake.
 PROBES = ("The first words of a text.", "A B", "a", "0", ".")
 
+# What stands between documents in pretraining, where the end-of-text token of the instruct model ends a turn instead.
+SEPARATORS = ("<|endoftext|>", "<|end_of_text|>")
+
 
 class Frame(NamedTuple):
     """Token ids around every text that is encoded with special tokens."""
@@ -89,6 +92,23 @@ def end_of_text(tokenizer: "PreTrainedTokenizerBase") -> int:
     )
 
 
+def document_separator(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """The token id that stands between two documents: mostly the one that ends a text.
+
+    Instruct models name as EOS what their chat template writes behind a turn (`<|im_end|>`); between documents they
+    have read one of `SEPARATORS`, if their vocabulary has it as a special token.
+
+    Raises:
+        ValueError: as `end_of_text`.
+    """
+    end, text = end_of_text(tokenizer), tokenizer.eos_token
+    template = str(getattr(tokenizer, "chat_template", None) or "")
+    if text is None or text in SEPARATORS or not (text in template or "eos_token" in template):
+        return end
+    special = {token.content: place for place, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return next((int(special[text]) for text in SEPARATORS if text in special), end)
+
+
 def special_token(tokenizer: "PreTrainedTokenizerBase", kind: str) -> int | None:
     """Id of the "bos", "eos", "sep", ... token; None where none is named, or the vocabulary lacks it."""
     return _known(tokenizer, getattr(tokenizer, f"{kind}_token_id", None), getattr(tokenizer, f"{kind}_token", None))
@@ -120,7 +140,7 @@ def _encode(tokenizer: "PreTrainedTokenizerBase", text: str, add_special_tokens:
 
 
 def tokenizer_hash(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """SHA-256 of everything that decides which token ids a text becomes, the end-of-text token included.
+    """SHA-256 of everything that decides which token ids a text becomes, the one between documents included.
 
     Settings that matter for decoding only are in it too: two hashes of the same encoding cost a second run of the
     tokenizer, one hash of two encodings would be wrong rows.
@@ -128,7 +148,7 @@ def tokenizer_hash(tokenizer: "PreTrainedTokenizerBase") -> str:
     plain = str | int | float | bool | None
     settings = {name: value for name, value in vars(tokenizer).items() if isinstance(value, plain)}
     settings.pop("name_or_path", None)
-    whole = [_vocabulary(tokenizer), end_of_text(tokenizer), *sorted(map(str, settings.items()))]
+    whole = [_vocabulary(tokenizer), document_separator(tokenizer), *sorted(map(str, settings.items()))]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 

@@ -52,6 +52,19 @@ def exact_mcnemar(first_only: int, second_only: int) -> float:
     return min(1.0, float(mcnemar([[0, first_only], [second_only, 0]], exact=True).pvalue))
 
 
+def exact_sign_flip(differences: Sequence[float]) -> float:
+    """Two-sided p of the mean of some differences, when the sign of each might as well be the other one.
+
+    All 2^n ways to give signs are counted, up to n = 16. Exact where each difference, drawn at random like the others,
+    is as likely to be one way as the other; nothing is taken for granted of its size, nor of its interval.
+    """
+    from scipy.stats import permutation_test
+
+    test = permutation_test((np.asarray(differences),), np.mean, permutation_type="samples", n_resamples=2**16,
+                            axis=-1, vectorized=True, rng=0)  # fmt: skip
+    return float(test.pvalue)
+
+
 def holm(p: Sequence[float]) -> Float[np.ndarray, " tests"]:
     """Holm's correction of the p-values of several tests."""
     from statsmodels.stats.multitest import multipletests

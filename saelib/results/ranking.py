@@ -12,27 +12,34 @@ from jaxtyping import Float
 from saelib.results.intervals import CONFIDENCE, Interval, wilson
 
 
-def auroc(positive: Float[np.ndarray, " positives"], negative: Float[np.ndarray, " negatives"]) -> Interval:
+def auroc(
+    positive: Float[np.ndarray, " positives"],
+    negative: Float[np.ndarray, " negatives"],
+    deviations: float | None = None,
+) -> Interval:
     r"""How often a positive item's margin is above a negative one's, a tie counting half.
 
     Bounds: all θ with |θ - AUROC| ≤ 1.96 c σ(θ), where σ(θ)² = θ(1-θ) [1 + N (1-θ)/(2-θ) + N θ/(1+θ)] / (mn), with
     N = (m+n)/2 - 1, is the variance of Hanley and McNeil (1982) as Newcombe (2006, part 2, method 5) uses it. It takes
     margins of one hill for granted; c ≥ 1 widens it to the variance of DeLong, DeLong and Clarke-Pearson (1988), which
     does not.
+
+    Args:
+        deviations: how many standard deviations away the bounds stand, in place of 1.96.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    above = _placements(positive, negative)
+    above = placements(positive, negative)
     value = float(above.mean())
     pairs, others = len(positive) * len(negative), (len(positive) + len(negative)) / 2 - 1
 
     def variance(theta: float) -> float:
         return theta * (1 - theta) * (1 + others * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / pairs
 
-    reach = norm.ppf((1 + CONFIDENCE) / 2) ** 2
+    reach = (deviations or norm.ppf((1 + CONFIDENCE) / 2)) ** 2
     if variance(value) > 0 and min(len(positive), len(negative)) > 1:
-        parts = (above, _placements(negative, positive))
+        parts = (above, placements(negative, positive))
         reach *= max(1.0, sum(part.var(ddof=1) / len(part) for part in parts) / variance(value))
 
     def excess(theta: float) -> float:
@@ -44,9 +51,7 @@ def auroc(positive: Float[np.ndarray, " positives"], negative: Float[np.ndarray,
     return Interval(value, float(low), float(high), len(positive) + len(negative))
 
 
-def _placements(
-    these: Float[np.ndarray, " these"], others: Float[np.ndarray, " others"]
-) -> Float[np.ndarray, " these"]:
+def placements(these: Float[np.ndarray, " these"], others: Float[np.ndarray, " others"]) -> Float[np.ndarray, " these"]:
     """For each of these, the share of the others that it is above, a tie counting half."""
     ordered = np.sort(others)
     beneath = np.searchsorted(ordered, these, "left") + np.searchsorted(ordered, these, "right")
@@ -68,13 +73,13 @@ def accuracy_at_median(
     """
     margins = np.concatenate([positive, negative])
     is_positive = np.arange(len(margins)) < len(positive)
-    called = _share_called_positive(margins)
+    called = called_positive(margins)
     right = np.where(is_positive, called, 1 - called)
     value, items = float(right.mean()), len(margins)
     return Interval(value, *wilson(value * (worth := _worth(margins, is_positive, right)), worth), items)
 
 
-def _share_called_positive(margins: Float[np.ndarray, " items"]) -> Float[np.ndarray, " items"]:
+def called_positive(margins: Float[np.ndarray, " items"]) -> Float[np.ndarray, " items"]:
     """1 above the median, 0 below it, and on it what makes half of all."""
     threshold = np.median(margins)
     above, tied = margins > threshold, margins == threshold

@@ -52,7 +52,7 @@ def plan_chunk(
 ) -> Chunk:
     """A chunk's residual streams (`hook_resid_post`, float32) in the order of training, on the model's device.
 
-    Positions below `config.skip_first` are read by the language model and left out.
+    Positions below `config.skipped` are read by the language model and left out.
 
     Args:
         data_seed: of the order within the chunk; which rows it holds is for `rows` to say.
@@ -68,7 +68,7 @@ def plan_chunk(
     def fill(part: Tensor, where: Tensor) -> None:
         with matrix_products(config.precision, model.device):
             streams = model.residual_streams(to_device(part, model.device), layers)
-        kept = streams[:, :, config.skip_first :].flatten(1, 2)[:, : len(where)]  # a chunk may end within its last row
+        kept = streams[:, :, config.skipped :].flatten(1, 2)[:, : len(where)]  # a chunk may end within its last row
         activations.index_copy_(1, to_device(where, model.device), kept.float())
 
     parts = zip(tokens.split(at_once), places.split(at_once * config.row_tokens), strict=True)

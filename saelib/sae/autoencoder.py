@@ -3,7 +3,8 @@
 In: residual-stream vectors of one layer. Out: sparse features, reconstructions, losses and their gradients.
 """
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -39,8 +40,8 @@ class SparseAutoencoder(nn.Module):
     with decoder rows of unit norm, so that the penalty is lambda times the sum of the features; the norm's own
     gradient is kept, as in SAELens 3.14, where it enters the clipping and Adam's second moment. `b_dec` is not
     subtracted from the input. Another architecture enters as a subclass with its own `encode`, `decode`,
-    `accumulate_gradients` and `SKIPS_INACTIVE`, and its own `l1` and `fold_decoder_norms` where its features do not
-    grow with their encoder; listed in `ARCHITECTURES` by SAELens's name.
+    `accumulate_gradients` and `SKIPS_INACTIVE`, and its own `l1`, `fold_decoder_norms`, `fold_scale` and `unfold_scale`
+    where its features do not grow with their encoder; listed in `ARCHITECTURES` by SAELens's name.
 
     Attributes:
         lineage: where it comes from, as its folder says: arm, layers, seed, tokens; of somebody else's the layer, and
@@ -109,6 +110,26 @@ class SparseAutoencoder(nn.Module):
             self.W_enc.mul_(norms)
             self.b_enc.mul_(norms)
             self.W_dec.div_(norms.where(norms > 0, 1).unsqueeze(1))
+
+    @torch.no_grad()
+    def fold_scale(self, scale: float) -> "SparseAutoencoder":
+        """From an SAE of streams divided by `scale`, the one of the streams themselves: its biases times the scale.
+
+        ReLU is homogeneous: features and reconstruction are `scale` times as large, and decoder rows keep their norms.
+        The matrices are shared, not copied. With a scale of 1 it is this SAE.
+        """
+        return self._with_biases(lambda bias: bias.mul_(scale)) if scale != 1 else self
+
+    @torch.no_grad()
+    def unfold_scale(self, scale: float) -> "SparseAutoencoder":
+        """The way back: the SAE of streams divided by `scale`; what returns is right to two roundings of a bias."""
+        return self._with_biases(lambda bias: bias.div_(scale)) if scale != 1 else self
+
+    def _with_biases(self, change: Callable[[Tensor], object]) -> "SparseAutoencoder":
+        other = copy.deepcopy(self, {id(weight): weight for weight in (self.W_enc, self.W_dec)})
+        for bias in (other.b_enc, other.b_dec):
+            change(bias)
+        return other
 
     def _decoder_norms(self) -> Float[Tensor, " d_sae"]:
         return torch.linalg.vector_norm(self.W_dec.detach(), dim=1)

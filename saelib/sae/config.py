@@ -4,13 +4,14 @@ In: sizes, rates and counts. Out: a `TrainingConfig`, and the two things that di
 """
 
 import math
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -23,12 +24,24 @@ Share = Annotated[float, Field(ge=0, le=1)]
 ScheduleName = Literal["paper", "wsd"]
 DecayRate = Annotated[float, Field(ge=0, lt=1)]
 MOST_TOKENS = 10**13  # of a training: more than any text has
+LARGEST_SCALE = 1e16  # longer residual vectors are refused
 
 
 def _rise_from_0(checkpoints: tuple[int, ...]) -> tuple[int, ...]:
     if len(checkpoints) < 2 or checkpoints[0] != 0 or list(checkpoints) != sorted(set(checkpoints)):
         raise ValueError("must start at 0 and rise, with the end of training as the last")
     return checkpoints
+
+
+def _scale(value: Any) -> str | float:
+    if isinstance(value, str) and value in ("none", "norm"):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST_SCALE:
+        raise ValueError(f"should be 'none', 'norm' or a number above 0, up to {LARGEST_SCALE:g}")
+    return float(value)
+
+
+Scale = Literal["none", "norm"] | float
 
 
 class TrainingPhase(Config):
@@ -49,7 +62,7 @@ class TrainingPhase(Config):
 class TrainingConfig(Config):
     """What the training of SAEs reads. Defaults are those of paper 1 where it names a value."""
 
-    ADDED: ClassVar[tuple[str, ...]] = ("skip_first",)
+    ADDED: ClassVar[tuple[str, ...]] = ("skip_first", "activation_scale")
 
     context_length: Annotated[PositiveInt, Field(le=2**24)]
     """Tokens in a row."""
@@ -63,8 +76,13 @@ class TrainingConfig(Config):
     """Positions at the start of each row that no SAE is trained on or scored at, nor a map fitted on; in a splice they
     keep their own residual vectors. Many models have an attention sink there, whose norm would rule the squared error.
     A chunk then holds as many tokens as without, from a few rows more."""
+    activation_scale: Annotated[Scale, PlainValidator(_scale, json_schema_input_type=Scale)] = "none"
+    """What the residual streams are divided by while SAEs train on them: "none"; a number, the same at every layer; or
+    "norm", a layer's mean norm / sqrt(d_model). Learning rate and lambda then mean the same whatever the stream's size.
+    What is kept is an SAE of plain activations (its biases times the scale); tables are in the model's own units."""
     l1_coefficient: NonNegativeFloat = 1.0
-    """lambda, weight of the L1 penalty against the squared error summed over d_model."""
+    """lambda, weight of the L1 penalty against the squared error summed over d_model; with `activation_scale` of the
+    divided streams, so that in tables, in the model's own units, it is that many times as large."""
     l1_warm_up_share: Share = 0.05
     """Share of the steps over which lambda grows from 0."""
     learning_rate_decay_share: Share = 0.2
@@ -84,10 +102,11 @@ class TrainingConfig(Config):
 
     @model_validator(mode="after")
     def _positions_are_left(self) -> Self:
-        if self.skip_first and self.row_tokens < 2:
+        if self.skip_first and self.context_length - self.skip_first < 2:
             raise ValueError(
-                f"skip_first={self.skip_first} leaves {max(self.row_tokens, 0)} of context_length="
-                f"{self.context_length} positions, and a loss needs two: choose {self.context_length - 2} at most"
+                f"skip_first={self.skip_first} leaves {max(self.context_length - self.skip_first, 0)} of "
+                f"context_length={self.context_length} positions, and a loss needs two: choose "
+                f"{self.context_length - 2} at most"
             )
         return self
 
@@ -107,9 +126,14 @@ class TrainingConfig(Config):
         return self.chunk_rows * self.context_length
 
     @property
+    def skipped(self) -> int:
+        """Positions at the start of each row that are left out; what everybody reads, for whatever reason they are."""
+        return self.skip_first
+
+    @property
     def row_tokens(self) -> int:
         """Tokens of a row that are trained on."""
-        return self.context_length - self.skip_first
+        return self.context_length - self.skipped
 
     def rows_of(self, tokens: int) -> int:
         """Rows that hold so many tokens to train on."""

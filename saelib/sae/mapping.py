@@ -6,7 +6,7 @@ any training there. Between different models such maps are known to carry SAEs (
 one model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -43,13 +43,19 @@ class LayerMap:
     ridge_back: float | None
     """The same, of B and the target's."""
 
+    def to(self, device: torch.device) -> "LayerMap":
+        """The same map on a device."""
+        names = ("matrix", "offset", "back_matrix", "back_offset")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
-class _Pairs(NamedTuple):
+
+class Pairs(NamedTuple):
     """Mean and covariance of the joined vectors (x, y) over tokens, float64: all that linear fits and errors need."""
 
     mean: Float[Tensor, " both"]
     covariance: Float[Tensor, "both both"]
     width: int  # of x
+    tokens: int
 
     @property
     def xx(self) -> Float[Tensor, "source source"]:
@@ -61,16 +67,28 @@ class _Pairs(NamedTuple):
         """Covariance of x and y."""
         return self.covariance[: self.width, self.width :]
 
-    def reverse(self) -> "_Pairs":
+    @property
+    def means(self) -> tuple[Float[Tensor, " source"], Float[Tensor, " target"]]:
+        """Of x and of y."""
+        return self.mean[: self.width], self.mean[self.width :]
+
+    @property
+    def spreads(self) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Of x and of y: mean squared distances from the mean."""
+        spread = self.covariance.diagonal()
+        return spread[: self.width].sum(), spread[self.width :].sum()
+
+    def reverse(self) -> "Pairs":
         """The pairs (y, x)."""
         rolled = self.covariance.roll((-self.width, -self.width), (0, 1))
-        return _Pairs(self.mean.roll(-self.width), rolled, len(self.mean) - self.width)
+        return Pairs(self.mean.roll(-self.width), rolled, len(self.mean) - self.width, self.tokens)
 
-    def joined(self, other: "_Pairs", share: float) -> "_Pairs":
-        """Those of both, of which the other's are this share."""
-        gap = other.mean - self.mean
+    def joined(self, other: "Pairs") -> "Pairs":
+        """Those of both."""
+        tokens, gap = self.tokens + other.tokens, other.mean - self.mean
+        share = 1 - self.tokens / tokens
         covariance = self.covariance.lerp(other.covariance, share) + share * (1 - share) * torch.outer(gap, gap)
-        return _Pairs(self.mean.lerp(other.mean, share), covariance, self.width)
+        return Pairs(self.mean.lerp(other.mean, share), covariance, self.width, tokens)
 
     def offset(self, matrix: Float[Tensor, "source target"]) -> Float[Tensor, " target"]:
         """The best one beside a matrix: with it the mean error is 0."""
@@ -104,23 +122,31 @@ def fit_map(start: str, source: Float[Tensor, "tokens source"], target: Float[Te
     if start not in ("affine", "procrustes"):
         raise ValueError(f"start={start!r}: there is a map to fit for 'affine' and 'procrustes'")
     _check(source, target, square=start == "procrustes")
-    first = _fitted(source)
-    known, rest = _pairs(source[:first], target[:first]), _pairs(source[first:], target[first:])
-    parts = known, rest, known.joined(rest, share=1 - first / len(source))
+    first = fitted_tokens(len(source))
+    fitted = fit_pairs(start, pairs_of(source[:first], target[:first]), pairs_of(source[first:], target[first:]))
+    return fitted.to(source.device)
+
+
+def fit_pairs(start: str, known: Pairs, rest: Pairs) -> LayerMap:
+    """The map of `fit_map` from all that it needs of the tokens; nothing is checked.
+
+    Args:
+        known: of the tokens before the held-out ones (`fitted_tokens`).
+        rest: of these.
+    """
+    parts = known, rest, known.joined(rest)
     if start == "procrustes":
         there, back = _procrustes(*parts)
     else:
         there, back = _ridge(*parts), _ridge(*(part.reverse() for part in parts))
-    matrix, offset, back_matrix, back_offset = (
-        tensor.to(source.device, torch.float32) for tensor in (*there[:2], *back[:2])
-    )
-    fit = (len(source), there.r2, back.r2, there.ridge, back.ridge)
+    matrix, offset, back_matrix, back_offset = (tensor.to(torch.float32) for tensor in (*there[:2], *back[:2]))
+    fit = (known.tokens + rest.tokens, there.r2, back.r2, there.ridge, back.ridge)
     return LayerMap(matrix, offset, back_matrix, back_offset, *fit)
 
 
-def _fitted(tokens: Float[Tensor, "tokens width"]) -> int:
-    """How many tokens come before the held-out ones."""
-    return len(tokens) - round(HELD_OUT_SHARE * len(tokens))
+def fitted_tokens(tokens: int) -> int:
+    """How many of so many tokens come before the held-out ones."""
+    return tokens - round(HELD_OUT_SHARE * tokens)
 
 
 def _check(source: Float[Tensor, "tokens source"], target: Float[Tensor, "tokens target"], square: bool) -> None:
@@ -135,7 +161,7 @@ def _check(source: Float[Tensor, "tokens source"], target: Float[Tensor, "tokens
         if not activations.isfinite().all():
             bad = int((~activations.isfinite()).any(1).sum())
             raise ValueError(f"the {name}'s activations are not finite at {bad} tokens; try precision='float32'")
-        fitted, held_out = activations.tensor_split([_fitted(activations)])
+        fitted, held_out = activations.tensor_split([fitted_tokens(len(activations))])
         for tokens, which in ((fitted, "tokens"), (held_out, "held-out tokens")):
             if (tokens == tokens[:1]).all():
                 raise ValueError(
@@ -144,32 +170,33 @@ def _check(source: Float[Tensor, "tokens source"], target: Float[Tensor, "tokens
                 )
 
 
-def _pairs(source: Float[Tensor, "tokens source"], target: Float[Tensor, "tokens target"]) -> _Pairs:
+def pairs_of(source: Float[Tensor, "tokens source"], target: Float[Tensor, "tokens target"]) -> Pairs:
+    """Of activations at the same tokens."""
     device = "cpu" if source.device.type == "mps" else source.device  # which has no float64
     both = torch.cat([source, target], dim=1).to(device).double()
-    return _Pairs(both.mean(0), torch.cov(both.T, correction=0), source.shape[1])
+    return Pairs(both.mean(0), torch.cov(both.T, correction=0), source.shape[1], len(both))
 
 
-def _ridge(known: _Pairs, rest: _Pairs, whole: _Pairs) -> _OneWay:
+def _ridge(known: Pairs, rest: Pairs, whole: Pairs) -> _OneWay:
     r2_of = {ridge: rest.r2(*_ridge_fit(known, ridge)) for ridge in RIDGES}
     best = max(r2_of, key=r2_of.__getitem__)
     return _OneWay(*_ridge_fit(whole, best), r2_of[best], best)
 
 
-def _ridge_fit(pairs: _Pairs, ridge: float) -> tuple[Float[Tensor, "source target"], Float[Tensor, " target"]]:
+def _ridge_fit(pairs: Pairs, ridge: float) -> tuple[Float[Tensor, "source target"], Float[Tensor, " target"]]:
     """Least mean of |y - x A - a|^2, plus the penalty on A: it keeps a direction without variance from mattering."""
     penalty = ridge * pairs.xx.diagonal().mean() * torch.eye(len(pairs.xx)).to(pairs.xx)
     matrix = torch.linalg.solve(pairs.xx + penalty, pairs.xy)
     return matrix, pairs.offset(matrix)
 
 
-def _procrustes(known: _Pairs, rest: _Pairs, whole: _Pairs) -> tuple[_OneWay, _OneWay]:
+def _procrustes(known: Pairs, rest: Pairs, whole: Pairs) -> tuple[_OneWay, _OneWay]:
     r2, r2_back = (pairs.r2(*fit) for pairs, fit in zip((rest, rest.reverse()), _procrustes_fit(known), strict=True))
     there, back = _procrustes_fit(whole)
     return _OneWay(*there, r2), _OneWay(*back, r2_back)
 
 
-def _procrustes_fit(pairs: _Pairs) -> list[tuple[Float[Tensor, "source target"], Float[Tensor, " target"]]]:
+def _procrustes_fit(pairs: Pairs) -> list[tuple[Float[Tensor, "source target"], Float[Tensor, " target"]]]:
     """The orthogonal Q and the scale s of least |y - s x Q|^2, centred; there, and back by the inverse."""
     at_rest = AT_REST * pairs.xy.diagonal().abs().mean() * torch.eye(len(pairs.xy)).to(pairs.xy)
     left, _, right = torch.linalg.svd(pairs.xy + at_rest)

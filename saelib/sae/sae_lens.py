@@ -25,7 +25,7 @@ PLAIN: Mapping[str, tuple[Any, ...]] = {
 }
 """Keys that change what is computed, or of what, and the values at which they do not; none at all never does."""
 KEPT = ("hook_name", "model_name", "model_class_name", "model_from_pretrained_kwargs", "dataset_path", "context_size",
-        "prepend_bos", "seqpos_slice")  # fmt: skip
+        "prepend_bos", "seqpos_slice", "sink_token")  # fmt: skip
 """What an SAE's lineage says of the model and the text that it was trained on."""
 
 BEYOND = 2**31  # of sizes: no tensor has so many rows

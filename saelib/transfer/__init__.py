@@ -6,7 +6,7 @@ scored on the same rows; what its curves say, beside what the paper published; f
 Public: `experiment.open_experiment`; `stages.train_phase`, `stages.evaluate_phase` and `stages.evaluate_zero_shot`;
 `rehearsal`, what a run would take; `passes.planned_memory`, what it would hold; `tables.read_results`;
 `curves.matched`, through which every comparison goes; `convergence`, `savings` and `gains`, what the curves say;
-`claims` and `agreement`, what the paper says; `ledger`, what it cost; `maps`, from layer to layer; `studies` beside the
-default run; `published`, the paper's own numbers; `figures`, all of them by short names. README.md beside this file has
-the columns of the tables and the differences from the paper.
+`claims` and `agreement`, what the paper says; `ledger`, what it cost; `maps`, from layer to layer; `depth`, how far
+they carry; `studies` beside the default run; `published`, the paper's own numbers; `figures`, all of them by short
+names. README.md beside this file has the columns of the tables and the differences from the paper.
 """

@@ -22,6 +22,9 @@ DIVERGED = "diverged_at_step"
 """Column: the step at which an SAE's training ended since its loss was no number, 0 where it could not begin; no column
 where all is well."""
 
+VARIANCE = "variance"
+"""Column of the study `depth`: mean squared distance of a layer's activations from their mean, of a row or of all."""
+
 
 class Results(NamedTuple):
     """How the SAEs of a run were scored."""

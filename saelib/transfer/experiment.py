@@ -4,31 +4,28 @@ In: a preset and overrides. Out: an `Experiment`. Opening one writes nothing; wh
 its folder `runs/<run>/`.
 """
 
-import warnings
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from saelib.language.corpus.load import load_corpus
 from saelib.run.identity import check_noted
 from saelib.run.library import INPUT as LIBRARY
 from saelib.run.library import code_digest
-from saelib.run.pinned import PinnedRun
 from saelib.sae.config import TrainingPhase
 from saelib.transfer.choices import PHASES as PHASES
 from saelib.transfer.choices import check_choice, choose_sae
 from saelib.transfer.computing import COMPUTING
-from saelib.transfer.config import ExperimentConfig, resolve_config
-from saelib.transfer.model_fit import check_context, chosen_layers, without_transfers
+from saelib.transfer.inputs import ReadingRun
+from saelib.transfer.presets import resolve_config
 
 if TYPE_CHECKING:
-    from saelib.language.corpus.rows import Corpus, TokenRows
-    from saelib.language.model import LanguageModel
+    from collections.abc import Sequence
+
     from saelib.sae.autoencoder import SparseAutoencoder
     from saelib.sae.training.plan import PhaseFolders, SaePlan
-    from saelib.transfer.source import OwnSource
 
 
-class Experiment(PinnedRun[ExperimentConfig]):
+class Experiment(ReadingRun):
     """A run on disk, opened by `open_experiment`; `model` and `corpus` are loaded when first asked for."""
 
     def __repr__(self) -> str:
@@ -53,10 +50,12 @@ class Experiment(PinnedRun[ExperimentConfig]):
 
     @property
     def caveat(self) -> str:
-        """What the caption of each of its figures has to add: whose results they are, and how many SAEs diverged."""
+        """What the caption of each of its figures has to add: of which weights, whose results, what diverged."""
+        from saelib.language.origin import notes_on
         from saelib.transfer.divergence import left_out
 
-        return "; ".join(filter(None, (super().caveat, left_out(self.folder))))
+        model = notes_on([self.config.language_model])
+        return "; ".join(filter(None, (model, super().caveat, left_out(self.folder))))
 
     def load_inputs(self) -> None:
         """Read model and text, before anything is computed from them; with this library, which is an input as well.
@@ -70,85 +69,12 @@ class Experiment(PinnedRun[ExperimentConfig]):
         self.pin(LIBRARY, code_digest(*COMPUTING))
         _ = self.corpus, self.source  # and with them the model, whose tokenizer cuts the text
         if self.source is not None:
-            self.source.compare_rows(self.corpus.prepend_bos)
+            self.source.compare_rows(self.corpus)
 
     @property
     def _has_computed(self) -> bool:
         """Whether anything is there that depends on who computed it; values of notebooks alone do not."""
         return any((self.folder / name).exists() for name in ("maps", "saes", "resume_points", "lambda_trials"))
-
-    @cached_property
-    def model(self) -> "LanguageModel":
-        """The language model that the config names.
-
-        Raises:
-            ValueError: rows of `context_length` tokens are longer than it can read.
-            FileExistsError: the run was made from another model of that name.
-        """
-        from saelib.language.loading import load_language_model, pinned_revision
-
-        config = self.config
-        revision = pinned_revision(config.language_model, config.revision, self.inputs.get("language_model"))
-        model = load_language_model(config.language_model, config.device, revision)
-        self.pin("language_model", model.revision)
-        check_context(config, model.name, model.n_ctx)
-        return model
-
-    @cached_property
-    def corpus(self) -> "Corpus":
-        """Training rows, in the first replicate's order, and held-out rows of the corpus that the config names.
-
-        Raises:
-            FileExistsError: the run was made from another text of that name.
-        """
-        config, model = self.config, self.model
-        corpus = load_corpus(
-            config.corpus,
-            model.tokenizer,
-            config.context_length,
-            config.held_out_rows,
-            config.data_seeds[0],
-            config.prepend_bos,
-            model.vocabulary,
-            self.inputs.get("corpus_revision"),
-        )
-        self.pin("corpus", corpus.sha256)
-        if corpus.revision is not None:
-            self.pin("corpus_revision", corpus.revision)
-        return corpus
-
-    @cached_property
-    def source(self) -> "OwnSource | None":
-        """The SAE that the config names as the source of all transfers; None where these start from scratch SAEs.
-
-        Raises:
-            FileNotFoundError, ValueError: as `transfer.source.read_source`.
-            FileExistsError: the run was made from another SAE of that name.
-        """
-        from saelib.sae.folder import folder_sha256
-        from saelib.transfer.source import read_source
-
-        if self.config.source is None:
-            return None
-        source = read_source(self.config.source, self.config, self.model)
-        self.pin("source", folder_sha256(source.folder))
-        return source
-
-    def training_rows(self, data_seed: int) -> "TokenRows":
-        """Training rows in the order of a replicate; a hub data set has one order, shuffled within chunks only."""
-        return self.corpus.in_order(data_seed)
-
-    @cached_property
-    def layers(self) -> tuple[int, ...]:
-        """The layers that get SAEs.
-
-        Raises:
-            ValueError: the config names a layer that the model lacks, or a distance that no two of the layers have.
-        """
-        layers = chosen_layers(self.config, self.model.name, self.model.n_layers)
-        if without := without_transfers(self.config, layers):
-            warnings.warn(without, stacklevel=3)
-        return layers
 
     @property
     def d_sae(self) -> int:
@@ -157,19 +83,38 @@ class Experiment(PinnedRun[ExperimentConfig]):
 
     @cached_property
     def l1_coefficients(self) -> dict[int, float]:
-        """lambda of each layer: the config's, or what `trials.choose_lambda` has kept for the run.
+        """lambda of each layer, in the model's own units: the config's, or what `trials.choose_lambda` has kept.
 
         Raises:
             FileNotFoundError: it is to be chosen, and is not yet.
             FileExistsError: the run was made with others.
         """
-        from saelib.transfer.lambdas import INPUT, is_chosen, lambda_path, lambdas_sha256, read_lambdas
+        from saelib.transfer import lambdas
 
-        if not is_chosen(self.config):
-            return dict.fromkeys(self.layers, self.config.l1_coefficient)
-        coefficients = read_lambdas(lambda_path(self.folder))
-        self.pin(INPUT, lambdas_sha256(coefficients))
-        return coefficients
+        if lambdas.is_chosen(self.config):
+            return lambdas.pinned(self, lambdas.LAMBDA)
+        return {layer: self.config.l1_coefficient * scale for layer, scale in self.activation_scales.items()}
+
+    @cached_property
+    def activation_scales(self) -> dict[int, float]:
+        """What the residual stream of each layer is divided by while SAEs train on it; 1 where it is not.
+
+        Raises:
+            FileNotFoundError: it is to be measured, and is not yet.
+            FileExistsError: the run was made with others.
+        """
+        from saelib.transfer import lambdas
+
+        asked = self.config.activation_scale
+        if asked == "norm":
+            return lambdas.pinned(self, lambdas.SCALE)
+        return dict.fromkeys(self.layers, 1.0 if asked == "none" else float(asked))
+
+    def with_scales(self, plans: "Sequence[SaePlan]") -> "list[SaePlan]":
+        """Plans that know what the residual streams of their layers are divided by, where these are divided."""
+        if self.config.activation_scale == "none":
+            return list(plans)
+        return [replace(plan, activation_scale=self.activation_scales[plan.sae_layer]) for plan in plans]
 
     def phase(self, name: str) -> TrainingPhase:
         """The config of phase "scratch" or "transfer".

@@ -3,7 +3,7 @@
 In: the folder of an SAE, and those of its phase. Out: nothing, or an error that names the folder and the remedy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from saelib.results.parted import PartedTable
@@ -11,7 +11,7 @@ from saelib.run.identity import INPUTS, check_inputs
 from saelib.run.reading import DamagedFileError, read_json_object
 from saelib.sae.folder import CONFIG, LINEAGE, WEIGHTS, check_sae
 from saelib.sae.training.divergence import diverged_at
-from saelib.sae.training.plan import PhaseFolders
+from saelib.sae.training.plan import OWN_SOURCE, PhaseFolders, SaePlan, check_sources, source_folder
 from saelib.transfer.checks import NEEDED
 
 
@@ -58,6 +58,33 @@ def check_own(folder: Path, phase: str, folders: PhaseFolders, inputs: Mapping[s
         raise DamagedFileError(f"{error}; {_how_to_have(folder, phase, folders)}") from error
     if (folder / LINEAGE).is_file():
         check_inputs(f"{folder} was", read_json_object(folder / LINEAGE).get(INPUTS, {}), inputs)
+
+
+def check_kept(saes: Iterable[Path], phase: str, folders: PhaseFolders) -> None:
+    """See that SAEs of a phase which were scored before are there whole, or were deleted whole.
+
+    Raises:
+        FileNotFoundError: a folder is there, and not whole.
+    """
+    for folder in saes:
+        if folder.is_dir():
+            check_present(folder, phase, folders)
+
+
+def check_starts(plans: Iterable[SaePlan], folders: PhaseFolders, own: PhaseFolders, inputs: Mapping[str, str]) -> None:
+    """See that the SAEs from which transfers start are there and their own; one that diverged is nobody's source.
+
+    Args:
+        folders: of the transfers.
+        own: of the run's scratch SAEs.
+        inputs: as of `check_own`.
+    """
+    for plan in plans:
+        if plan.source_arm == OWN_SOURCE:
+            check_sources([plan], folders)
+        elif plan.source_arm is not None and diverged_at(folder := source_folder(plan, folders)) is None:
+            check_present(folder, "scratch", own, f"source of {plan.name}: ")
+            check_own(folder, "scratch", own, inputs)
 
 
 def _how_to_have(folder: Path, phase: str, folders: PhaseFolders) -> str:

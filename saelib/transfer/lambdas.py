@@ -1,8 +1,9 @@
-"""The lambda of each layer of a run: the weight of the L1 penalty, for as large a residual stream as the layer has.
+"""The lambda and the activation scale of each layer of a run, for as large a residual stream as the layer has.
 
-In: a config, and what was measured or found for the run. Out: `runs/<run>/lambda.json`, a number for each layer, and
-its hash, which is an input of everything that is trained after it. One lambda for all layers fits one model's norms: an
-SAE's squared error grows with the square of the stream's norm, its L1 penalty with the norm alone.
+In: a config, and what was measured or found for the run. Out: `runs/<run>/lambda.json` and `activation_scale.json`, a
+number for each layer, and their hashes, which are inputs of everything that is trained after it. One lambda for all
+layers fits one model's norms: an SAE's squared error grows with the square of the stream's norm, its L1 penalty with
+the norm alone. Nor does one learning rate: Adam's steps are as long whatever the norm.
 """
 
 import hashlib
@@ -10,12 +11,13 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from saelib.language.residuals import norms_by_position
 from saelib.run.files import write_json
+from saelib.run.pinned import PinnedRun
 from saelib.run.reading import read_json
 
 if TYPE_CHECKING:
@@ -26,20 +28,37 @@ if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
     from saelib.transfer.config import ExperimentConfig
 
-INPUT = "lambda"  # its name among a run's inputs
 NORM_ROWS = 64
 """Training rows, the first of the first replicate, on which norms are measured."""
-DIGITS = 6  # of a lambda: what machines agree on
+DIGITS = 6  # of a number that was measured or found: what machines agree on
+
+
+class ByLayer(NamedTuple):
+    """A number for each layer of a run, kept once it is chosen."""
+
+    input: str
+    """Its name among a run's inputs, and its file's."""
+    key: str
+    """In the file."""
+    least: float
+    """That it may be."""
+
+    def path(self, run_folder: Path) -> Path:
+        """Where a run keeps it."""
+        return run_folder / f"{self.input}.json"
+
+
+LAMBDA, SCALE = ByLayer("lambda", "l1_coefficient", 0.0), ByLayer("activation_scale", "activation_scale", 1e-30)
 
 
 def is_chosen(config: "ExperimentConfig") -> bool:
     """Whether the run's lambdas are more than the config's number: measured, or searched."""
-    return config.target_l0 is not None or config.l1_unit == "norm"
+    return config.target_l0 is not None or "norm" in (config.l1_unit, config.activation_scale)
 
 
 def lambda_path(run_folder: Path) -> Path:
-    """Where a run keeps them."""
-    return run_folder / "lambda.json"
+    """Where a run keeps its lambdas."""
+    return LAMBDA.path(run_folder)
 
 
 def norm_units(
@@ -50,10 +69,13 @@ def norm_units(
     A stream scaled to a mean norm of sqrt(d_model), as by SAELens's `normalize_activations="expected_average_only_in"`,
     has 1. An SAE of a stream that is s times as large is the same function at s times the lambda.
 
+    Args:
+        config: with the sink token that was found (`Experiment.settled`).
+
     Raises:
         ValueError: a layer's norm is 0 or not finite; names model and layer.
     """
-    norms = norms_by_position(model, rows, layers, config.evaluation_batch_rows)[:, config.skip_first :].mean(axis=1)
+    norms = norms_by_position(model, rows, layers, config.evaluation_batch_rows)[:, config.skipped :].mean(axis=1)
     for layer, norm in zip(layers, norms, strict=True):
         if not 0 < norm < math.inf:
             raise ValueError(
@@ -63,25 +85,33 @@ def norm_units(
     return {layer: float(norm) / math.sqrt(model.d_model) for layer, norm in zip(layers, norms, strict=True)}
 
 
-def rounded(coefficient: float) -> float:
-    """A lambda with `DIGITS` figures."""
-    return float(f"{coefficient:.{DIGITS}g}")
+def rounded(number: float) -> float:
+    """A lambda or a scale with `DIGITS` figures."""
+    return float(f"{number:.{DIGITS}g}")
 
 
 def write_lambdas(path: Path, units: Mapping[int, float], coefficients: Mapping[int, float]) -> None:
-    """Keep them, with the norm units that they were made from."""
-    write_json(
-        path,
-        {
-            "l1_coefficient": {str(layer): value for layer, value in coefficients.items()},
-            "norm_unit": {str(layer): value for layer, value in units.items()},
-            "rows": NORM_ROWS,
-        },
-    )
+    """Keep lambdas, with the norm units that they were made from."""
+    _write(path, {LAMBDA.key: coefficients, "norm_unit": units})
+
+
+def write_scales(path: Path, scales: Mapping[int, float]) -> None:
+    """Keep activation scales."""
+    _write(path, {SCALE.key: scales})
+
+
+def _write(path: Path, columns: Mapping[str, Mapping[int, float]]) -> None:
+    named = {name: {str(layer): value for layer, value in numbers.items()} for name, numbers in columns.items()}
+    write_json(path, named | {"rows": NORM_ROWS})
 
 
 def read_lambdas(path: Path) -> dict[int, float]:
-    """What `write_lambdas` kept.
+    """What `write_lambdas` kept; errors as of `read_numbers`."""
+    return read_numbers(path, LAMBDA)
+
+
+def read_numbers(path: Path, kept: ByLayer) -> dict[int, float]:
+    """The numbers of a file, by layer.
 
     Raises:
         FileNotFoundError: they are not chosen yet.
@@ -89,18 +119,31 @@ def read_lambdas(path: Path) -> dict[int, float]:
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is not there: lambda is chosen when the phase scratch is trained (`saelib.train_phase`)"
+            f"{path} is not there: {kept.input} is chosen when the phase scratch is trained (`saelib.train_phase`)"
         )
-    return dict(read_json(path, _coefficients, "put it back, or name another run"))
+
+    def parse(content: Any) -> dict[int, float]:
+        numbers = {int(layer): float(value) for layer, value in content[kept.key].items()}
+        if wrong := [value for value in numbers.values() if not kept.least <= value < math.inf]:
+            raise ValueError(f"{wrong[0]} is no {kept.input}")
+        return numbers
+
+    return dict(read_json(path, parse, "put it back, or name another run"))
 
 
-def _coefficients(kept: Any) -> dict[int, float]:
-    coefficients = {int(layer): float(value) for layer, value in kept["l1_coefficient"].items()}
-    if wrong := [value for value in coefficients.values() if not 0 <= value < math.inf]:
-        raise ValueError(f"{wrong[0]} is no lambda")
-    return coefficients
+def pinned(run: PinnedRun[Any], kept: ByLayer) -> dict[int, float]:
+    """The numbers that a run has kept, which are an input of it from now on.
+
+    Raises:
+        FileNotFoundError: they are not chosen yet.
+        FileExistsError: the run was made with others.
+        DamagedFileError: the file is damaged.
+    """
+    numbers = read_numbers(kept.path(run.folder), kept)
+    run.pin(kept.input, numbers_sha256(numbers))
+    return numbers
 
 
-def lambdas_sha256(coefficients: Mapping[int, float]) -> str:
+def numbers_sha256(numbers: Mapping[int, float]) -> str:
     """What is pinned of them."""
-    return hashlib.sha256(json.dumps(sorted(coefficients.items())).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sorted(numbers.items())).encode()).hexdigest()

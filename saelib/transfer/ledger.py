@@ -70,7 +70,7 @@ def compute_ledger(experiment: "Experiment", maps: pd.DataFrame | None = None) -
     for name in ("scratch", "transfer"):
         plans = [plan for plan in experiment.plans(name) if (plan.seed, plan.data_seed) == config.replicates[0]]
         phase = experiment.phase(name)
-        read = config.tokens_read(phase.tokens)
+        read = experiment.settled.tokens_read(phase.tokens)
         trained, deepest = trained_tokens(phase, config), max(plan.sae_layer for plan in plans)
         for arm in dict.fromkeys(plan.arm for plan in plans):
             members = [plan for plan in plans if plan.arm == arm]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from saelib.language.precision import matrix_products
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from saelib.transfer.experiment import Experiment
 
 
-class _Needed(NamedTuple):
+class NeededMap(NamedTuple):
     """Whose map; sorted by the activations that it is fitted on."""
 
     data_seed: int
@@ -43,30 +43,31 @@ class _Needed(NamedTuple):
     start: str
 
     def folder(self, maps: Path) -> Path:
+        """Its place in a folder of maps."""
         return map_folder(maps, self.start, self.source_layer, self.act_layer, self.data_seed)
 
 
-def _needed(plans: Sequence[SaePlan]) -> list[_Needed]:
+def _needed(plans: Sequence[SaePlan]) -> list[NeededMap]:
     """Each map once, whatever the number of SAEs that start by it."""
     return sorted({
-        _Needed(plan.data_seed, plan.source_layer, plan.sae_layer, plan.start)
+        NeededMap(plan.data_seed, plan.source_layer, plan.sae_layer, plan.start)
         for plan in plans
         if plan.source_layer is not None and plan.start != "copy"
     })  # fmt: skip
 
 
 def check_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> None:
-    """See that the maps which plans start by can be fitted, before anything is written.
+    """See that the maps which plans start by can be fitted, and those to all layers, before anything is written.
 
     Raises:
         ValueError: `map_tokens` are too few, no whole rows, or more than the text has: a token read twice would stand
             on both sides of the held-out fit. The message names a number that is right.
     """
-    if not _needed(plans):
+    if not _needed(plans) and experiment.config.depth_source is None:
         return
     context, width, tokens = experiment.config.context_length, experiment.model.d_model, experiment.config.map_tokens
     fewest, there = -(-width // context), experiment.corpus.train_tokens  # rows, tokens
-    most = math.inf if there is None else there // context * experiment.config.row_tokens // context
+    most = math.inf if there is None else there // context * experiment.settled.row_tokens // context
     if fewest > most:
         raise ValueError(
             f"corpus {experiment.config.corpus!r} has {there} training tokens, and a map between layers of width "
@@ -101,11 +102,11 @@ def fit_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> pd.DataFrame
             experiment.load_inputs()
         with writing(experiment):
             _fit(experiment, missing, maps)
-            write_table(_table(experiment, needed, maps), path)
+            write_table(map_table(experiment, needed, maps), path)
     return read_table(path, remedy="delete it and run again: it is made from the maps") if needed else pd.DataFrame()
 
 
-def _fit(experiment: "Experiment", missing: Sequence[_Needed], maps: Path) -> None:
+def _fit(experiment: "Experiment", missing: Sequence[NeededMap], maps: Path) -> None:
     """Side by side, each on one thread, so that no map depends on the number of cores."""
     with (
         matrix_products("float32", experiment.model.device),  # the process's setting, which each thread must find
@@ -120,7 +121,7 @@ def _fit(experiment: "Experiment", missing: Sequence[_Needed], maps: Path) -> No
                 advance(1)
 
 
-def _fit_one(one: _Needed, streams: Mapping[int, Float[Tensor, "tokens d_model"]], maps: Path) -> None:
+def _fit_one(one: NeededMap, streams: Mapping[int, Float[Tensor, "tokens d_model"]], maps: Path) -> None:
     save_map(one.folder(maps), fit_map(one.start, streams[one.source_layer], streams[one.act_layer]))
 
 
@@ -128,21 +129,34 @@ def map_activations(
     experiment: "Experiment", data_seed: int, layers: Sequence[int], tokens: int, pool: Executor
 ) -> dict[int, Float[Tensor, "tokens d_model"]]:
     """By layer, of the first tokens that the SAEs of this order train on; row by row, so that fits hold rows out."""
-    config, model = experiment.config, experiment.model
-    rows = experiment.training_rows(data_seed).take(0, config.rows_of(tokens))
-
-    def read(part: Tensor) -> Float[Tensor, "layers tokens d_model"]:
-        with matrix_products(config.precision, model.device):
-            streams = model.residual_streams(part.to(model.device), layers)
-        return streams[:, :, config.skip_first :].flatten(1, 2).float()
-
-    parts = torch.from_numpy(rows).long().split(default_rows_per_pass(model.device, config))
-    side_by_side = model.thread_safe and model.device.type == "cpu"
-    streams = torch.cat(list(pool.map(read, parts) if side_by_side else map(read, parts)), dim=1)
+    parts, read = fit_parts(experiment, data_seed, tokens), partial(read_streams, experiment, layers)
+    streams = torch.cat(list(pool.map(read, parts) if is_side_by_side(experiment) else map(read, parts)), dim=1)
     return dict(zip(layers, streams[:, :tokens], strict=True))
 
 
-def _table(experiment: "Experiment", needed: Sequence[_Needed], maps: Path) -> pd.DataFrame:
+def fit_parts(experiment: "Experiment", data_seed: int, tokens: int) -> Sequence[Int64[Tensor, "rows context"]]:
+    """The rows with the first tokens that the SAEs of this order train on, as many at a time as suit the device."""
+    rows = experiment.training_rows(data_seed).take(0, experiment.settled.rows_of(tokens))
+    return torch.from_numpy(rows).long().split(default_rows_per_pass(experiment.model.device, experiment.config))
+
+
+def read_streams(
+    experiment: "Experiment", layers: Sequence[int], rows: Int64[Tensor, "rows context"]
+) -> Float[Tensor, "layers tokens d_model"]:
+    """Of rows, without the positions that are skipped."""
+    config, model = experiment.config, experiment.model
+    with matrix_products(config.precision, model.device):
+        streams = model.residual_streams(rows.to(model.device), layers)
+    return streams[:, :, experiment.settled.skipped :].flatten(1, 2).float()
+
+
+def is_side_by_side(experiment: "Experiment") -> bool:
+    """Whether the language model makes passes on several threads at a time."""
+    return experiment.model.thread_safe and experiment.model.device.type == "cpu"
+
+
+def map_table(experiment: "Experiment", needed: Sequence[NeededMap], maps: Path) -> pd.DataFrame:
+    """A row for each map that lies in a folder: `fit_maps` says which columns."""
     rows = []
     for one in needed:
         fitted = load_map(one.folder(maps))
@@ -173,4 +187,4 @@ def map_flops(experiment: "Experiment", source_layer: int, act_layer: int, token
     model, config, width = experiment.model, experiment.config, 2 * experiment.model.d_model
     blocks = max(source_layer, act_layer) + 1
     passes = language_model_flops_per_token(model.active_block_weights, blocks, model.d_model, config.context_length)
-    return config.rows_of(tokens) * config.context_length * passes + tokens * 2 * width * width
+    return experiment.settled.rows_of(tokens) * config.context_length * passes + tokens * 2 * width * width

@@ -34,6 +34,11 @@ def chosen_layers(config: ExperimentConfig, model: str, n_layers: int) -> tuple[
             f"distances={far}: {len(layers)} layers are {len(layers) - 1} places apart at most; "
             "leave them out, or name more layers"
         )
+    named = {"depth_source": (config.depth_source,), "depth_scratch_layers": config.depth_scratch_layers,
+             "depth_fine_tuning": config.depth_fine_tuning, "depth_group": config.depth_group}  # fmt: skip
+    for name, those in named.items():
+        if wrong := [layer for layer in those or () if layer is not None and layer >= n_layers]:
+            raise ValueError(f"{name}={wrong}: {model} has layers 0 to {n_layers - 1}")
     return layers
 
 

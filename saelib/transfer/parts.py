@@ -24,10 +24,14 @@ def part_of(phase: str, tokens: int) -> str:
 class EvaluationParts:
     """Parts by name in the folder of a run; whoever writes holds the run."""
 
-    def __init__(self, run_folder: Path) -> None:
-        """Nothing is written yet."""
-        self.scores = PartedTable(run_folder / "evaluation", NEEDED)
-        self.rows = PartedTable(run_folder / "evaluation_rows", [*READING, "row"])
+    def __init__(self, run_folder: Path, name: str = "evaluation") -> None:
+        """Nothing is written yet.
+
+        Args:
+            name: of the table of scores; that of the rows is called `<name>_rows`.
+        """
+        self.scores = PartedTable(run_folder / name, NEEDED)
+        self.rows = PartedTable(run_folder / f"{name}_rows", [*READING, "row"])
 
     def has(self, part: str) -> bool:
         """Whether it is finished."""

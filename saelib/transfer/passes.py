@@ -67,7 +67,7 @@ def planned_memory(
     Raises:
         MemoryError: not even one SAE fits.
     """
-    saes, layers = max(map(len, by_order(plans))), len({plan.sae_layer for plan in plans})
+    saes, layers = max(map(len, by_order(plans))), len({layer for plan in plans for layer in plan.reads})
     sizes = PhaseSizes(model_sizes(model), config, saes, layers, config.evaluation_batch_rows, model.device,
                        strands=1 + most_branches(phase, config))  # fmt: skip
     held = sizes.model.parameters * 4  # the model is there already, and the plan counts it
@@ -126,8 +126,8 @@ def train_passes(
     Raises:
         DivergedError: no SAE of any group is left. Where one is, the phase is finished: its rows say which diverged.
     """
-    origin: dict[str, str | bool] = {"model_name": config.language_model, "dataset_path": config.corpus}
-    origin["prepend_bos"] = experiment.corpus.prepend_bos
+    origin: dict[str, str | bool | int] = {"model_name": config.language_model, "dataset_path": config.corpus}
+    origin |= experiment.corpus.beginning
     rows: list[dict[str, Any]] = []
     lost: list[str] = []
     for number, plans in enumerate(passes.groups, start=1):

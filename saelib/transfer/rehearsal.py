@@ -1,8 +1,9 @@
 """Rehearse a run before it is paid for: `python -m saelib.transfer.rehearsal --preset pythia-160m`, or `make rehearse`.
 
-In: a preset. Out: what the run would take on this device, printed: memory, disk, tokens per second, hours, downloads.
-Both phases are trained for a few chunks by `train` itself, at true shapes, with random weights and random rows: no hub
-is needed. SAEs at their start are denser than later on, so that sparse steps on a CPU are slower here than in a run.
+In: a preset, for its own model or another one on this machine. Out: what the run would take on this device, printed:
+memory, disk, tokens per second, hours, downloads. Both phases are trained for a few chunks by `train` itself, at true
+shapes, with random weights and random rows: no hub is needed. What the run does beside them is counted, and taken at
+the same speeds. SAEs at their start are denser than later on, so that sparse steps on a CPU are slower here.
 """
 
 import argparse
@@ -29,10 +30,14 @@ from saelib.sae.training.memory_plan import MemoryPlan
 from saelib.sae.training.plan import PhaseFolders, SaePlan
 from saelib.sae.training.train import train
 from saelib.transfer import rehearsal_text
-from saelib.transfer.config import PRESETS, ExperimentConfig
+from saelib.transfer.config import AUTO_SINK, NO_SINK, ExperimentConfig
+from saelib.transfer.experiment import Experiment
+from saelib.transfer.model_fit import check_context, chosen_layers
 from saelib.transfer.passes import divided, planned_memory
 from saelib.transfer.plans import scratch_plans, transfer_plans
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.rehearsal_text import RehearsedPhase
+from saelib.transfer.work_beside import work_beside
 
 WARM_UP = 2  # chunks: kernels are made in the first, and the second may be harvested beside it
 CHUNKS = WARM_UP + 2  # of each phase
@@ -76,8 +81,22 @@ def shorter(
     rows -= rows * config.context_length % batch_tokens // config.context_length  # whole batches
     tokens = {"checkpoints": (0, max(chunks, CHUNKS) * rows * config.context_length)}
     return config.replace(
-        chunk_rows=rows, batch_tokens=batch_tokens, scratch=tokens, transfer=tokens, target_l0=None, trial_tokens=None
+        chunk_rows=rows,
+        batch_tokens=batch_tokens,
+        scratch=tokens,
+        transfer=tokens,
+        target_l0=None,
+        trial_tokens=None,
+        activation_scale="none",
+        depth_source=None,
     )
+
+
+def as_measured(config: ExperimentConfig) -> ExperimentConfig:
+    """With a position skipped where a sink token is to be found: random weights have no sink, rows cost as much."""
+    if config.sink_token != AUTO_SINK:
+        return config
+    return config.replace(sink_token=NO_SINK, skip_first=max(1, config.skip_first))
 
 
 def rehearse(
@@ -90,22 +109,26 @@ def rehearse(
         chunks: of each phase, at least `CHUNKS`.
 
     Raises:
+        ValueError: layers, distances or rows do not fit the model.
         MemoryError: not even one SAE fits; nothing of the phase was trained.
     """
-    device = choose_device(config.device)
-    layers = range(shape.layers) if config.layers is None else config.layers
+    config = as_measured(config)
+    check_context(config, config.language_model, shape.context)
+    layers, device = chosen_layers(config, config.language_model, shape.layers), choose_device(config.device)
     short = shorter(config, shape, len(transfer_plans(layers, config)), device, rows, chunks)
     yield rehearsal_text.beginning(config, short, device)
     model = random_language_model(shape, str(device))
-    phases = {}
+    run, phases = Experiment(config), {}
+    run.model = model
     for name, plans in (("scratch", scratch_plans(layers, short)), ("transfer", transfer_plans(layers, short))):
         plan = planned_memory(config, model, plans, getattr(config, name))
         yield f"\nMemory of phase {name}, planned for the run itself:\n{plan}"
         phases[name] = _phase(name, plans, plan, model, RandomRows(shape, config.context_length), short, folder)
         yield rehearsal_text.measured(phases[name], device)
     seconds = _scoring_seconds(scratch_plans(layers, short), model, shape, short, folder)
-    yield rehearsal_text.hours(config, layers, phases, seconds)
-    yield rehearsal_text.disk(config, phases) + "\n" + rehearsal_text.downloads(config, shape)
+    beside = work_beside(run)
+    yield rehearsal_text.hours(config, layers, phases, seconds, beside)
+    yield rehearsal_text.disk(config, phases, beside) + "\n" + rehearsal_text.downloads(config, shape)
 
 
 def _phase(name: str, plans: list[SaePlan], plan: MemoryPlan, model: LanguageModel, rows: RandomRows,
@@ -146,7 +169,7 @@ def _scoring_seconds(
     held_out = RandomRows(shape, config.context_length, seed=1).take(0, batch)
     for _ in range(2 if model.device.type == "cuda" else 1):  # the first one makes kernels
         start = time.perf_counter()
-        evaluate(saes, model, held_out, batch, config.precision, config.skip_first)  # on the host: none is under way
+        evaluate(saes, model, held_out, batch, config.precision, config.skipped)  # on the host: none is under way
         seconds = time.perf_counter() - start
     return seconds / len(saes) / batch
 
@@ -155,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--preset", default="pythia-160m", choices=list(PRESETS))
+    parser.add_argument("--language-model", help="a folder or a GGUF file in place of the preset's model")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", choices=get_args(Precision), help="the preset's if not given")
     parser.add_argument("--chunks", type=int, default=CHUNKS, help="of each phase")
@@ -164,18 +188,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--chunk-rows {options.chunk_rows}: a chunk has a row at least")
     try:
         config = PRESETS[options.preset].replace(device=options.device)
+        config = config.replace(language_model=options.language_model or config.language_model)
         choose_device(config.device)
-    except ValueError as error:
+        shape = shape_of(config.language_model)
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     if options.precision:
         config = config.replace(precision=options.precision)
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix=".rehearsal-", suffix=TEMPORARY) as folder:
         try:
-            shape = shape_of(config.language_model)
             for part in rehearse(config, shape, Path(folder), options.chunk_rows, options.chunks):
                 print(part, flush=True)
-        except MemoryError as error:
+        except (MemoryError, ValueError) as error:
             raise SystemExit(f"this run does not fit: {error}") from error
 
 

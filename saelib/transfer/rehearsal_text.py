@@ -8,16 +8,22 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from saelib.language.corpus.load import is_data_set
+from saelib.language.gguf.smollm2 import SMOLLM2
+from saelib.language.loading import is_gguf, is_hub_name
 from saelib.language.shapes import ModelShape
 from saelib.run.resume import KEPT
 from saelib.sae.training.memory_plan import gigabytes
 from saelib.sae.training.schedule import trained_tokens
 from saelib.transfer.config import ExperimentConfig
+from saelib.transfer.work_beside import Work
 
 TOKEN_BYTES = 4  # of a stored token id; files are smaller by what compression saves
+WEIGHT_BYTES = 4  # of a number in the cache that a GGUF file is turned into
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,17 @@ def _rate(per_second: float) -> str:
 
 
 def hours(
-    config: ExperimentConfig, layers: Sequence[int], phases: Mapping[str, RehearsedPhase], scoring_seconds: float
+    config: ExperimentConfig,
+    layers: Sequence[int],
+    phases: Mapping[str, RehearsedPhase],
+    scoring_seconds: float,
+    beside: Sequence[Work] = (),
 ) -> str:
     """Hours of the whole run.
 
     Args:
         scoring_seconds: in which one SAE is scored on one row.
+        beside: what it computes beside its phases, at scratch's speed.
     """
     scorings = len(config.seeds) * len(layers) * (len(layers) - 1)  # untrained at every other layer
     scorings += phases["scratch"].saes * len(config.scratch.checkpoints)
@@ -88,32 +99,48 @@ def hours(
     tokens = {name: trained_tokens(getattr(config, name), config) for name in phases}  # of branches too
     seconds = {name: tokens[name] / phase.tokens_per_second for name, phase in phases.items()}
     seconds["evaluation"] = scorings * config.held_out_rows * scoring_seconds
+    sae_seconds = 1 / (phases["scratch"].saes * phases["scratch"].tokens_per_second)  # for one token of one SAE
+    seconds |= {work.name: work.sae_tokens * sae_seconds + work.row_scores * scoring_seconds for work in beside}
     lines = [f"{name:<12}{value / 3600:>12,.2f} hours" for name, value in seconds.items()]
     lines += [f"{'in all':<12}{sum(seconds.values()) / 3600:>12,.2f} hours"]
     heading = "Projected for the whole run at these speeds (on a CPU sparser SAEs are faster; evaluation: at most):"
     return "\n".join([f"\n{heading}", *lines])
 
 
-def disk(config: ExperimentConfig, phases: Mapping[str, RehearsedPhase]) -> str:
+def disk(config: ExperimentConfig, phases: Mapping[str, RehearsedPhase], beside: Sequence[Work] = ()) -> str:
     """Bytes that the whole run leaves on disk, and those of the resume points meanwhile."""
-    saes = {name: phase.saes * len(getattr(config, name).checkpoints) for name, phase in phases.items()}
-    weights = sum(saes[name] * phase.sae_bytes for name, phase in phases.items())
-    resume = KEPT * max(phase.resume_bytes for phase in phases.values())
+    saes = sum(phase.saes * len(getattr(config, name).checkpoints) for name, phase in phases.items())
+    saes += sum(work.kept_saes for work in beside)
+    each, resume = phases["scratch"].sae_bytes, KEPT * max(phase.resume_bytes for phase in phases.values())
     return (
-        f"Disk: {sum(saes.values()):,} SAE folders of {gigabytes(phases['scratch'].sae_bytes)}, "
-        f"{gigabytes(weights)}; while a phase trains also {KEPT} resume points, at most {gigabytes(resume)}."
+        f"Disk: {saes:,} SAE folders of {gigabytes(each)}, {gigabytes(saes * each)}; while "
+        f"a phase trains also {KEPT} resume points, at most {gigabytes(resume)}."
     )
 
 
 def downloads(config: ExperimentConfig, shape: ModelShape) -> str:
-    """What a run fetches from a hub, from sizes known by arithmetic."""
-    if config.language_model == "embedded":
-        return "Downloads: none."
+    """What a run fetches from a hub, from sizes known by arithmetic; and what its model takes on this machine."""
+    fetched = [*_fetched_model(config, shape), *_fetched_rows(config)]
+    said = f"Downloads, by arithmetic: {'; '.join(fetched)}." if fetched else "Downloads: none."
+    return said + _in_the_cache(config, shape)
+
+
+def _fetched_model(config: ExperimentConfig, shape: ModelShape) -> list[str]:
+    if not is_hub_name(config.language_model):
+        return []
+    weights = f"{shape.parameters:,} weights of {shape.published_bytes} bytes"
+    return [f"{config.language_model}, about {gigabytes(shape.parameters * shape.published_bytes)} ({weights})"]
+
+
+def _fetched_rows(config: ExperimentConfig) -> list[str]:
+    if not is_data_set(config.corpus):
+        return []
     tokens = config.tokens_read(max(config.scratch.tokens, config.transfer.tokens))
     tokens += config.held_out_rows * config.context_length
-    return (
-        f"Downloads, by arithmetic: {config.language_model}, about "
-        f"{gigabytes(shape.parameters * shape.published_bytes)} ({shape.parameters:,} weights of "
-        f"{shape.published_bytes} bytes); {config.corpus}, {tokens:,} tokens, at most "
-        f"{gigabytes(tokens * TOKEN_BYTES)} before compression."
-    )
+    return [f"{config.corpus}, {tokens:,} tokens, at most {gigabytes(tokens * TOKEN_BYTES)} before compression"]
+
+
+def _in_the_cache(config: ExperimentConfig, shape: ModelShape) -> str:
+    if config.language_model != SMOLLM2 and not is_gguf(Path(config.language_model)):
+        return ""
+    return f" In the cache: {config.language_model} in float32, {gigabytes(shape.parameters * WEIGHT_BYTES)}."

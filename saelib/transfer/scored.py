@@ -57,7 +57,7 @@ def score_parts(experiment: "Experiment", missing: Mapping[str, Sequence[ScoredS
     """Score the SAEs of each part that is missing, and keep it at once."""
     origin = {
         "eval_sha256": hash_tokens({"held_out": experiment.corpus.held_out}),
-        "eval_tokens": len(experiment.corpus.held_out) * experiment.config.row_tokens,
+        "eval_tokens": len(experiment.corpus.held_out) * experiment.settled.row_tokens,
         "corpus_sha256": experiment.corpus.sha256,
         **provenance(experiment.config, experiment.inputs),
     }
@@ -75,7 +75,7 @@ def check_asked(asked: Sequence[ScoredSae], scores: PartedTable, part: str) -> N
     Raises:
         DamagedFileError: they are; or the file is not what was written.
     """
-    wanted, found = _keys(asked), scores.read(part)
+    wanted, found = keys_of(asked), scores.read(part)
     if differing := [name for name in wanted if name in found and not _same(found[name], wanted[name])]:
         raise DamagedFileError(
             f"{scores.place(part)} holds rows of other SAEs than its name says ({', '.join(differing)}); put the right "
@@ -91,7 +91,7 @@ def _same(found: pd.Series, wanted: pd.Series) -> bool:
 
 def stored_scores(evaluation: pd.DataFrame, asked: Mapping[str, Sequence[ScoredSae]]) -> pd.DataFrame:
     """The rows of these SAEs, of a table that has them all."""
-    wanted = pd.concat([_keys(ones) for ones in asked.values() if ones], ignore_index=True)
+    wanted = pd.concat([keys_of(ones) for ones in asked.values() if ones], ignore_index=True)
     keys = ["arm", "sae_layer", "act_layer", "seed", "tokens"]
     return wanted[keys].merge(evaluation, on=keys, how="left")[[*evaluation]]
 
@@ -113,7 +113,7 @@ def check_unchanged(asked: Sequence[ScoredSae], scores: PartedTable, part: str) 
             )
 
 
-def _keys(asked: Sequence[ScoredSae]) -> pd.DataFrame:
+def keys_of(asked: Sequence[ScoredSae]) -> pd.DataFrame:
     """What says of each row which SAE it is of."""
     return table_of([{name: value for name, value in asdict(one).items() if name != "folder"} for one in asked])
 
@@ -130,13 +130,13 @@ def _score(experiment: "Experiment", asked: Sequence[ScoredSae], known: dict[Rea
         config.evaluation_batch_rows,
         config.precision,
         known,
-        config.skip_first,
+        experiment.settled.skipped,
     )
     by_reading = {reading: score for (_, reading), score in zip(there, scores, strict=True)}
     known |= by_reading
     coefficients = [experiment.l1_coefficients[one.act_layer] for one in asked]
-    lines = [_line(*pair, by_reading) for pair in zip(readings, coefficients, strict=True)]
-    table = pd.concat([_keys(asked), pd.DataFrame(lines)], axis="columns")
+    lines = [score_line(*pair, by_reading) for pair in zip(readings, coefficients, strict=True)]
+    table = pd.concat([keys_of(asked), pd.DataFrame(lines)], axis="columns")
     if len(there) < len(asked):
         table[DIVERGED] = pd.array([one.diverged_at_step for one in asked], dtype="Int64")
     return Results(table, row_table(by_reading))
@@ -147,7 +147,7 @@ def _reading(one: ScoredSae) -> Reading | None:
     return None if one.diverged_at_step is not None else Reading(sae_sha256(one.folder), one.act_layer)
 
 
-def _line(reading: Reading | None, coefficient: float, scores: Mapping[Reading, Scores]) -> dict[str, Any]:
+def score_line(reading: Reading | None, coefficient: float, scores: Mapping[Reading, Scores]) -> dict[str, Any]:
     """What a row has beside its keys: what was read, its metrics, and what training minimised."""
     metrics = scores[reading].metrics() if reading else dict.fromkeys(NUMBERS, math.nan)
     objective = {"l1_coefficient": coefficient, "loss": metrics["mse"] + coefficient * metrics["l1"]}

@@ -70,7 +70,7 @@ def _faults(d_sae: int | None) -> list[_Fault]:
                f"The penalty is too small for these residual streams. {REMEDY}"),
         _Fault("ce_score", lambda score: ~((score >= 0) & (score <= 1)), "idxmin", "**CE-loss score outside 0 to 1:**",
                f"Such an SAE has not learned its layer. {REMEDY} Where the first positions have huge norms "
-               "(10_language_model), set `skip_first` too."),
+               '(10_language_model), set `sink_token="auto"` too.'),
         _Fault("dead_latents", lambda share: share > MOST_DEAD, "idxmax",
                "**Most features never fire on the held-out rows:** a share of",
                f"Lower `l1_coefficient` or `expansion_factor`, or train on more tokens. {REMEDY}"),

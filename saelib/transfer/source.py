@@ -13,6 +13,7 @@ from saelib.sae.folder import load_sae
 from saelib.sae.sae_lens import keeps_mean
 
 if TYPE_CHECKING:
+    from saelib.language.corpus.rows import Corpus
     from saelib.language.model import LanguageModel
     from saelib.transfer.config import ExperimentConfig
 
@@ -27,16 +28,38 @@ class OwnSource(NamedTuple):
     """That it has seen, as far as its lineage says; 0 where that is not known."""
     prepend_bos: bool | None = None
     """Whether the rows that it has seen began with the BOS token; None where that is not known."""
+    sink_token: str | None = None
+    """With which every row that it has seen began, whose position it was not trained on; None without, or not known."""
+    skipped: int = 0
+    """Positions at the start of each row that it was not trained on, as far as that is known."""
 
-    def compare_rows(self, prepend_bos: bool) -> None:
+    def compare_rows(self, corpus: "Corpus") -> None:
         """Warn of rows that do not begin as those that it has seen."""
-        if self.prepend_bos not in (None, prepend_bos):
-            began, begin = ("with" if first else "without" for first in (self.prepend_bos, prepend_bos))
-            warnings.warn(
-                f"source {self.folder}: its cfg.json says prepend_bos={self.prepend_bos}, so that it has seen rows "
-                f"{began} the BOS token, and the run's rows begin {begin} it; set prepend_bos={self.prepend_bos}",
-                stacklevel=2,
-            )
+        if doubt := self._other_sink(corpus) or self._other_bos(corpus.prepend_bos):
+            warnings.warn(f"source {self.folder}: its cfg.json {doubt}", stacklevel=2)
+
+    def _other_sink(self, corpus: "Corpus") -> str | None:
+        """What is to be said where one has seen rows with a sink token, and the other has not, or with another one."""
+        left_out_bos = bool(self.prepend_bos and self.skipped)  # as SAELens says it (seqpos_slice)
+        is_known = self.prepend_bos is not None
+        if not is_known or self.sink_token == corpus.sink_token or (left_out_bos and corpus.prepend_bos):
+            return None
+        has = f"sink_token={self.sink_token!r}" if self.sink_token else "no sink_token"
+        saw = f"{'' if self.sink_token else 'not '}with such a token in front, its position left out"
+        begin = f"begin with {corpus.sink_token!r}" if corpus.sink_token else "have none"
+        return (
+            f"says {has}, so that it has seen rows {saw}, and the run's rows {begin}; set "
+            f"sink_token={self.sink_token or 'none'!r}"
+        )
+
+    def _other_bos(self, prepend_bos: bool) -> str | None:
+        if self.prepend_bos in (None, prepend_bos):
+            return None
+        began, begin = ("with" if first else "without" for first in (self.prepend_bos, prepend_bos))
+        return (
+            f"says prepend_bos={self.prepend_bos}, so that it has seen rows {began} the BOS token, and the run's rows "
+            f"begin {begin} it; set prepend_bos={self.prepend_bos}"
+        )
 
 
 def read_source(path: str, config: "ExperimentConfig", model: "LanguageModel") -> OwnSource:
@@ -68,7 +91,16 @@ def read_source(path: str, config: "ExperimentConfig", model: "LanguageModel") -
     for doubt in _doubts(sae.lineage, model):
         warnings.warn(f"source={path!r}: {doubt}", stacklevel=2)
     tokens = sum(int(sae.lineage.get(name) or 0) for name in ("tokens", "source_tokens"))
-    return OwnSource(folder, layer, tokens, sae.lineage.get("prepend_bos"))
+    begun = sae.lineage.get("prepend_bos"), sae.lineage.get("sink_token"), _first_position(sae.lineage)
+    return OwnSource(folder, layer, tokens, *begun)
+
+
+def _first_position(lineage: Mapping[str, Any]) -> int:
+    """Of a row that an SAE was trained on, by SAELens's slice, which may have nothing in it."""
+    match lineage.get("seqpos_slice"):
+        case [int(first), *_]:
+            return max(0, first)
+    return 0
 
 
 def _doubts(lineage: Mapping[str, Any], model: "LanguageModel") -> Iterator[str]:

@@ -5,7 +5,7 @@ was interrupted goes on where it stopped. Layers, model and corpus are looked at
 """
 
 import errno
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pandas as pd
@@ -14,12 +14,11 @@ from saelib.results.parted import PartedTable
 from saelib.results.provenance import check_origin, provenance
 from saelib.run.lock import RunInUseError, writing
 from saelib.sae.starts import MAPPED
-from saelib.sae.training.divergence import check_streams, diverged_at
-from saelib.sae.training.plan import OWN_SOURCE, PhaseFolders, SaePlan, check_sources, source_folder
+from saelib.sae.training.divergence import check_streams
 from saelib.transfer.checks import table_of
 from saelib.transfer.directions import parse_arm
 from saelib.transfer.experiment import Experiment
-from saelib.transfer.finished import check_own, check_present, logs_of
+from saelib.transfer.finished import check_kept, check_own, check_present, check_starts, logs_of
 from saelib.transfer.lambdas import is_chosen
 from saelib.transfer.maps import check_maps, fit_maps
 from saelib.transfer.parts import SOURCE, ZERO_SHOT, EvaluationParts, part_of
@@ -74,11 +73,11 @@ def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
     logs = parts.together()
     check_origin(logs, parts.path)
     if not parts.is_joined(parts.parts):
-        _refresh(experiment, lambda: parts.join(parts.parts, logs))
+        refresh(experiment, lambda: parts.join(parts.parts, logs))
     return parts.read(name)
 
 
-def _refresh(experiment: Experiment, join: Callable[[], None]) -> None:
+def refresh(experiment: Experiment, join: Callable[[], None]) -> None:
     """Make joined tables again, where the run may be written to: what is finished can be read without them."""
     try:
         with writing(experiment):
@@ -100,10 +99,10 @@ def _train_now(experiment: Experiment, name: str, parts: PartedTable) -> None:
         )
     experiment.load_inputs()  # all errors come before the folder is claimed
     rows = experiment.training_rows(experiment.config.data_seeds[0])
-    check_streams(experiment.model, rows, experiment.layers, experiment.config)
-    _check_sources(experiment, plans, folders)
+    check_streams(experiment.model, rows, experiment.layers, experiment.settled)
+    check_starts(plans, folders, experiment.phase_folders("scratch"), experiment.inputs)
     check_maps(experiment, experiment.plans("transfer"))
-    passes = plan_passes(experiment.config, experiment.model, plans, experiment.phase(name), folders.resume)
+    passes = plan_passes(experiment.settled, experiment.model, plans, experiment.phase(name), folders.resume)
     with writing(experiment):
         note_passes(passes, folders.resume)
         passes = _with_lambdas(experiment, passes)
@@ -113,18 +112,18 @@ def _train_now(experiment: Experiment, name: str, parts: PartedTable) -> None:
 
 def _train(experiment: Experiment, name: str, passes: Passes) -> pd.DataFrame:
     config, folders, phase = experiment.config, experiment.phase_folders(name), experiment.phase(name)
-    rows = train_passes(experiment, passes, config, phase, folders)
+    rows = train_passes(experiment, passes, experiment.settled, phase, folders)
     return table_of(rows).assign(phase=name, **provenance(config, experiment.inputs))
 
 
 def _with_lambdas(experiment: Experiment, passes: Passes) -> Passes:
-    """Plans that know their layer's lambda, where it is not the config's number."""
+    """Plans that know their layer's lambda and scale, where these are not the config's numbers."""
     coefficients = choose_lambda(experiment)
-    if not is_chosen(experiment.config):
-        return passes
-    experiment.claim()  # what was chosen is an input now
-    known = [[replace(plan, l1_coefficient=coefficients[plan.sae_layer]) for plan in plans] for plans in passes.groups]
-    return passes._replace(groups=known)
+    groups = [experiment.with_scales(plans) for plans in passes.groups]
+    if is_chosen(experiment.config):
+        experiment.claim()  # what was chosen is an input now
+        groups = [[replace(plan, l1_coefficient=coefficients[plan.sae_layer]) for plan in plans] for plans in groups]
+    return passes._replace(groups=groups)
 
 
 def evaluate_phase(experiment: Experiment, name: str) -> pd.DataFrame:
@@ -215,13 +214,13 @@ def _evaluate_in_parts(experiment: Experiment, phase: str, asked: dict[str, list
         experiment.load_inputs()  # all errors come before the folder is claimed
         _check_trained(experiment, phase, [one for ones in missing.values() for one in ones])
         for part in asked.keys() - missing:
-            _check_kept(experiment, phase, asked[part])
+            check_kept((one.folder for one in asked[part]), phase, experiment.phase_folders(phase))
             check_unchanged(asked[part], parts.scores, part)
         with writing(experiment):
             score_parts(experiment, missing, parts)
     check_origin(parts.together().evaluation, parts.scores.path)
     if not parts.is_joined():
-        _refresh(experiment, parts.join)
+        refresh(experiment, parts.join)
     return parts.read(asked)
 
 
@@ -231,22 +230,3 @@ def _check_trained(experiment: Experiment, phase: str, asked: Iterable[ScoredSae
         if one.diverged_at_step is None:
             check_present(one.folder, phase, folders)
             check_own(one.folder, phase, folders, experiment.inputs)
-
-
-def _check_kept(experiment: Experiment, phase: str, asked: Iterable[ScoredSae]) -> None:
-    """See that what was scored before is there whole, or was deleted whole."""
-    folders = experiment.phase_folders(phase)
-    for one in asked:
-        if one.folder.is_dir():
-            check_present(one.folder, phase, folders)
-
-
-def _check_sources(experiment: Experiment, plans: Sequence[SaePlan], folders: PhaseFolders) -> None:
-    """See that the SAEs from which transfers start are there and their own; one that diverged is nobody's source."""
-    own = experiment.phase_folders("scratch")
-    for plan in plans:
-        if plan.source_arm == OWN_SOURCE:
-            check_sources([plan], folders)
-        elif plan.source_arm is not None and diverged_at(folder := source_folder(plan, folders)) is None:
-            check_present(folder, "scratch", own, f"source of {plan.name}: ")
-            check_own(folder, "scratch", own, experiment.inputs)

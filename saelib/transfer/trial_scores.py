@@ -61,7 +61,7 @@ def _scores(
         for folder in mine
     ]
     scores = iter(
-        evaluate(loaded, experiment.model, rows, config.evaluation_batch_rows, config.precision, config.skip_first)
+        evaluate(loaded, experiment.model, rows, config.evaluation_batch_rows, config.precision, config.skipped)
     )
     return {plan: [next(scores) for _ in mine] for plan, mine in saes.items()}
 

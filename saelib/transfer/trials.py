@@ -1,14 +1,12 @@
 """Find each layer's lambda for a target L0, by short trainings side by side.
 
 In: an experiment that has no lambdas yet. Out: its `lambda.json`, and `lambda_trials.parquet`, one row for each
-training. A round trains SAEs of every layer that is not there yet in one pass over the text: first at `FIRST` norm
-units, then where a straight line through the two nearest trials, log L0 over log lambda, meets the target. Sparsity
-still grows after a short training; over the logarithm of tokens nearly on a line, so that two budgets of each trial
-say what the run's own will bring. A round that is finished is kept, an interrupted one goes on where it stopped. A
-trial that diverges is passed over, and its row says at which step.
+training. A round trains SAEs of every layer that is not there yet in one pass over the text, at the lambdas that
+`lambda_search` asks for. Sparsity still grows after a short training; over the logarithm of tokens nearly on a line,
+so that two budgets of each trial say what the run's own will bring. A round that is finished is kept, an interrupted
+one goes on where it stopped. A trial that diverges is passed over, and its row says at which step.
 """
 
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,13 +20,17 @@ from saelib.run.reading import DamagedFileError, read_table
 from saelib.sae.config import TrainingPhase
 from saelib.sae.training.divergence import STEP
 from saelib.sae.training.plan import PhaseFolders, SaePlan
+from saelib.sae.training.schedule import share_of_as_many
+from saelib.transfer.lambda_search import ROUNDS, asked_lambdas, nearest_lambdas
 from saelib.transfer.lambdas import (
     NORM_ROWS,
+    SCALE,
     is_chosen,
     lambda_path,
     norm_units,
     rounded,
     write_lambdas,
+    write_scales,
 )
 from saelib.transfer.passes import note_passes, plan_passes, train_passes
 from saelib.transfer.trial_scores import score_trials
@@ -37,12 +39,6 @@ if TYPE_CHECKING:
     from saelib.transfer.config import ExperimentConfig
     from saelib.transfer.experiment import Experiment
 
-FIRST = (0.25, 1.0, 4.0)
-"""Lambdas of the first round, in norm units."""
-ROUNDS = 4
-TOLERANCE = 0.1
-"""A trial within this share of the target is near enough."""
-FARTHEST = 8.0  # times the last lambda, where the target lies outside of what was tried
 TRIAL_SHARE = 1 / 4  # of scratch's tokens
 AGAIN = "delete it, and the trials are made again"
 
@@ -50,26 +46,38 @@ AGAIN = "delete it, and the trials are made again"
 def choose_lambda(experiment: "Experiment") -> dict[int, float]:
     """The lambda of each layer: the config's, or by its norm, or found by trials; kept under the run once chosen.
 
+    So is what the layer's residual stream is divided by in training, where that is to be measured.
+
     Raises:
         ValueError: no trial of some layer comes near `target_l0`; names what came nearest. Or a layer's residual stream
             is 0 or not finite.
         FloatingPointError: every trial of some layer diverges.
         RunInUseError: another process is at work on the run.
-        FileExistsError: the folder holds a run with another config, or other lambdas.
+        FileExistsError: the folder holds a run with another config, or other lambdas or scales.
     """
-    config, path = experiment.config, lambda_path(experiment.folder)
-    if is_chosen(config) and not path.is_file():
+    config = experiment.config
+    scale_path, path = SCALE.path(experiment.folder), lambda_path(experiment.folder)
+    needs_scales = config.activation_scale == "norm" and not scale_path.is_file()
+    if is_chosen(config) and (needs_scales or not path.is_file()):
         experiment.load_inputs()
         _check_target(experiment)
         with writing(experiment):
             rows = experiment.training_rows(config.data_seeds[0]).take(0, NORM_ROWS)
-            units = norm_units(experiment.model, rows, experiment.layers, config)
-            if config.target_l0 is None:
-                found = {layer: rounded(config.l1_coefficient * unit) for layer, unit in units.items()}
-            else:
-                found = _search(experiment, units, config.target_l0)
-            write_lambdas(path, units, found)
+            units = norm_units(experiment.model, rows, experiment.layers, experiment.settled)
+            if needs_scales:
+                write_scales(scale_path, {layer: rounded(unit) for layer, unit in units.items()})
+            if not path.is_file():
+                write_lambdas(path, units, _found(experiment, units))
     return experiment.l1_coefficients
+
+
+def _found(experiment: "Experiment", units: Mapping[int, float]) -> dict[int, float]:
+    """Lambdas in the model's own units: of a stream divided by s, s times the config's number."""
+    config = experiment.config
+    if config.target_l0 is not None:
+        return _search(experiment, units, config.target_l0)
+    factors = units if config.l1_unit == "norm" else experiment.activation_scales
+    return {layer: rounded(config.l1_coefficient * factors[layer]) for layer in experiment.layers}
 
 
 def _check_target(experiment: "Experiment") -> None:
@@ -115,98 +123,25 @@ def _search(experiment: "Experiment", units: Mapping[int, float], target: float)
     for number in range(ROUNDS):
         if number in set(trials["round"]):
             continue
-        asked = _asked(trials, units, target)
+        asked = asked_lambdas(trials, units, target)
         if not asked:
             break
         made = _train_round(experiment, number, asked)
         trials = pd.concat([trials, made], ignore_index=True) if len(trials) else made
         write_table(trials, path)
     shutil.rmtree(_folder(experiment), ignore_errors=True)  # what they scored is in the table
-    return _nearest(trials, units, target)
+    return nearest_lambdas(trials, units, target)
 
 
 def _folder(experiment: "Experiment") -> Path:
     return experiment.folder / "lambda_trials"
 
 
-def _asked(trials: pd.DataFrame, units: Mapping[int, float], target: float) -> dict[int, list[float]]:
-    """The lambdas of the next round, by layer; none of a layer with a trial that is near enough."""
-    if trials.empty:
-        return {layer: [rounded(factor * unit) for factor in FIRST] for layer, unit in units.items()}
-    asked = {}
-    for layer in units:
-        mine = _sound(trials, layer)
-        if (_distance(mine["l0_expected"], target) > math.log1p(TOLERANCE)).all():
-            asked[layer] = [rounded(next_lambda(mine["l1_coefficient"].tolist(), mine["l0_expected"].tolist(), target))]
-    return asked
-
-
-def _sound(trials: pd.DataFrame, layer: int) -> pd.DataFrame:
-    """The trials of a layer that did not diverge.
-
-    Raises:
-        FloatingPointError: all did.
-    """
-    mine = trials[trials["layer"] == layer]
-    sound = mine[mine["l0_expected"].notna()]
-    if sound.empty:
-        raise FloatingPointError(
-            f"each of the {len(mine)} trials of layer {layer} diverged, at lambda "
-            f"{', '.join(f'{value:g}' for value in mine['l1_coefficient'])}: in a run of another name, lower "
-            "scratch.learning_rate"
-        )
-    return sound
-
-
-def _distance(l0: pd.Series, target: float) -> pd.Series:
-    return l0.map(lambda value: abs(math.log(value / target)) if value > 0 else math.inf)
-
-
-def next_lambda(coefficients: Sequence[float], l0: Sequence[float], target: float) -> float:
-    """Where a line through two trials, log L0 over log lambda, meets the target.
-
-    The two are those on either side of it, or the two outermost towards it, from which it goes on `FARTHEST` times at
-    most. Where neither has more active features at the lower lambda, or there is one alone, a step that far is taken.
-    """
-    known = sorted((math.log(one), math.log(max(other, 1e-3))) for one, other in zip(coefficients, l0, strict=True))
-    goal, most = math.log(target), math.log(FARTHEST)
-    above = [point for point in known if point[1] > goal]  # too dense: lambda was too small
-    if not above:
-        (x, y), (x2, y2) = known[0], known[min(1, len(known) - 1)]
-        low, high = x - most, x
-    elif len(above) == len(known):
-        (x, y), (x2, y2) = known[max(0, len(known) - 2)], known[-1]
-        low, high = x2, x2 + most
-    else:
-        (x, y), (x2, y2) = above[-1], min(point for point in known if point[1] <= goal)
-        low, high = min(x, x2), max(x, x2)
-    slope = (y2 - y) / (x2 - x) if x2 != x else 0.0
-    wanted = x + (goal - y) / slope if slope < 0 else (low if not above else high)
-    return math.exp(min(max(wanted, low), high))
-
-
-def _nearest(trials: pd.DataFrame, units: Mapping[int, float], target: float) -> dict[int, float]:
-    found, far = {}, []
-    for layer in units:
-        mine = _sound(trials, layer)
-        distance = _distance(mine["l0_expected"], target)
-        best = mine.loc[distance.idxmin()]
-        found[layer] = float(best["l1_coefficient"])
-        if distance.min() > math.log1p(TOLERANCE):
-            far.append(f"layer {layer}: L0 {best['l0_expected']:.3g} at lambda {best['l1_coefficient']:g}")
-    if far:
-        raise ValueError(
-            f"target_l0={target:g} was not reached within {TOLERANCE:.0%} by {ROUNDS} rounds of trials of "
-            f"{trials['tokens'].iloc[0]:,} tokens; nearest: {'; '.join(far)}. In a run of another name, give more "
-            "trial_tokens, another target_l0, or l1_coefficient (with l1_unit='norm')"
-        )
-    return found
-
-
 def trial_config(config: "ExperimentConfig") -> "ExperimentConfig":
     """What trials train by: scratch's, shorter, with a decay after half of the tokens and at the end.
 
-    Half of the tokens is a budget of its own where it holds a batch at least.
+    Half of the tokens is a budget of its own where it holds a batch at least. lambda grows over as many steps as in
+    scratch, where so many come before the first decay.
     """
     chunks = max(1, round(config.scratch.tokens * TRIAL_SHARE / config.chunk_tokens))
     tokens = config.trial_tokens or min(chunks * config.chunk_tokens, config.scratch.tokens)
@@ -214,19 +149,21 @@ def trial_config(config: "ExperimentConfig") -> "ExperimentConfig":
     checkpoints = (0, half, tokens) if half else (0, tokens)
     phase = TrainingPhase(checkpoints=checkpoints, learning_rate=config.scratch.learning_rate)
     stable = (half or tokens) * (1 - config.learning_rate_decay_share) / tokens
+    of_run, own = (count // config.batch_tokens for count in (config.scratch.tokens, tokens))
     return config.replace(
         schedule="wsd",
         scratch=phase,
         transfer=phase,
-        l1_warm_up_share=min(config.l1_warm_up_share, stable),
+        l1_warm_up_share=min(share_of_as_many(config.l1_warm_up_share, of_run, own), stable),
         target_l0=None,
         trial_tokens=None,
         source=None,
+        depth_source=None,
     )
 
 
 def _train_round(experiment: "Experiment", number: int, asked: Mapping[int, Sequence[float]]) -> pd.DataFrame:
-    config = trial_config(experiment.config)
+    config = trial_config(experiment.settled)
     base, (seed, data_seed) = _folder(experiment), config.replicates[0]
     folders = PhaseFolders(base / "saes", base / f"round-{number}")
     plans = [
@@ -234,6 +171,7 @@ def _train_round(experiment: "Experiment", number: int, asked: Mapping[int, Sequ
         for layer, values in asked.items()
         for place, value in enumerate(values)
     ]
+    plans = experiment.with_scales(plans)
     passes = plan_passes(config, experiment.model, plans, config.scratch, folders.resume)
     note_passes(passes, folders.resume)
     train_passes(experiment, passes, config, config.scratch, folders)

@@ -58,6 +58,7 @@ COLUMN_NAMES = {
     "r2_back": "R², target to source",
     "saes": "number of SAEs",
     "l1_coefficient": "λ",
+    "activation_scale": "divided in training by",
     "l0_expected": "L0 expected at the end of scratch",
     "is_chosen": "chosen",
     "zero_shot_ce_score": "CE-loss score, untrained at a neighbour",
@@ -76,19 +77,35 @@ def choice_of_lambda(config: "ExperimentConfig") -> str:
     """How lambda was chosen: "10 at every layer", "1 times mean norm / √d_model of each layer"."""
     if config.target_l0 is not None:
         return f"for each layer so that L0 is {config.target_l0:g}"
-    unit = "times mean norm / √d_model of each layer" if config.l1_unit == "norm" else "at every layer"
-    return f"{config.l1_coefficient:g} {unit}"
+    scale = config.activation_scale
+    by_norm = "norm" in (config.l1_unit, scale)
+    unit = "times mean norm / √d_model of each layer" if by_norm else "at every layer"
+    factor = f" times {scale:g}" if isinstance(scale, float) and not by_norm else ""
+    return f"{config.l1_coefficient:g}{factor} {unit}"
 
 
-def lambda_table(coefficients: Mapping[int, float]) -> pd.DataFrame:
-    """The lambda of each layer, for `for_readers`."""
-    return pd.DataFrame({"layer": list(coefficients), "l1_coefficient": [f"{one:g}" for one in coefficients.values()]})
+def choice_of_scale(config: "ExperimentConfig") -> str:
+    """What residual streams are divided by in training: "nothing", "5.5 at every layer"."""
+    scale = config.activation_scale
+    if isinstance(scale, float):
+        return f"{scale:g} at every layer"
+    return "mean norm / √d_model of each layer" if scale == "norm" else "nothing"
+
+
+def lambda_table(coefficients: Mapping[int, float], scales: Mapping[int, float] | None = None) -> pd.DataFrame:
+    """The lambda of each layer, for `for_readers`; beside it what its stream is divided by, if that is given."""
+    table = pd.DataFrame({"layer": list(coefficients), "l1_coefficient": [f"{one:g}" for one in coefficients.values()]})
+    return table if scales is None else table.assign(activation_scale=[f"{one:g}" for one in scales.values()])
 
 
 def opening(config: "ExperimentConfig") -> str:
     """What a notebook says first: the preset, and which model and text the run is about."""
+    from saelib.language.origin import model_origin, note_on  # which bring what loads models
+
     model, corpus = escape_markdown(config.language_model), escape_markdown(config.corpus)
-    return f"Preset **{config.preset}**, language model **{model}**, corpus **{corpus}**."
+    origin = ", ".join(filter(None, model_origin(config.language_model)))
+    known = f" ({escape_markdown(origin)})" if note_on(config.language_model) else ""
+    return f"Preset **{config.preset}**, language model **{model}**{known}, corpus **{corpus}**."
 
 
 def of_source(config: "ExperimentConfig", layer: int) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from saelib.batch.answers import htest_answer, transfer_answer
+from saelib.batch.answers import answer_title, htest_answer, transfer_answer
 from saelib.htest.scoring.findings import Finding
 from saelib.transfer.targets import TARGET_NAMES
 
@@ -124,3 +124,21 @@ def test_the_answer_of_htest_by_hand() -> None:
     assert "**32.7 (30.3 to 34.8) points, to 82.6%** on the bare text" in tuned
     assert "**-1.0 (-4.0 to 2.0) points, to 49.0%** with shots" in tuned
     assert counts == "Of 3 findings, **1 agree**, 1 do not, 0 are open, 1 are not tested by this run."
+
+
+def test_what_an_accuracy_hides_is_said_behind_it_and_what_that_does_not_show() -> None:
+    kept = {"sentences": ["It prefers A.", "Fresh items are harder."], "not_shown": "Not shown: why."}
+    accuracy = {"models": ["small", "api"], "item_set": "official", "main": [line("small", 0.5, 0.7),
+                line("api", 0.6, None)], "findings": {"small": kept, "gone": kept}}  # fmt: skip
+    tuned = TUNING | {"tasks": ["rhyme", "palindrome"]}
+    told = htest_answer(accuracy, AUDIT, tuned, [])
+    assert told[2:4] == ["It prefers A. Fresh items are harder.", "Not shown: why."] and len(told) == 6
+    assert told[4].startswith("Fine-tuning, one model for each task (2 tasks: rhyme, palindrome), changes accuracy")
+
+
+def test_the_title_of_an_answer_says_what_is_to_be_known_of_the_weights() -> None:
+    assert answer_title("Layer transfer", ["embedded"]) == "**Layer transfer**"
+    told = "(smollm2: 4-bit weights (Q4_1), instruction-tuned)"
+    assert answer_title("Layer transfer", ["embedded", "smollm2"]) == f"**Layer transfer** {told}"
+    gone = answer_title("H-Test", ["a|b<script>.gguf"])
+    assert gone == r"**H-Test** (a\|b\<script\>.gguf: weights of a GGUF file, which are mostly quantised)"

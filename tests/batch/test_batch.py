@@ -69,7 +69,8 @@ def test_a_changed_cell_runs_its_notebook_and_those_that_build_on_it(project: Ba
     write_notebook(path, BODY + "\nprint(1)")
     rules = planned(project, *SETTINGS)
     path.write_text(before)
-    assert rules == {"12_layer_transfer", "13_convergence", "14_better_start", "90_report", "report", "all"}
+    transfers = {"12_layer_transfer", "13_convergence", "14_better_start", "15_map_distance"}
+    assert rules == transfers | {"90_report", "report", "all"}
 
 
 def test_another_seed_runs_every_notebook_again(project: BatchProject) -> None:
@@ -146,9 +147,10 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
         ("10_language_model", "13_convergence"),
         ("12_layer_transfer", "13_convergence"),
         ("13_convergence", "14_better_start"),
+        ("12_layer_transfer", "15_map_distance"),
         ("30_htest_items", "31_htest_accuracy"),
         *(("31_htest_accuracy", ablation) for ablation in ABLATIONS),
-        *((source, "90_report") for source in ("10_language_model", "14_better_start", *ABLATIONS)),
+        *((source, "90_report") for source in ("10_language_model", "14_better_start", "15_map_distance", *ABLATIONS)),
         ("90_report", "report"),
     }
 

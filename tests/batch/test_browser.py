@@ -18,7 +18,8 @@ from saelib.results.tables import as_markdown
 from saelib.results.text import escape_markdown
 from saelib.run.files import write_json
 from saelib.transfer import wording
-from saelib.transfer.config import ExperimentConfig, resolve_config
+from saelib.transfer.config import ExperimentConfig
+from saelib.transfer.presets import resolve_config
 from tests.helpers.browser import HIT, HOSTILE, is_hit, needs_browser, shown_by_browser
 
 pytestmark = needs_browser

@@ -7,13 +7,18 @@ import pytest
 
 from saelib.batch.experiments import EXPERIMENTS, experiments_markdown, experiments_table
 from saelib.batch.notebooks import NOTEBOOKS
+from saelib.htest.config import FAMILIES
 from saelib.results.notebook import VERDICT_SIGNS
 from saelib.run.reading import read_json
 from saelib.run.stored import RESULTS
 from saelib.transfer.claims import claims_of
 from saelib.transfer.directions import DIRECTIONS
+from saelib.transfer.presets import PRESETS
+from saelib.transfer.published import MODEL
+from tests.helpers.kept import KEPT_PRESETS
 from tests.helpers.pages import read_page, tables
 
+SIZES = [FAMILIES["pythia"][0], FAMILIES["pythia"][-1]]
 CHANGED = {"difference": 0.016, "low": -0.007, "high": 0.039}
 
 
@@ -32,7 +37,7 @@ def values(**changes: Any) -> dict[str, Any]:
         "90_report": {"agreement": [zero_shot | {"agrees": "yes"}, *claims]},
         "10_language_model": {"angular_distance": [[0, 0.2, 0.1], [0.2, 0, 0.4], [0.1, 0.4, 0]]},
         "31_htest_accuracy": {"models": ["small"], "main": [first, first | {"accuracy": {}}]},
-        "32_htest_shots_and_size": {"members": ["small", "large"], "overall": {"shots": CHANGED, "size": CHANGED}},
+        "32_htest_shots_and_size": {"members": SIZES, "overall": {"shots": CHANGED, "size": CHANGED}},
         "33_htest_chain_of_thought": {"no_answer": 0.4, "overall": {"chain_of_thought": CHANGED}},
         "34_htest_fine_tuning": {"overall": {"tuning": CHANGED, "tuning_with_shots": CHANGED}},
         "35_htest_letter_geometry": {"letter_geometry": [geometry]},
@@ -54,7 +59,7 @@ def test_what_agrees_by_hand() -> None:
     assert agrees("90_report") == "2 of 5 claims agree, 1 do not, 1 are open, 1 not measured"
     assert agrees("10_language_model").startswith("a neighbour is the closest for 1 of 3 layers; mean 0.30, ")
     assert agrees("31_htest_accuracy") == "small: 50.7% (48.6% to 52.9%)"
-    assert agrees("32_htest_shots_and_size").endswith("; large minus small: 0.016 (-0.007 to 0.039)")
+    assert agrees("32_htest_shots_and_size").endswith(f"; {SIZES[1]} minus {SIZES[0]}: 0.016 (-0.007 to 0.039)")
     assert agrees("33_htest_chain_of_thought") == "with minus without: 0.016 (-0.007 to 0.039)"
     assert agrees("35_htest_letter_geometry") == "small: 18% (11% to 27%), guessing 25%"
 
@@ -67,6 +72,20 @@ def test_what_was_not_tested_is_said_to_be_so() -> None:
         "32_htest_shots_and_size": {"members": ["untrained:a", "a"], "overall": {"shots": CHANGED, "size": CHANGED}}
     }
     assert agrees("32_htest_shots_and_size", **twins).endswith("; size not tested")
+    few = {"34_htest_fine_tuning": {"tasks": ["rhyme"], "overall": {"tuning": CHANGED, "tuning_with_shots": CHANGED}}}
+    assert agrees("34_htest_fine_tuning", **few).startswith("tuned minus untuned (1 task: rhyme), with shots: 0.016")
+
+
+def test_a_thought_whose_answers_are_missing_is_told_apart() -> None:
+    changed = {"chain_of_thought": {"difference": -0.2, "low": -0.25, "high": -0.15}}
+    right = {"right_of_answered": {"chat": 0.5, "chain_of_thought": 0.52}, "overall": changed}
+    recorded = {"33_htest_chain_of_thought": right | {"no_answer": 0.2, "no_answer_in_chat": 0.0}}
+    assert agrees("33_htest_chain_of_thought", **recorded) == (
+        "with minus without: -0.200 (-0.250 to -0.150) (no answer counts as wrong, 20% against 0%; right of those with "
+        "one: 0.52 against 0.50)"
+    )
+    recorded = {"33_htest_chain_of_thought": right | {"no_answer": 0.45, "no_answer_in_chat": 0.0}}
+    assert agrees("33_htest_chain_of_thought", **recorded).startswith("not tested: a guess in place of each missing")
 
 
 def test_every_row_has_a_verdict_and_those_that_ran_say_where_and_what() -> None:
@@ -91,16 +110,21 @@ def test_the_markdown_links_each_notebook() -> None:
     assert links == [(experiment.notebook,) * 2 for experiment in EXPERIMENTS if experiment.notebook]
 
 
-@pytest.fixture(scope="module")
-def stored() -> dict[str, Any]:
-    """What the default run recorded."""
-    return {notebook.name: read_json(RESULTS / "tiny" / "values" / f"{notebook.name}.json")["values"]
-            for notebook in NOTEBOOKS}  # fmt: skip
+def kept(preset: str) -> dict[str, Any]:
+    """The table's page of a preset that is kept, made of what its notebooks recorded."""
+    paths = sorted((RESULTS / preset / "values").glob("*.json"))
+    return {path.stem: read_json(path)["values"] for path in paths}
 
 
-def test_the_table_of_readme_is_made_of_the_default_runs_values(stored: dict[str, Any]) -> None:
-    (table,) = tables(experiments_markdown(stored))
-    assert table in read_page("README.md")
+@pytest.mark.parametrize("preset", KEPT_PRESETS)
+def test_the_kept_table_is_made_of_what_the_notebooks_recorded(preset: str) -> None:
+    page = (RESULTS / preset / "experiments.md").read_text(encoding="utf-8")
+    assert page == experiments_markdown(kept(preset), papers_model=MODEL in PRESETS[preset].language_model)
+
+
+def test_the_table_of_readme_is_one_of_those_that_are_kept() -> None:
+    page = read_page("README.md")
+    assert any(tables(experiments_markdown(kept(preset)))[0] in page for preset in KEPT_PRESETS)
 
 
 def test_the_claim_that_the_zero_shot_row_reads_is_one_of_the_claims() -> None:

@@ -7,18 +7,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from saelib.batch.first_page import FAIR, SHOWN_CONTROLS, htest_table, transfer_table
+from saelib.batch.first_page import FAIR, SHOWN_CONTROLS, htest_finding, htest_table, transfer_table
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.scoring.main_table import HEADINGS, NO_MARGIN
 from saelib.run.stored import RESULTS
 from saelib.transfer.reference import plain_savings
 from saelib.transfer.tables import Results
+from tests.helpers.kept import KEPT_PRESETS, kept_results
 from tests.helpers.made_runs import made_results
 from tests.helpers.pages import tables
 from tests.helpers.plain_savings import plain_changes, plain_dominance, plain_median
+from tests.htest.scoring.test_in_words import finding
 
-PUBLISHED_ROWS = RESULTS / "tiny" / "evaluation_rows.parquet"
-needs_rows = pytest.mark.skipif(not PUBLISHED_ROWS.is_file(), reason=f"{PUBLISHED_ROWS} was not made yet")
 TARGETS = {"held-out objective": "loss", "CE-loss score at no more L0": "joint", "CE-loss score alone": "ce_score"}
 CHANGES = {"CE-loss score": "ce_score", "CE-loss increase (nats)": "ce_increase"}
 ARMS = {"forward: copy": "forward", "forward: affine map": "forward_affine", "backward: copy": "backward",
@@ -35,7 +35,8 @@ def check_against_loops(table: pd.DataFrame, results: Results) -> None:
     assert results.rows is not None
     shown, saved = table.set_index(""), plain_savings(results.evaluation, results.rows)
     changes = plain_changes(results.evaluation, results.rows)
-    for label, arm in ARMS.items():
+    assert list(shown) == [label for label, arm in ARMS.items() if arm in set(results.evaluation["arm"])]
+    for label, arm in ((label, ARMS[label]) for label in shown):
         column = shown[label]
         for name, target in TARGETS.items():
             lines = saved[arm, target]
@@ -70,12 +71,16 @@ def test_the_table_of_transfer_is_that_of_plain_loops_over_rows() -> None:
     check_against_loops(table, results)
 
 
-@needs_rows
-def test_the_published_table_of_transfer_is_that_of_plain_loops_over_rows() -> None:
-    results = Results(pd.read_parquet(PUBLISHED_ROWS.with_name("evaluation.parquet")), pd.read_parquet(PUBLISHED_ROWS))
-    (lines,) = tables(PUBLISHED_ROWS.with_name("transfer.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("preset", KEPT_PRESETS)
+def test_the_kept_table_of_transfer_is_that_of_plain_loops_over_rows(preset: str) -> None:
+    (lines,) = tables((RESULTS / preset / "transfer.md").read_text(encoding="utf-8"))
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines()]
-    check_against_loops(pd.DataFrame(cells[2:], columns=cells[0]), results)
+    check_against_loops(pd.DataFrame(cells[2:], columns=cells[0]), kept_results(preset))
+
+
+def test_the_first_column_is_headed_by_what_is_to_be_known_of_the_weights() -> None:
+    results = made_results(["backward"], layers=2, replicates=1, budgets=(0, 8, 16), rows=2)
+    assert list(transfer_table(results, "in 4 bits", resamples=30)) == ["in 4 bits", "backward: copy"]
 
 
 def test_other_distances_are_not_on_the_first_page() -> None:
@@ -116,6 +121,15 @@ def test_the_table_of_htest_has_a_row_for_each_who_was_asked() -> None:
         "0.51 (0.41 to 0.61)", "0.50 (0.40 to 0.60)", "0.60 (0.50 to 0.70)"]  # fmt: skip
     assert table[HEADINGS["auroc"]].tolist() == [
         "0.44 (0.34 to 0.54)", *[NO_MARGIN] * 4, "0.85 (0.75 to 0.95)", "0.56 (0.46 to 0.66)"]  # fmt: skip
+
+
+def test_the_kits_own_result_has_its_sentences_what_they_do_not_show_and_the_numbers() -> None:
+    assert htest_finding({"models": ["some_model"]}) == ""  # an earlier release, or nobody gave margins
+    kept = finding() | {"sentences": ["It prefers A.", "Fresh items are harder."], "not_shown": "Not shown: why."}
+    text = htest_finding({"findings": {"some_model": kept, "other": kept}})
+    assert text.startswith("It prefers A. Fresh items are harder.\n\nNot shown: why.\n\n|")
+    assert text.count("Not shown: why.") == 2 == len(tables(text))
+    assert "0.73 (0.71 to 0.75)" in text
 
 
 def test_a_run_without_its_controls_is_no_result() -> None:

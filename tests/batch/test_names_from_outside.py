@@ -29,7 +29,7 @@ NAMES = (
 )  # fmt: skip
 FROM_OUTSIDE = re.compile(
     r"(^|\.)(name|language_model|corpus|source|model|models|judge|family|members|left_out|judge_name|shown_model"
-    r"|ablation_model|fine_tuning_model|revision|text|reply)$"
+    r"|asked_model|ablation_model|fine_tuning_model|revision|text|reply)$"
 )
 OF_THE_KIT = {"wording.SHORT_NAMES", "name"}  # a loop's `name` is a target's; `model.name` is from outside
 
@@ -124,7 +124,7 @@ def test_tables_and_sentences_show_it_to_the_letter(name: str) -> None:
 
 def accuracies(name: str) -> pd.DataFrame:
     row = {"model": name, "reader": "strict", "form": "completion", "k": 4, "item_set": "mine", "items": 20,
-           "accuracy": 0.5, "low": 0.3, "high": 0.7}  # fmt: skip
+           "accuracy": 0.5, "low": 0.3, "high": 0.7, "auroc": 0.6, "auroc_low": 0.4, "auroc_high": 0.8}  # fmt: skip
     return pd.DataFrame([{**row, "task": task} for task in ("uppercase", "rhyme")])
 
 

@@ -62,6 +62,8 @@ def test_a_text_of_ones_own_is_read_once_and_its_tokens_are_found_again(elsewher
         ("{models: ['tuned:embedded']}", "models: 'tuned:embedded': language model tuned:embedded: no such folder"),
         ("{judge: 'api:gpt', api_requests: 1}", "judge: 'api:gpt': Model name 'gpt' should be in the format"),
         ("{official: /no/items}", "/no/items: no such file or folder"),
+        ("{tasks: [uppercase], fine_tuning_tasks: [rhyme]}",
+         "fine_tuning_tasks=['rhyme']: none of them is among tasks=['uppercase']; name one"),
         ("{shots: [4, 60], ablation_shots: [2, 52]}",
          "shots=[4, 60], ablation_shots=[2, 52]: a task has 50 items that are shown as shots; ask with fewer"),
         ("{device: 'cuda:99'}", "device 'cuda:99' is not on this machine; choose one of auto"),
@@ -148,6 +150,13 @@ def test_what_a_notebook_of_transfer_would_stop_at_is_named(changes: dict[str, A
     with pytest.raises((ValueError, FileNotFoundError)) as refused:
         check_experiment(open_experiment(preset="smoke", run="unfit", **changes))
     assert str(refused.value).startswith(message)
+
+
+def test_a_data_set_is_not_cut_by_documents_and_that_is_said_before_it_is_fetched() -> None:
+    experiment = open_experiment(preset="smoke", run="cut", corpus="NeelNanda/pile-small-tokenized-2b", rows="within")
+    with pytest.raises(ValueError, match="rows='within': those of data set NeelNanda/.* are cut already; leave rows"):
+        check_experiment(experiment)
+    check_experiment(open_experiment(preset="smoke", run="cut", rows="within"))
 
 
 def test_rows_longer_than_the_model_reads_are_refused_by_its_config(random_model_folder: Path) -> None:

@@ -1,22 +1,26 @@
 """What README shows is kept from a finished run, whole or not at all."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from saelib.batch import publish as publishing
 from saelib.batch.first_page import SHOWN_CONTROLS
 from saelib.batch.notebooks import NOTEBOOKS
-from saelib.batch.publish import KEPT, publish
+from saelib.batch.publish import NEEDED, publish
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.scoring.main_table import HEADINGS
 from saelib.htest.study import open_study
 from saelib.results.provenance import write_table
-from saelib.results.values import record_values
+from saelib.results.values import read_values, record_values
 from saelib.transfer.experiment import PHASES, Experiment, open_experiment
 from saelib.transfer.parts import ZERO_SHOT, EvaluationParts, part_of
+from saelib.transfer.tables import read_results
 from tests.batch.test_experiments import values
+from tests.helpers.kept import keep_scores
 from tests.helpers.made_runs import made_results
 
 ESTIMATES = {value: {"mean": 0.5, "low": 0.4, "high": 0.6} for value in HEADINGS}
@@ -25,6 +29,7 @@ LINES = [{"model": name, "form": "completion", "k": 50, "item_set": OFFICIAL_SET
 SMALL = values()
 VALUES: dict[str, dict[str, Any]] = {
     **SMALL,
+    "10_language_model": SMALL["10_language_model"] | {"parameters": 1000},
     "30_htest_items": {"items_sha256": {OFFICIAL_SET: "0" * 64}},
     "31_htest_accuracy": {"models": ["embedded"], "main": LINES},
     "34_htest_fine_tuning": SMALL["34_htest_fine_tuning"] | {"tuned": [LINES[0] | {"model": "tuned:embedded"}]},
@@ -35,16 +40,19 @@ VALUES: dict[str, dict[str, Any]] = {
 def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     """A run of the preset "smoke" with everything that is published; its numbers are made up."""
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr("saelib.batch.publish.read_scores", lambda _: None)  # of replies, of which there are none
+    monkeypatch.setattr(publishing, "read_scores", lambda _: None)  # of replies, of which there are none
     experiment, study = open_experiment(preset="smoke"), open_study(preset="smoke")
     made = made_results(["forward", "backward"], layers=2, replicates=2, rows=4)
     evaluation = made.evaluation.assign(config_sha256=experiment.config.sha256())
     assert made.rows is not None
-    for name in ("evaluation", "training", "htest", "maps"):
+    for name in ("evaluation", "training", "maps", "depth"):
         write_table(evaluation, experiment.folder / f"{name}.parquet")
+    asked = keep_scores(experiment.folder, ["embedded"])
     write_table(made.rows, experiment.folder / "evaluation_rows.parquet")
     for notebook in NOTEBOOKS:
         values = VALUES.get(notebook.name, {})
+        if notebook.name == "31_htest_accuracy":
+            values = asked | values
         record_values(experiment if notebook.configs[0] == "transfer" else study, notebook.name, values)
     for place in ("tables/a.md", "figures/a.png", "figures/a.svg", "resume_points/large.safetensors"):
         (experiment.folder / place).parent.mkdir(exist_ok=True)
@@ -52,14 +60,17 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     return experiment
 
 
-def test_small_files_are_kept_and_large_ones_are_not(finished: Experiment, tmp_path: Path) -> None:
-    results = tmp_path / "results" / "tiny"
+def test_small_files_are_kept_and_large_ones_are_not(
+    finished: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results" / "smoke"
     results.mkdir(parents=True)
     (results / "of_an_older_run.md").write_text("x")
-    publish(finished, results)
+    assert publish("smoke", results=results.parent) == results
     kept = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     assert kept == {
-        *KEPT, "savings.csv", "transfer.md", "htest.md", "experiments.md", "tables/a.md", "figures/a.png",
+        *NEEDED, "depth.parquet", "savings.csv", "transfer.md", "htest.md", "experiments.md", "tables/a.md",
+        "figures/a.png",
         *(f"values/{notebook.name}.json" for notebook in NOTEBOOKS),
     }  # fmt: skip
     pd.testing.assert_frame_equal(
@@ -67,28 +78,33 @@ def test_small_files_are_kept_and_large_ones_are_not(finished: Experiment, tmp_p
     )
     assert "forward: copy" in (results / "transfer.md").read_text(encoding="utf-8")
     assert "0.50 (0.40 to 0.60)" in (results / "htest.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(publishing, "htest_finding", lambda accuracy: f"asked: {accuracy['models']}")
+    publish("smoke", results=results.parent)
+    assert (results / "htest_finding.md").read_text(encoding="utf-8") == "asked: ['embedded']"
+    assert "preset smoke" in (results.parent / "models.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["10_language_model", "35_htest_letter_geometry", "90_report"])
 def test_a_run_whose_notebook_is_missing_is_not_published(finished: Experiment, tmp_path: Path, name: str) -> None:
     (finished.folder / "values" / f"{name}.json").unlink()
     with pytest.raises(FileNotFoundError, match=f"values/{name}"):
-        publish(finished, tmp_path / "results" / "tiny")
+        publish("smoke", results=tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize("name", NEEDED)
 def test_a_run_that_lacks_a_table_is_not_published(finished: Experiment, tmp_path: Path, name: str) -> None:
     (finished.folder / name).unlink()
     with pytest.raises(FileNotFoundError, match=name.partition(".")[0]):
-        publish(finished, tmp_path / "results" / "tiny")
+        publish("smoke", results=tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 
-def test_a_run_without_the_released_items_is_not_published(finished: Experiment, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("finished")
+def test_a_run_without_the_released_items_is_not_published(tmp_path: Path) -> None:
     record_values(open_study(preset="smoke"), "30_htest_items", {"items_sha256": {"fresh-2": "0" * 64}})
     with pytest.raises(FileNotFoundError, match="no official H-Test items"):
-        publish(finished, tmp_path / "results" / "tiny")
+        publish("smoke", results=tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 
@@ -104,6 +120,42 @@ def test_joined_tables_that_a_killed_run_left_old_are_made_of_its_parts_first(
         parts.rows.write(name, rows if name == ZERO_SHOT else rows[:0])
         parts.scores.write(name, evaluation if name == ZERO_SHOT else evaluation[:0])
     write_table(evaluation[:-1], finished.folder / "evaluation.parquet")
-    publish(finished, tmp_path / "results" / "tiny")
-    kept = pd.read_parquet(tmp_path / "results" / "tiny" / "evaluation.parquet")
+    publish("smoke", results=tmp_path / "results")
+    kept = pd.read_parquet(tmp_path / "results" / "smoke" / "evaluation.parquet")
     assert len(kept) == len(evaluation)
+
+
+def test_what_is_published_is_shown_as_stored(
+    finished: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any preset, and in place of a run of that name."""
+    publish("smoke", results=tmp_path / "results")
+    monkeypatch.setattr("saelib.run.stored.RESULTS", tmp_path / "results")
+    shutil.rmtree(finished.folder)
+    stored, study = open_experiment(preset="smoke", stored=True), open_study(preset="smoke", stored=True)
+    assert stored.folder == study.folder == tmp_path / "results" / "smoke"
+    assert len(read_results(stored).evaluation) and read_values(study, "31_htest_accuracy")["models"] == ["embedded"]
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_run_that_differs_from_its_preset_is_not_published_under_its_name(tmp_path: Path) -> None:
+    mine = open_experiment(preset="smoke", run="mine", l1_coefficient=3.0)
+    mine.claim()
+    with pytest.raises(FileExistsError, match="l1_coefficient was 3.0"):
+        publish("smoke", run="mine", results=tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_command_line_takes_preset_and_run_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[tuple[str, str]] = []
+    monkeypatch.setattr(publishing, "publish", lambda preset, run: calls.append((preset, run)))
+    for names in ({}, {"PRESET": "smoke"}, {"PRESET": "smoke", "RUN": "mine"}):
+        for name in ("PRESET", "RUN", "SEED", "HTEST"):
+            monkeypatch.setenv(name, names.get(name, ""))
+        publishing.main()
+    assert calls == [("tiny", "tiny"), ("smoke", "smoke"), ("smoke", "mine")]
+    monkeypatch.setenv("PRESET", "huge")
+    with pytest.raises(SystemExit, match="preset='huge' is unknown"):
+        publishing.main()

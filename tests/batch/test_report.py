@@ -24,7 +24,7 @@ from saelib.results.parted import PartedTable
 from saelib.run.files import write_json
 from saelib.run.reading import DamagedFileError
 from saelib.run.stored import RESULTS
-from saelib.transfer.config import resolve_config
+from saelib.transfer.presets import resolve_config
 from tests.helpers.small_run import SmallRun
 
 TIMES = {"start_time": "2026-01-02T03:04:05.1", "end_time": "2026-01-02T03:10:05.1", "duration": 90.0}
@@ -240,6 +240,16 @@ def test_a_box_warns_of_the_embedded_model(run: SmallRun) -> None:
     execute(run, "90_report")
     (warning,) = re.findall(r'<aside class="box warning">.*?</aside>', page_of(run), re.DOTALL)
     assert "Not the papers' weights" in warning
+
+
+def test_a_box_says_what_the_weights_of_smollm2_are(run: SmallRun) -> None:
+    real_run(run, OFFICIAL_SET, models=["org/small", "smollm2"])
+    execute(run, "90_report")
+    page = page_of(run)
+    (warning,) = re.findall(r'<aside class="box warning">.*?</aside>', page, re.DOTALL)
+    origin = "SmolLM2-135M-Instruct (HuggingFaceTB), Apache-2.0, 4-bit weights (Q4_1), instruction-tuned"
+    assert f"What the weights are:</strong> smollm2 is {origin}." in warning
+    assert f"smollm2 ({origin})" in page.replace(warning, "")  # in the head's table
 
 
 def test_a_box_warns_of_an_evaluation_that_is_not_finished(run: SmallRun) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from saelib.batch.settings import Settings, settings_from
+from saelib.htest.config import presets as htest_presets
+from saelib.transfer import presets as transfer_presets
 
 
 def test_what_is_empty_or_absent_is_not_set(runs: Path) -> None:
@@ -56,3 +58,11 @@ def test_fields_of_htest_are_checked_before_anything_is_started(htest: str, mess
 def test_a_seed_that_is_none_is_refused(seed: str) -> None:
     with pytest.raises(ValueError, match="^seed="):
         settings_from({"SEED": seed})
+
+
+def test_one_preset_s_name_asks_both_papers() -> None:
+    assert set(transfer_presets.PRESETS) == set(htest_presets.PRESETS)
+    for presets in (transfer_presets.PRESETS, htest_presets.PRESETS):
+        assert {name: config.preset for name, config in presets.items()} == {name: name for name in presets}
+    for name in transfer_presets.PRESETS:
+        assert settings_from({"PRESET": name}) == Settings(name, name, None, {})

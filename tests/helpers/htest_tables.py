@@ -1,15 +1,19 @@
 """Readings, accuracies, learning curves and shortcuts made up for the tests of figures."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from saelib.htest.scoring.accuracy import accuracy_table
-from saelib.htest.scoring.readings import readings_of
+from saelib.htest.asking.replies import Reply
+from saelib.htest.scoring.accuracy import accuracies_of, accuracy_table
+from saelib.htest.scoring.beneath import against_fresh, beneath
+from saelib.htest.scoring.readings import ITEM_COLUMNS, readings_of
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 from tests.helpers.answers import make_item, make_reply, noisy_replies, replies_of
 
+RELEASED = "official-4787987"
 MODELS = ("untrained:embedded", "embedded", "EleutherAI/pythia-1.4b-deduped")
 CONTROLS = {"oracle": lambda item: item.label, "constant_a": lambda _: "A", "constant_b": lambda _: "B",
             "coin": lambda item: "AB"[item.row // 2 % 2], "shortcut": lambda item: "AB"[item.row % 2]}  # fmt: skip
@@ -70,3 +74,36 @@ def geometry() -> pd.DataFrame:
     released = table.assign(item_set="official-4787987", reader="likelier", **{name: table[name] * 0.9 for name in
                             ("accuracy", "low", "high")})  # fmt: skip
     return pd.concat([table, released], ignore_index=True)
+
+
+def of_set(replies: list[Reply], item_set: str) -> list[Reply]:
+    """The same replies to items of another set."""
+    return [replace(reply, item=replace(reply.item, item_set=item_set)) for reply in replies]
+
+
+def released_and_fresh(released: float, fresh: float, items: int = 100) -> pd.DataFrame:
+    """One condition on both sets of items: what is known of either, and A said to most."""
+    return readings_of([*of_set(noisy_replies(released, 3, items, 1), RELEASED), *noisy_replies(fresh, 3, items, 2)])
+
+
+@cache
+def of_two_sets() -> pd.DataFrame:
+    return released_and_fresh(1.0, 0.3, 60)
+
+
+@cache
+def beneath_of_two_sets() -> pd.DataFrame:
+    readings = of_two_sets()
+    tells = (readings["label"] == "A") & readings["task"].isin(list(TASKS)[:5])
+    number = readings["row"] % 4 + tells
+    return beneath(readings, readings[ITEM_COLUMNS].assign(feature="words", number=number, learnt=number))
+
+
+def against_fresh_of_two_sets() -> pd.DataFrame:
+    return against_fresh(of_two_sets(), RELEASED, "fresh-2")
+
+
+def shot_orders(seeds: tuple[int | None, ...] = (None, 0, 1, 2)) -> pd.DataFrame:
+    replies = [reply for place, seed in enumerate(seeds)
+               for reply in noisy_replies(1.0, 1.0 * place, seed=place, k=50, shuffle_seed=seed)]  # fmt: skip
+    return accuracies_of(readings_of(replies))

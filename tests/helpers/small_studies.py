@@ -1,7 +1,7 @@
 """Studies in a folder of their own with a few items, and respondents that remember what they were asked."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from saelib.htest.asking.prompts import Prompt
-from saelib.htest.asking.replies import Answer, Condition
+from saelib.htest.asking.replies import Answer, Condition, Engine
 from saelib.htest.items.generators import fresh_items
 from saelib.htest.items.item import Item, write_items
 from saelib.htest.respondents import Respondent
@@ -76,5 +76,31 @@ class Listener:
         return len(self.prompts)
 
 
-def respondent(engine: Listener, name: str = "listener", revision: str = "1", form: str = "chat") -> Respondent:
+class OneByOne:
+    """An engine that gives its answers one by one, from the last item to the first, and may be ended on the way.
+
+    Args:
+        ends_at: number of answers after which it ends.
+    """
+
+    def __init__(self, ends_at: int | None = None) -> None:
+        self.ends_at = ends_at
+        self.given: list[int] = []
+
+    def __call__(self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition) -> list[Answer]:
+        return [answer for _, answer in sorted(self.answers(items, prompts, condition))]
+
+    def answers(
+        self, items: Sequence[Item], prompts: Sequence[Prompt], condition: Condition, done: Collection[int] = ()
+    ) -> Iterator[tuple[int, Answer]]:
+        for place in reversed(range(len(items))):
+            if place in done:
+                continue
+            if len(self.given) == self.ends_at:
+                raise KeyboardInterrupt
+            self.given.append(place)
+            yield place, Answer(f"{items[place].label} {place}", {"A": -1.0 - place, "B": -2.0})
+
+
+def respondent(engine: Engine, name: str = "listener", revision: str = "1", form: str = "chat") -> Respondent:
     return Respondent(name, revision, form, engine)

@@ -12,7 +12,8 @@ from saelib.language.corpus.rows import ShuffledRows
 from saelib.language.model import LanguageModel
 from saelib.sae.config import TrainingPhase
 from saelib.sae.training.plan import PhaseFolders, SaePlan
-from saelib.transfer.config import PRESETS, ExperimentConfig
+from saelib.transfer.config import ExperimentConfig
+from saelib.transfer.presets import PRESETS
 
 
 class ToyModel(LanguageModel):

@@ -42,6 +42,17 @@ def test_presets_for_every_machine_ask_the_model_that_ships_along_and_no_api(nam
     assert config.judge == "parser"
 
 
+def test_the_family_of_a_preset_is_what_it_says_it_compares() -> None:
+    assert expand(PRESETS["smollm2"].family) == ("embedded", "smollm2")
+    assert expand(PRESETS["tiny"].family) == ("untrained:embedded", "embedded")
+
+
+def test_a_recipe_of_lora_is_kept_with_its_rank_also_where_that_is_the_default() -> None:
+    kept = FineTuning(method="lora").as_stored()
+    assert (kept["method"], kept["lora_rank"], kept["lora_alpha"]) == ("lora", 8, 16)
+    assert not {"method", "lora_rank", "lora_alpha"} & FineTuning().as_stored().keys()  # as earlier releases kept it
+
+
 def test_nothing_is_paid_for_unless_somebody_says_so() -> None:
     assert {config.api_requests for config in PRESETS.values()} == {0}
 
@@ -70,7 +81,7 @@ def test_no_family_is_called_like_a_model_or_contains_another() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"preset": "large"}, "preset='large' is unknown; choose one of tiny, smoke, pythia-160m"),
+        ({"preset": "large"}, "preset='large' is unknown; choose one of tiny, smoke, smollm2, pythia-160m"),
         ({"model": ["embedded"]}, "'model' is unknown; did you mean models?"),
         ({"models": "embedded"}, "models='embedded': should be a list"),
         ({"models": ["embedded", 3]}, "models=['embedded', 3]: entry 2 should be a text"),
@@ -138,12 +149,30 @@ def test_no_family_is_called_like_a_model_or_contains_another() -> None:
             "fine_tuning_model='api:openai/gpt-4o': cannot be tuned; should be 'embedded', a folder or a hub name",
         ),
         ({"fine_tuning_model": "control:coin"}, "fine_tuning_model='control:coin': cannot be tuned"),
+        ({"other_forms": ["bare"]}, "other_forms=['bare']: entry 1 should be 'chat' or 'completion'"),
+        ({"other_forms": ["chat", "chat"]}, "other_forms=['chat', 'chat']: name each form once: ['chat']"),
+        ({"other_form_items": 3}, "other_form_items=3: should be an even number"),
+        ({"shuffled_shots": 3}, "shuffled_shots=3: should be an even number"),
+        ({"fine_tuning_tasks": []}, "fine_tuning_tasks=[]: name at least one"),
+        ({"fresh_shuffles": 4}, "fresh_shuffles=4: should be at most shuffles=3"),
+        ({"fresh_shuffles": -1}, "fresh_shuffles=-1: should be at least 0"),
+        ({"fine_tuning": {"method": "some"}}, "fine_tuning.method='some': should be 'all' or 'lora'"),
+        (
+            {"fine_tuning": {"lora_rank": 4}},
+            "lora_rank given with method='all': they mean something with method='lora'",
+        ),
     ],
 )
 def test_mistakes_are_named_with_what_would_be_right(parameters: dict, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as refused:
         resolve_htest_config(**parameters)
     assert message in str(refused.value).splitlines()[0]
+
+
+def test_orders_of_shots_have_seeds_and_the_first_are_asked_on_every_set() -> None:
+    config = resolve_htest_config(seed=7, shuffles=3, fresh_shuffles=2)
+    assert (list(config.shuffle_seeds), list(config.fresh_seeds)) == ([7, 8, 9], [7, 8])
+    assert not resolve_htest_config().fresh_seeds
 
 
 def test_several_mistakes_are_named_at_once() -> None:
@@ -193,6 +222,21 @@ HASHES = {
 @pytest.mark.parametrize("name", HASHES)
 def test_the_hash_of_a_preset_stays_as_it_was(name: str) -> None:
     assert PRESETS[name].sha256() == HASHES[name]
+
+
+def test_what_came_later_and_is_not_set_is_in_no_hash_and_in_no_recipe_that_is_kept() -> None:
+    config: HTestConfig = resolve_htest_config(preset="smoke")
+    assert config.replace(other_forms=["chat"]).sha256() != config.sha256()
+    assert config.replace(fine_tuning={"method": "lora"}).sha256() != config.sha256()
+    assert not config.fine_tuning.as_stored().keys() & {"method", "lora_rank", "lora_alpha"}
+    lora = config.fine_tuning.replace(method="lora", lora_rank=4)
+    assert lora.as_stored().items() >= {"method": "lora", "lora_rank": 4}.items()
+    assert (config.fine_tuning.trained, lora.trained) == ("all weights", "LoRA of rank 4")
+
+
+def test_orders_have_the_most_shots_unless_a_number_is_given() -> None:
+    assert resolve_htest_config(ablation_shots=[0, 4, 28]).ordered_shots == 28
+    assert resolve_htest_config(ablation_shots=[0, 4, 28], shuffled_shots=14).ordered_shots == 14
 
 
 def test_json_lists_whole_numbers_and_parts_of_the_recipe_fit() -> None:

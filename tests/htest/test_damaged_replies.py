@@ -12,7 +12,7 @@ import pytest
 from saelib.htest import respondents, stages
 from saelib.htest.asking.replies import Reply, read_replies, write_replies
 from saelib.htest.scoring.stored import score_study
-from saelib.htest.stages import ask, ask_controls, stored_replies
+from saelib.htest.stages import answered, ask, ask_controls, stored_replies
 from saelib.htest.study import Study
 from saelib.run.lock import writing
 from saelib.run.reading import DamagedFileError
@@ -196,12 +196,12 @@ def test_what_another_process_asked_meanwhile_is_not_asked_again(study: Study, m
 
     @contextmanager
     def after_another(run: Study) -> Iterator[None]:
-        monkeypatch.setattr(stages, "writing", writing)
+        monkeypatch.setattr(answered, "writing", writing)
         ask(study, respondent(first, PAID), 4, ["rhyme"])
         with writing(run):
             yield
 
-    monkeypatch.setattr(stages, "writing", after_another)
+    monkeypatch.setattr(answered, "writing", after_another)
     assert {reply.reply for reply in ask(study, respondent(second, PAID), 4, ["rhyme"])} == {"B"}
     assert (first.asked, second.asked) == (TEST_ITEMS, 0)
 

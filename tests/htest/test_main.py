@@ -3,13 +3,15 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from saelib.htest.__main__ import main
+from saelib.htest.__main__ import asked_as, main
 from saelib.htest.asking.replies import read_replies
 from saelib.run.files import PROJECT
+from saelib.run.reading import read_json
 from tests.helpers.framed_tokenizers import BOS, framed_tokenizer, random_model, save
 
 SMALL = "{official: none, test_items: 4, tasks: [rhyme, uppercase], shots: [2]}"
@@ -75,6 +77,66 @@ def test_only_the_most_shots_of_the_preset_are_asked_where_none_are_named(
     assert "embedded: 2,000 prompts\n" in printed
     assert "This command would send nothing to an API." in printed
     assert not list(runs.rglob("*.jsonl"))  # nothing was asked, nothing written
+
+
+@pytest.mark.parametrize(
+    ("models", "manner"),
+    [
+        (["smollm2"], {"form": "completion", "other_forms": ["chat"], "other_form_items": 30, "calibration": True}),
+        (["embedded", "smollm2"],
+         {"form": "completion", "other_forms": ["chat"], "other_form_items": 30, "calibration": True}),
+        (["embedded"], {}),
+        (["my/model"], {}),
+        (["smollm2", "api:mockllm/model"], {}),  # a form that suits one of them need not suit the others
+        ([], {}),
+    ],
+)  # fmt: skip
+def test_models_of_presets_are_asked_as_these_have_it(models: list[str], manner: dict[str, Any]) -> None:
+    assert asked_as(models) == manner
+
+
+def test_what_is_typed_goes_before_what_a_preset_has(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fields = "{official: none, test_items: 40, tasks: [rhyme], calibration: false, other_form_items: 10}"
+    main(["--models", "smollm2", "--preset", "tiny", "--dry-run", "--htest", fields])
+    printed = capsys.readouterr().out
+    assert "50 shots; asked to complete the pattern and in chat (preset tiny)." in printed
+    assert "smollm2: 50 prompts\n" in printed
+    main(["smollm2", "--dry-run", "--htest", "{official: none, tasks: [rhyme, palindrome]}"])
+    printed = capsys.readouterr().out
+    assert "to complete the pattern and in chat, calibrated (preset tiny)" in printed
+    assert f"smollm2: {2 * (200 + 3 + 30 + 3)} prompts\n" in printed
+
+
+def test_a_run_that_another_preset_has_begun_refuses_nobody(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["embedded", "--htest", SMALL])
+    main(["embedded", "--preset", "smoke", "--htest", SMALL])
+    main(["embedded", "--preset", "smoke", "--htest", SMALL])
+    main(["embedded", "--htest", SMALL])
+    assert sorted(path.name for path in runs.glob("htest*")) == ["htest", "htest-smoke"]
+    assert read_json(runs / "htest" / "htest" / "config.json")["preset"] == "tiny"
+    with pytest.raises(SystemExit, match="holds a run with another config .preset was 'tiny', is 'smoke'"):
+        main(["embedded", "--preset", "smoke", "--run", "htest", "--htest", SMALL])  # which is what was typed
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompts"),
+    [
+        ("form: completion, other_forms: [chat], other_form_items: 10", 4 + 4),  # no more than there are
+        ("form: completion, other_forms: [chat], other_form_items: 2", 4 + 2),
+        ("form: auto, other_forms: [completion], other_form_items: 2", 4),  # it has no chat template
+        ("form: auto, other_forms: [completion, chat], other_form_items: 2, calibration: true", 4 + 3 + 2 + 3),
+    ],
+)
+def test_a_dry_run_counts_each_form_once(
+    runs: Path, fields: str, prompts: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = f"{{official: none, test_items: 4, tasks: [rhyme], shots: [2], {fields}}}"
+    main(["embedded", "control:coin", "api:mockllm/model", "--dry-run", "--htest", some])
+    printed = capsys.readouterr().out
+    assert f"embedded: {prompts} prompts\n" in printed
+    if "calibration" in fields:  # neither is asked questions without content
+        assert "control:coin: 6 prompts\n" in printed and "api:mockllm/model: 6 prompts\n" in printed
 
 
 def test_a_dry_run_covers_the_whole_study_with_its_judge(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,6 +152,11 @@ def test_without_official_items_the_fresh_ones_stand_alone(
     assert not study.has_official
     why = "are left out" if choice == "none" else "were not to be had"
     assert study.caveat == f"on fresh items: the released ones {why}"
+    other = open_study(preset="smoke", run="other", official=choice, test_items=2, models=["embedded", "smollm2"])
+    assert other.caveat == f"smollm2: 4-bit weights (Q4_1), instruction-tuned; {study.caveat}"
+    for field, names in {"family": ["embedded", "smollm2"], "judge": "smollm2", "ablation_model": "smollm2"}.items():
+        named = open_study(preset="smoke", run="other", official=choice, test_items=2, **{field: names})
+        assert named.caveat == other.caveat
 
 
 def test_a_study_that_another_one_overtook_is_refused_before_it_reads(

@@ -24,6 +24,19 @@ def test_norms_are_the_heights_of_the_bars() -> None:
     assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "2", "4"]
 
 
+def test_norms_by_position_are_drawn_without_and_with_a_sink_token() -> None:
+    without, behind = np.array([[90.0, 2, 3], [80, 3, 4]]), np.array([[91.0, 2, 2, 3], [81, 3, 3, 4]])
+    (alone,) = figures.norms_by_position(without, [1, 4]).figure.axes
+    assert alone.get_title() == ""
+    drawn = figures.norms_by_position(without, [1, 4], behind, "<|$_|>")
+    left, right = drawn.figure.axes
+    assert drawn.name == "norms_by_position"
+    assert (left.get_title(), right.get_title()) == ("text alone", "behind <|$_|>")
+    for axis, wanted in ((alone, without), (left, without), (right, behind)):
+        assert [np.asarray(line.get_ydata()).tolist() for line in axis.lines] == wanted.tolist()
+    assert right.get_legend_handles_labels()[1] == ["layer 1", "layer 4"]
+
+
 def test_angular_distances_stand_side_by_side_with_their_layers() -> None:
     published, ours = np.full((4, 4), 0.25), np.full((2, 2), 0.5)
     drawn = figures.angular_distances(published, "published", ours, "ours", [1, 3])

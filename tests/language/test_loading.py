@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from saelib.language import embedded
-from saelib.language.loading import load_language_model, load_tokenizer, naming_model
+from saelib.language.loading import load_language_model, load_tokenizer
+from saelib.language.quiet import naming_model
 from tests.helpers.small_models import COMMIT, LAYERS, cache_hub_model, random_rows, save_small_model, small_model
 
 HUB_NAME = "EleutherAI/pythia-160m-deduped"

@@ -10,9 +10,15 @@ from torch import Tensor
 from saelib.language.residuals import (
     advice_on_first_positions,
     angular_distance,
+    behind_the_sink,
+    has_sink,
     norms_by_position,
+    norms_of_rows,
+    norms_of_token,
+    positions_behind_the_sink,
     positions_to_skip,
     residual_geometry,
+    warning_of_token,
 )
 
 
@@ -58,14 +64,93 @@ def test_a_layers_size_does_not_matter() -> None:
     assert geometry.angular_distance[0] == pytest.approx([0, 0, 2], abs=1e-3)  # arccos is steep at 1
 
 
+@pytest.mark.parametrize(
+    ("norms", "is_sink"),
+    [
+        ([[10.1, 1, 1, 1], [1, 1, 1, 1]], True),  # at one layer
+        ([[9.9, 1, 1, 1], [1, 1, 1, 1]], False),
+        ([[1, 50, 1, 1]], False),  # elsewhere
+        ([[12, 1]], True),  # the median is that of the other positions
+        ([[12]], False),
+        ([[0, 0, 0]], False),
+    ],
+)
+def test_a_sink_is_a_first_position_over_ten_times_the_median_of_the_others(
+    norms: list[list[float]], is_sink: bool
+) -> None:
+    assert has_sink(np.array(norms, float)) is is_sink
+
+
+def test_norms_of_a_token_are_those_of_a_loop_and_an_outlier_is_warned_of() -> None:
+    table = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))
+    table[1, 7] *= 1000
+    rows = np.array([[7, 1, 2], [3, 7, 4], [5, 6, 8], [7, 7, 0]])
+    token, median = norms_of_token(FixedStreams(table), rows, range(2), 2, 7, skip_first=1)  # type: ignore[arg-type]
+    for layer in range(2):
+        lengths = [float(torch.linalg.vector_norm(vector)) for vector in table[layer]]
+        assert token[layer] == pytest.approx(lengths[7], rel=1e-6)
+        assert median[layer] == pytest.approx(np.median([lengths[4], lengths[0]]), rel=1e-6)
+    said = warning_of_token((token, median), [3, 4], "<end>")
+    assert f"`<end>` has **{token[1] / median[1]:.0f} times** the median norm (layer 4)" in said
+    assert warning_of_token((token[:1], median[:1]), [3], "<end>") == ""
+    nowhere = norms_of_token(FixedStreams(table), rows[2:3], range(2), 2, 7)  # type: ignore[arg-type]
+    assert warning_of_token(nowhere, [3, 4], "<end>") == ""
+
+
+def rows_behind_a_sink() -> np.ndarray:
+    """Two layers, four rows, eight positions: the sink's is long in each, the next one in two rows of one layer."""
+    norms = np.ones((2, 4, 8))
+    norms[:, :, 0] = 99
+    norms[1, 2:, 1] = 30, 12
+    norms[1, 0, 3] = 4
+    return norms
+
+
+def test_what_is_left_behind_a_sink_token_is_said_of_single_vectors() -> None:
+    norms = rows_behind_a_sink()
+    assert norms.mean(axis=1)[1, 1] == 11  # of which a mean over some rows more would show nothing
+    assert positions_behind_the_sink(norms) == 2
+    said = behind_the_sink(norms, [3, 4], "<s>", 1)
+    assert "the first 1 position(s) left out, the longest of all residual vectors of 4 rows" in said
+    assert "is **30.0 times** the median (layer 4, position 2 of the row)" in said
+    assert "**2 of 4** rows have outliers of up to 30 times: `skip_first=2` leaves them out; this run leaves 1" in said
+    said = behind_the_sink(norms, [3, 4], "<s>", 2)
+    assert "is **4.0 times** the median (layer 4, position 4 of the row)" in said
+    assert said.endswith("`skip_first=2` leaves them out; as this run has it.")
+    norms[1, 2:, 1] = 1
+    assert positions_behind_the_sink(norms) == 1
+    assert behind_the_sink(norms, [3, 4], "<s>", 1).endswith("(layer 4, position 4 of the row).")
+
+
+def test_what_is_an_outlier_is_measured_against_the_positions_behind_the_first() -> None:
+    norms = np.array([[11.0, 1, 1], [1, 1, 1]])
+    assert has_sink(norms) and positions_to_skip(norms) == 1
+    norms = np.array([[30.0, 2.0]])  # the median of both is 16, that of what is behind the first 2
+    assert has_sink(norms) and positions_to_skip(norms) == 1
+
+
+def test_norms_of_rows_are_those_of_a_loop() -> None:
+    table = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))
+    rows = np.arange(9).reshape(3, 3)
+    found = norms_of_rows(FixedStreams(table), rows, range(2), 2)  # type: ignore[arg-type]
+    for layer in range(2):
+        for place, token in enumerate(rows.flat):
+            length = sum(x * x for x in table[layer, token].tolist()) ** 0.5
+            assert found[layer].flat[place] == pytest.approx(length, rel=1e-6)
+
+
 def test_norms_by_position_are_those_of_a_loop_and_outliers_at_the_start_are_to_be_skipped() -> None:
     norms = np.ones((2, 8))
     assert positions_to_skip(norms) == 0
     norms[1, :2] = 11
     norms[0, 5] = 50  # in the middle: no position to skip
     assert positions_to_skip(norms) == 2
-    assert "`skip_first=2` is recommended" in advice_on_first_positions(norms, [3, 4], 0)
+    advice = advice_on_first_positions(norms, [3, 4], 0)
+    assert '`sink_token="auto"` with `skip_first=2` is recommended; this run leaves 0 out; a new `run`' in advice
     assert "11.0 times** the median (layer 4)" in advice_on_first_positions(norms, [3, 4], 2)
+    assert advice_on_first_positions(norms, [3, 4], 2, "<s>").endswith("is recommended; as this run has it.")
+    assert advice_on_first_positions(norms, [3, 4], 2).endswith("positions out, with the text that is there.")
+    assert advice_on_first_positions(np.ones((2, 8)), [3, 4], 0).endswith("(layer 3). No position need be skipped.")
     table = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))
     rows = np.arange(9).reshape(3, 3)
     found = norms_by_position(FixedStreams(table), rows, range(2), 2)  # type: ignore[arg-type]

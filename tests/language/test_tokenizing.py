@@ -10,7 +10,14 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from saelib.language.deferred import DeferredTokenizer
 from saelib.language.loading import load_tokenizer
-from saelib.language.tokenizing import end_of_text, first_tokens, frame, special_token, tokenizer_hash
+from saelib.language.tokenizing import (
+    document_separator,
+    end_of_text,
+    first_tokens,
+    frame,
+    special_token,
+    tokenizer_hash,
+)
 from tests.helpers.python_tokenizer import LetterTokenizer
 from tests.helpers.small_models import save_small_model, small_tokenizer
 
@@ -62,6 +69,47 @@ def test_a_first_token_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r"first token '<bos>' is no token of tokenizer .*tokens: '</s>', '<unk>'"):
         first_tokens(without, "<bos>")
     assert first_tokens(without, "<unk>") == [2]
+
+
+CHAT = "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}"
+
+
+def chat(template: str | None, eos: str, *special: str) -> PreTrainedTokenizerFast:
+    """A tokenizer that ends a text with `eos`, and has other special tokens that nobody names."""
+    tokenizer = small_tokenizer()
+    backend = tokenizer.backend_tokenizer
+    backend.add_special_tokens([*special, eos])
+    found = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=eos)
+    found.chat_template = template
+    return found
+
+
+@pytest.mark.parametrize(
+    ("template", "eos", "special", "wanted"),
+    [
+        (CHAT, "<|im_end|>", [], "<|endoftext|>"),  # SmolLM2, Qwen
+        ("{{ message['content'] + eos_token }}", "<|im_end|>", [], "<|endoftext|>"),
+        (CHAT, "<|endoftext|>", ["<|im_end|>"], "<|endoftext|>"),
+        (None, "<|im_end|>", [], "<|im_end|>"),  # nothing says that it ends a turn
+        ("{{ message['content'] }}<end_of_turn>", "<eos>", [], "<eos>"),  # Gemma: the template ends turns otherwise
+    ],
+)
+def test_documents_are_separated_by_the_token_of_pretraining(
+    template: str | None, eos: str, special: list[str], wanted: str
+) -> None:
+    tokenizer = chat(template, eos, *special)
+    assert tokenizer.convert_ids_to_tokens(document_separator(tokenizer)) == wanted
+
+
+def test_a_separator_that_is_no_special_token_is_text() -> None:
+    tokenizer = words(bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    tokenizer.chat_template = "{{ message['content'] }}</s>"
+    assert document_separator(tokenizer) == end_of_text(tokenizer) == 1
+    llama_3 = words(eos_token="</s>", unk_token="<unk>")
+    llama_3.add_special_tokens({"additional_special_tokens": ["<|end_of_text|>"]})
+    llama_3.chat_template = "{{ message['content'] }}</s>"
+    assert document_separator(llama_3) == llama_3.convert_tokens_to_ids("<|end_of_text|>")
+    assert tokenizer_hash(llama_3) != tokenizer_hash(tokenizer)
 
 
 def test_a_named_token_that_the_vocabulary_lacks_is_none() -> None:

@@ -1,5 +1,6 @@
 """Intervals and paired tests beside other implementations, and how often they hold the truth."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.stats import binomtest, norm
 
 from saelib.results.intervals import (
     exact_mcnemar,
+    exact_sign_flip,
     mean_with_bounds,
     paired_interval,
     wilson,
@@ -56,3 +58,20 @@ def test_the_interval_is_walds_of_the_table_with_half_an_item_more_in_each_cell(
     assert low == pytest.approx(mean - norm.ppf(0.975) * math.sqrt(variance))
     assert high == pytest.approx(min(1, mean + norm.ppf(0.975) * math.sqrt(variance)))
     assert low < high
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([1.0, 2.0, 3.0], 2 / 8),  # as it is, and all the other way round
+        ([-1.0, -2.0, -3.0], 2 / 8),
+        ([1.0, 2.0, -3.0], 1.0),  # a sum of 0 is surpassed or equalled by every pattern
+        ([3.0, 1.0, -1.0], 6 / 8),  # of +-3 +-1 +-1 only +-3 -1 -1 turned against the 3 are nearer to 0
+        ([0.1] * 10, 2 / 2**10),  # the smallest that ten tasks can give
+        ([0.0, 0.0], 1.0),
+    ],
+)
+def test_sign_flips_are_counted_by_hand(differences: list[float], p: float) -> None:
+    patterns = [abs(np.dot(signs, differences)) for signs in itertools.product([1, -1], repeat=len(differences))]
+    assert np.mean([value >= abs(sum(differences)) - 1e-12 for value in patterns]) == pytest.approx(p)
+    assert exact_sign_flip(differences) == pytest.approx(p)

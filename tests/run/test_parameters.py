@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import saelib.htest.config  # noqa: F401 (for its fields: one is `system`, as a function of `os` is called)
 from saelib.run.config import RunConfig
 from saelib.run.parameters import divide, notebook_parameters
-from saelib.transfer.config import resolve_config
+from saelib.transfer.presets import resolve_config
 
 PARAMETERS = 'preset = "smoke"\nrun = None\nseed = 0'
 IMPORTS = """\

@@ -12,8 +12,8 @@ ASIDE = {
     *(f"run/{name}.py" for name in ("command", "config_errors", "config_help", "files", "identity", "library", "lock",
                                     "manifest", "pinned", "progress", "sealed", "secrets", "stored", "timing")),
     *(f"results/{name}.py" for name in ("bootstrap", "intervals", "provenance", "values")),
-    *(f"transfer/{name}.py" for name in ("choices", "computing", "curves", "divergence", "finished", "samples",
-                                         "tables", "targets")),
+    *(f"transfer/{name}.py" for name in ("choices", "computing", "curves", "divergence", "finished", "presets",
+                                         "samples", "tables", "targets")),
 }  # fmt: skip
 """Names, locks, checks, messages and notes; and readers of finished tables."""
 

@@ -12,7 +12,9 @@ from saelib.run.identity import INPUTS
 from saelib.run.reading import read_json
 from saelib.run.stored import RESULTS
 from saelib.sae.config import TrainingConfig, TrainingPhase
-from saelib.transfer.config import PRESETS, ExperimentConfig, budget_grid, checkpoint_grid, resolve_config
+from saelib.transfer.config import ExperimentConfig
+from saelib.transfer.presets import PRESETS, budget_grid, checkpoint_grid, resolve_config
+from tests.helpers.kept import KEPT_PRESETS
 
 TINY = "bc07e3d77b07d4e4c82dd6419e630228781681e2cb3f40b50a7251b526cb0ee5"
 
@@ -56,8 +58,9 @@ def test_no_crossing_is_interpolated_over_more_than_a_factor_of_one_and_a_half()
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"preset": "large"}, "preset='large' is unknown; choose one of tiny, smoke, pythia-160m"),
-        ({"preset": 3}, "preset=3 is unknown; choose one of tiny, smoke, pythia-160m"),
+        ({"preset": "large"},
+         "preset='large' is unknown; choose one of tiny, smollm2, smollm2-long, smoke, pythia-160m"),
+        ({"preset": 3}, "preset=3 is unknown; choose one of tiny, smollm2, smollm2-long, smoke, pythia-160m"),
         ({"seed": "1"}, "seed='1': should be a whole number"),
         ({"seed": True}, "seed=True: should be a whole number"),
         ({"seed": -1}, "seed=-1: should be at least 0"),
@@ -212,9 +215,15 @@ def test_hash_tells_what_decides_the_numbers() -> None:
 
 def test_the_default_run_has_the_hash_under_which_its_results_are_kept() -> None:
     assert PRESETS["tiny"].sha256() == TINY
-    kept = read_json(RESULTS / "tiny" / "config.json")
+
+
+@pytest.mark.parametrize("preset", KEPT_PRESETS)
+def test_results_are_kept_of_the_preset_as_it_is(preset: str) -> None:
+    """Fields that came after them are unset."""
+    kept = read_json(RESULTS / preset / "config.json")
     assert kept.pop(INPUTS).keys() >= {"language_model", "corpus"}
-    assert kept == PRESETS["tiny"].as_dict()
+    unset = {name: ExperimentConfig.defaults()[name] for name in ExperimentConfig.ADDED}
+    assert unset | kept == PRESETS[preset].as_dict()
 
 
 def test_every_field_has_a_sentence_that_help_and_the_schema_show() -> None:

@@ -98,7 +98,7 @@ def test_a_layer_that_an_arm_lacks_is_in_no_number_of_it() -> None:
 
     def numbers(of: Results) -> dict[str, pd.DataFrame]:
         metrics = ["ce_score", "ce_increase", "l0", "loss_ratio"]
-        page = transfer_table(of, **FEW)
+        page = transfer_table(of, resamples=FEW["resamples"])
         tables = {
             "curves": average_curves(of, metrics, **FEW), "ends": final_table(of, metrics, **FEW),
             "gains": equal_token_gains(of, metrics, **FEW), "changes": final_changes(of, metrics, **FEW),

@@ -127,3 +127,10 @@ def test_an_experiment_says_what_it_is(empty_runs: Path, open_small: OpenSmall) 
     assert shown.startswith("Experiment('x', preset smoke, language model ")
     assert shown.endswith(f"corpus {experiment.config.corpus}, layers 0, 2, 2 replicates)")
     assert "layers" in repr(open_experiment()) and "all layers" in repr(open_experiment())
+
+
+def test_captions_say_what_is_to_be_known_of_the_weights(empty_runs: Path) -> None:
+    assert open_experiment(preset="smoke").caveat == ""
+    told = "smollm2: 4-bit weights (Q4_1), instruction-tuned"
+    assert open_experiment(preset="smoke", run="other", language_model="smollm2").caveat == told
+    assert not empty_runs.exists()

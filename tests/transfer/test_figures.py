@@ -17,11 +17,11 @@ from matplotlib.text import Annotation
 
 from saelib.results.figures import NamedFigure, save_figure
 from saelib.transfer import figures
-from saelib.transfer.config import resolve_config
 from saelib.transfer.figures.style import look
+from saelib.transfer.presets import resolve_config
 from saelib.transfer.targets import TARGET_NAMES
 from saelib.transfer.wording import START_NAMES, arm_label, interval_text
-from tests.helpers import tidy_tables
+from tests.helpers import tidy_distance, tidy_tables
 from tests.helpers.small_run import SmallRun
 from tests.helpers.transfer_tables import synthetic_training, synthetic_trials
 
@@ -72,6 +72,12 @@ DRAWINGS: dict[str, tuple[str, Callable[[], NamedFigure]]] = {
     "paper_averages": ("report_averages", lambda: figures.paper_averages(both_schedules())),
     "paper_normalised": ("report_normalised",
                          lambda: figures.paper_normalised({"paper": normalised(), "this run": normalised()})),
+    "map_distance": ("map_distance", lambda: figures.map_distance(tidy_distance.distance_curves(),
+                                                                  tidy_distance.distance_maps(), 2016)),
+    "map_against_scratch": ("map_against_scratch",
+                            lambda: figures.map_against_scratch(tidy_distance.against_scratch("loss_ratio"),
+                                                                tidy_distance.against_scratch("ce_score"))),
+    "depth_frontier": ("depth_frontier", lambda: figures.depth_frontier(tidy_distance.distance_evaluation())),
 }  # fmt: skip
 
 

@@ -18,14 +18,17 @@ from saelib.sae.autoencoder import random_sae
 from saelib.sae.config import TrainingPhase
 from saelib.sae.training import course
 from saelib.sae.training.plan import SaePlan
+from saelib.sae.training.schedule import schedule
 from saelib.sae.training.train import train
 from saelib.sae.training.trainee import Trainee, new_trainee
+from saelib.transfer import lambda_search
 from saelib.transfer import trials as trials_module
-from saelib.transfer.config import PRESETS
 from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.lambda_search import next_lambda
 from saelib.transfer.lambdas import lambda_path, norm_units, read_lambdas
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.stages import evaluate_phase, train_phase
-from saelib.transfer.trials import choose_lambda, next_lambda, read_trials
+from saelib.transfer.trials import choose_lambda, read_trials, trial_config
 from tests.helpers.small_world import ToyModel, toy_config, toy_folders, toy_rows
 from tests.transfer.conftest import OpenSmall
 
@@ -164,7 +167,7 @@ def test_trials_that_diverge_are_passed_over_and_said(monkeypatch: pytest.Monkey
 
     wrong: dict[int, tuple[str, ...]] = {1: ("round-0-0",)}
     monkeypatch.setattr(course, "new_trainee", poisoned)
-    monkeypatch.setattr(trials_module, "TOLERANCE", 100.0)  # one round is enough
+    monkeypatch.setattr(lambda_search, "TOLERANCE", 100.0)  # one round is enough
     short = {"layers": [1, 2], "trial_tokens": 4096, "chunk_rows": 16}
     experiment = small_embedded(run="stopped_one", **short)
     with pytest.warns(UserWarning, match="round-0-0 L1 seed 0 is not finite at step 0"):
@@ -211,6 +214,20 @@ def test_a_target_that_cannot_be_reached_is_an_error_that_says_what_is_near() ->
     phase = {"checkpoints": [0, 32_768], "learning_rate": 1e-7}
     with pytest.raises(ValueError, match=r"not reached .* nearest: layer 1: L0 \d+"):
         choose_lambda(small_embedded(run="stiff", scratch=phase, transfer=phase, trial_tokens=4096))
+
+
+def test_lambda_grows_over_as_many_steps_in_a_trial_as_in_scratch() -> None:
+    """Of 256 steps 0.04 are 10; a trial of 64 steps has its first decay at step 25, which is later."""
+    config = PRESETS["smollm2"]
+    trial = trial_config(config.replace(sink_token="none"))
+    steps = {one: one.scratch.tokens // one.batch_tokens for one in (config, trial)}
+    assert [int(one.l1_warm_up_share * steps[one]) for one in (config, trial)] == [10, 10]
+    assert schedule(9, steps[trial], trial).l1_coefficient < trial.l1_coefficient
+    assert schedule(10, steps[trial], trial).l1_coefficient == trial.l1_coefficient
+    long = config.replace(sink_token="none", l1_warm_up_share=0.125, scratch={"checkpoints": (0, 65_536, 262_144),
+                          "learning_rate": 1e-3}, transfer={"checkpoints": (0, 65_536), "learning_rate": 1e-3},
+                          depth_source=None, trial_tokens=16_384)  # fmt: skip
+    assert trial_config(long).l1_warm_up_share == pytest.approx(0.4)  # 32 of 16 steps: all before the first decay
 
 
 def test_the_next_lambda_lies_on_the_line_between_the_trials_around_the_target() -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from saelib.transfer.config import ExperimentConfig, resolve_config
+from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.experiment import open_experiment
 from saelib.transfer.model_fit import check_context, chosen_layers, without_transfers
+from saelib.transfer.presets import resolve_config
 
 
 def config(**changes: Any) -> ExperimentConfig:

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from saelib.sae.training.plan import SaePlan
-from saelib.transfer.config import resolve_config
 from saelib.transfer.directions import DIRECTIONS, parse_arm, transfer_arms
 from saelib.transfer.plans import scratch_plans, transfer_plans
+from saelib.transfer.presets import resolve_config
 
 LAYERS = (0, 2, 5)
 CONFIG = resolve_config(

@@ -9,7 +9,10 @@ import torch
 from saelib.language.corpus.rows import ShuffledRows
 from saelib.language.shapes import shape_of
 from saelib.transfer import passes, rehearsal, rehearsal_text
-from saelib.transfer.config import PRESETS
+from saelib.transfer.experiment import Experiment
+from saelib.transfer.presets import PRESETS
+from saelib.transfer.work_beside import Work, work_beside
+from tests.helpers.gguf_files import write_gguf
 from tests.helpers.small_world import toy_rows
 
 
@@ -63,6 +66,75 @@ def test_what_is_scored_once_is_counted_once() -> None:
     text = rehearsal_text.hours(config, [0, 3], phases, 3600 / config.held_out_rows)
     first, second = len(config.scratch.checkpoints), len(config.transfer.checkpoints)
     assert f"{2 + 2 * first + 4 * (second - 1):,.2f} hours" in text.splitlines()[-2]
+
+
+def test_what_a_run_does_beside_its_phases_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    depth = {"depth_source": 3, "depth_budgets": (2048, 4096), "depth_scratch_layers": (1, 3), "depth_rows": 4,
+             "depth_l1_multiples": (0.5, 1.0), "depth_fine_tuning": (4,), "depth_group": (2, 3)}  # fmt: skip
+    config = PRESETS["smoke"].replace(layers=(0, 3), target_l0=20.0, trial_tokens=2048, **depth)
+    experiment = Experiment(config)
+    trials, study = work_beside(experiment)
+    # Two layers of 3 lambdas and 3 further rounds; 2,048 tokens, and a branch of the decay that ends after half.
+    assert trials == ("trials", 12 * (2048 + 256), 12 * 32 * 2, 0)
+    # In each of two replicates: L1 at both lambdas and L3 at one, and a group, of 4,096 tokens and a branch of a fifth
+    # of 2,048 (one step of 256); the two budgets' SAEs for 512 tokens at layer 4.
+    assert study.sae_tokens == 2 * (4 * (4096 + 256) + 2 * 1024)
+    assert study.kept_saes == 2 * (4 * 3 + 2 * 2)
+    # Two ways at six layers, scratch at two lambdas and two layers, the group at two, tuned at one; two budgets.
+    assert study.row_scores == 4 * 2 * 2 * (2 * 6 + 2 * 2 + 2 + 1)
+    assert work_beside(Experiment(PRESETS["smoke"])) == []
+    assert not (tmp_path / "smoke").exists()
+    phases = {
+        name: rehearsal_text.RehearsedPhase(name, 2, 1.0, 1000, 10**9, 0) for name in ("scratch", "transfer")
+    }  # 2,000 SAE-tokens a second
+    beside = [Work("trials", 7_200_000, 0, 0), Work("distance", 0, 36, 5)]
+    lines = rehearsal_text.hours(config, [0, 3], phases, 100.0, beside).splitlines()
+    assert [line.split() for line in lines[-3:-1]] == [["trials", "1.00", "hours"], ["distance", "1.00", "hours"]]
+    assert "Disk: 21 SAE folders of 1.000 GB, 21.000 GB" in rehearsal_text.disk(config, phases, beside)
+
+
+def test_a_model_on_this_machine_is_rehearsed_in_its_own_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
+    path = write_gguf(tmp_path / "model.gguf")
+    rehearsal.main(["--preset", "smoke", "--language-model", str(path), "--device", "cpu", "--chunk-rows", "4"])
+    said = capsys.readouterr().out
+    parameters = shape_of(str(path)).parameters
+    assert f"in the shape of {path}" in said
+    assert said.splitlines()[-1].startswith("Downloads: none. In the cache: ")
+    assert said.splitlines()[-1].endswith(f"in float32, {parameters * 4 / 1e9:.3f} GB.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--language-model", "somebody/model"], "the shape of 'somebody/model' is not known offline; known:"),
+        (["--language-model", "/nowhere"], "language model folder /nowhere does not exist"),
+    ],
+)  # fmt: skip
+def test_a_model_that_is_not_here_is_said_in_a_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        rehearsal.main(["--preset", "smoke", *arguments])
+    assert said in capsys.readouterr().err
+
+
+def test_layers_that_the_model_lacks_are_said_in_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"layers=\[11, 12, 13, 14\]: embedded has layers 0 to 5"):
+        rehearsal.main(["--preset", "smollm2", "--language-model", "embedded", "--device", "cpu"])
+
+
+def test_smollm2_comes_as_a_package_and_only_what_is_on_the_hub_is_fetched() -> None:
+    smollm2 = PRESETS["smollm2"].replace(sink_token="none", rows="joined")
+    shape = shape_of("smollm2")
+    assert rehearsal_text.downloads(smollm2, shape) == ("Downloads: none. In the cache: smollm2 in float32, 0.538 GB.")
+    rows = PRESETS["smoke"].replace(corpus="NeelNanda/pile-small-tokenized-2b")
+    text = rehearsal_text.downloads(rows, shape_of("embedded"))
+    assert text.startswith("Downloads, by arithmetic: NeelNanda/pile-small-tokenized-2b, ")
 
 
 def test_scoring_is_timed_at_the_run_s_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

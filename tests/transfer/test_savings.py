@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from saelib.run.stored import RESULTS
 from saelib.transfer.reference import plain_savings
 from saelib.transfer.savings import (
     L0_FACTORS,
@@ -21,20 +20,14 @@ from saelib.transfer.savings import (
 )
 from saelib.transfer.tables import Results
 from saelib.transfer.targets import JOINT_L0_FACTOR, TARGETS
+from tests.helpers.kept import KEPT_PRESETS, kept_results
 from tests.helpers.made_runs import made_results
 from tests.helpers.plain_savings import plain_median
-
-PUBLISHED_ROWS = RESULTS / "tiny" / "evaluation_rows.parquet"
-needs_rows = pytest.mark.skipif(not PUBLISHED_ROWS.is_file(), reason=f"{PUBLISHED_ROWS} was not made yet")
 
 
 @pytest.fixture(scope="module")
 def results() -> Results:
     return made_results(["forward", "backward", "backward_affine"], layers=3, replicates=3, rows=5)
-
-
-def tiny() -> Results:
-    return Results(pd.read_parquet(PUBLISHED_ROWS.with_name("evaluation.parquet")), pd.read_parquet(PUBLISHED_ROWS))
 
 
 def check_against_loops(results: Results, resamples: int) -> None:
@@ -58,9 +51,9 @@ def test_savings_are_those_of_plain_loops_over_rows(results: Results) -> None:
     check_against_loops(results, resamples=30)
 
 
-@needs_rows
-def test_the_published_savings_are_those_of_plain_loops_over_rows() -> None:
-    check_against_loops(tiny(), resamples=30)
+@pytest.mark.parametrize("preset", KEPT_PRESETS)
+def test_the_kept_savings_are_those_of_plain_loops_over_rows(preset: str) -> None:
+    check_against_loops(kept_results(preset), resamples=30)
 
 
 def test_each_sae_has_a_line_for_each_target(results: Results) -> None:

@@ -16,11 +16,11 @@ from saelib.sae.folder import CONFIG, folder_sha256, load_sae, save_sae
 from saelib.sae.mapping import map_sae
 from saelib.sae.saved_maps import load_map, map_folder
 from saelib.transfer.agreement import agreement_table
-from saelib.transfer.config import resolve_config
 from saelib.transfer.convergence import average_curves, normalised_scores, zero_shot_matrix
 from saelib.transfer.ledger import compute_ledger
 from saelib.transfer.maps import fit_maps
 from saelib.transfer.plans import transfer_plans
+from saelib.transfer.presets import resolve_config
 from saelib.transfer.published import published_results
 from saelib.transfer.source import OwnSource
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase

@@ -5,14 +5,19 @@ import math
 import pandas as pd
 import pytest
 
+from saelib.transfer.presets import resolve_config
 from saelib.transfer.wording import (
     COLUMN_NAMES,
     METRIC_NAMES,
     arm_label,
+    choice_of_lambda,
+    choice_of_scale,
     column_label,
     digits_allowed,
     for_readers,
     interval_text,
+    lambda_table,
+    opening,
     wide_for_readers,
 )
 from tests.helpers import tidy_tables
@@ -89,3 +94,36 @@ def test_a_wide_table_leaves_empty_what_an_arm_lacks() -> None:
     assert list(shown) == ["layer", *map(arm_label, ("forward", "forward_affine", "backward", "backward_affine"))]
     assert shown["layer"].tolist() == list(range(6))
     assert shown.iloc[0, 1] == shown.iloc[5, 3] == "-"  # forward lacks the first layer, backward the last
+
+
+def test_a_notebook_opens_with_what_is_known_of_the_model() -> None:
+    assert opening(resolve_config()) == "Preset **tiny**, language model **embedded**, corpus **docstrings**."
+    assert opening(resolve_config(language_model="smollm2")) == (
+        "Preset **tiny**, language model **smollm2** (SmolLM2-135M-Instruct (HuggingFaceTB), Apache-2.0, 4-bit weights "
+        "(Q4_1), instruction-tuned), corpus **docstrings**."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "penalty", "scale"),
+    [
+        ({}, "10 at every layer", "nothing"),
+        ({"l1_unit": "norm"}, "10 times mean norm / √d_model of each layer", "nothing"),
+        ({"activation_scale": "norm"}, "10 times mean norm / √d_model of each layer",
+         "mean norm / √d_model of each layer"),
+        ({"activation_scale": 5.5}, "10 times 5.5 at every layer", "5.5 at every layer"),
+        ({"activation_scale": 5.5, "l1_unit": "norm"}, "10 times mean norm / √d_model of each layer",
+         "5.5 at every layer"),
+        ({"activation_scale": 5.5, "target_l0": 50.0}, "for each layer so that L0 is 50", "5.5 at every layer"),
+    ],
+)  # fmt: skip
+def test_lambda_and_scale_are_said_in_the_models_units(changes: dict[str, object], penalty: str, scale: str) -> None:
+    config = resolve_config(**changes)
+    assert (choice_of_lambda(config), choice_of_scale(config)) == (penalty, scale)
+
+
+def test_scales_stand_beside_lambdas_where_there_are_any() -> None:
+    assert list(lambda_table({0: 10.0, 3: 12.5})) == ["layer", "l1_coefficient"]
+    table = for_readers(lambda_table({0: 10.0, 3: 12.5}, {0: 2.0, 3: 2.5}))
+    assert table.to_numpy().tolist() == [[0, "10", "2"], [3, "12.5", "2.5"]]
+    assert list(table) == ["layer", "λ", "divided in training by"]

@@ -19,6 +19,7 @@ import pandas as pd
 from saelib.batch.page.markup import Token, folded, tokens_of
 from saelib.htest.items.official import OFFICIAL_SET, REPOSITORY
 from saelib.htest.scoring.names import shown_items
+from saelib.language.origin import model_origin, note_on
 from saelib.results.provenance import commit
 from saelib.results.tables import as_markdown
 from saelib.results.text import escape_markdown
@@ -128,7 +129,10 @@ def _weights_and_items(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _weights(name: str) -> str:
-    return f"{name} (small, ships with the kit)" if name == EMBEDDED else name
+    """A model with what is known of it: "embedded (small, ships with the kit)"; others have a title and a licence."""
+    origin = model_origin(name)
+    known = [part for part in origin if part and part != name]
+    return f"{name} ({', '.join(known)})" if known else name
 
 
 def warnings(folder: Path) -> Iterator[str]:
@@ -148,6 +152,10 @@ def warnings(folder: Path) -> Iterator[str]:
     if EMBEDDED in models:
         yield ("**Not the papers' weights:** *embedded* is a small model that ships with the kit, "
                "so that no hub is needed. What it cannot say stands at the end.")  # fmt: skip
+    for name in filter(note_on, dict.fromkeys(models)):
+        origin = ", ".join(filter(None, model_origin(name)))
+        yield (f"**What the weights are:** {escape_markdown(name)} is {escape_markdown(origin)}. "
+               "Nothing here is said of the same model in other weights.")  # fmt: skip
     for paper, notebook in RECORDED.items():
         if _read(folder / "values" / f"{notebook}.json") is None:
             yield f"**{escape_markdown(notebook)} has not run here:** there are no numbers of {paper}."

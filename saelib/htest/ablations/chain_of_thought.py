@@ -7,11 +7,13 @@ model (gpt-3.5-turbo at the time); "parser" is none: the parsers then read the r
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from saelib.htest.asking.judge import JUDGE_TEMPERATURE, JUDGE_TOKENS, judge_prompt
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Condition, Reply, write_replies
 from saelib.htest.asking.stored import JUDGED, check_library, is_under, read_or_put_aside, read_stored
+from saelib.htest.asking.unfinished import Unfinished
 from saelib.htest.config import PARSER
 from saelib.htest.engines.refusals import may_be_asked_again
 from saelib.htest.items.item import select
@@ -20,6 +22,9 @@ from saelib.htest.stages import ask, condition_of, missing_requests
 from saelib.htest.study import Study
 from saelib.htest.tasks import LETTERS
 from saelib.run.lock import writing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Place = tuple[str, int]
 UNCLOSED = "unclosed thoughts"  # a reply's problem: a limit on its length left no room for an answer
@@ -50,6 +55,37 @@ def think_aloud(study: Study, respondent: Respondent, k: int, judge: Respondent 
     return replies if judge is None else _judged(study, condition, replies, judge)
 
 
+def cut_share(thoughts: Sequence[Reply]) -> float:
+    """Share of thoughts that the limit on their length ended: they are as long as it allows."""
+    limits = [reply.condition.max_tokens for reply in thoughts]
+    cut = [most is not None and reply.usage.get("output_tokens", 0) >= most
+           for reply, most in zip(thoughts, limits, strict=True)]  # fmt: skip
+    return sum(cut) / len(cut)
+
+
+def answers_given(accuracies: "pd.DataFrame", judge: str) -> dict[str, Any]:
+    """What the strict reader finds after a thought and in chat, as the notebook records it.
+
+    Keys: `no_answer` and `no_answer_in_chat`, shares of the replies, means over tasks; `right_of_answered` by form,
+    over all replies with an answer, None where there are none.
+
+    Args:
+        accuracies: an `accuracy_table` with both forms.
+        judge: whose verdicts are meant, "" for the replies themselves.
+    """
+    from saelib.htest.scoring.select import pick
+
+    sides = {"chain_of_thought": judge, "chat": ""}
+    rows = {form: pick(accuracies, reader="strict", form=form, judge=by) for form, by in sides.items()}
+    sums = {form: table[["correct", "answered"]].sum() for form, table in rows.items()}
+    return {
+        "no_answer": float(rows["chain_of_thought"]["share_none"].mean()),
+        "no_answer_in_chat": float(rows["chat"]["share_none"].mean()),
+        "right_of_answered": {form: float(each["correct"] / each["answered"]) if each["answered"] else None
+                              for form, each in sums.items()},
+    }  # fmt: skip
+
+
 def judge_name(judge: Respondent | None) -> str:
     """As `Reply.judge` and tables have it."""
     return PARSER if judge is None else judge.name
@@ -71,20 +107,28 @@ def _judged(study: Study, condition: Condition, replies: Sequence[Reply], judge:
         return _is_settled(verdicts.get(_place(reply)), reply, study.config.ask_refused)
 
     stored, known = _known_verdicts(path, replies, judge, may_write=False)
-    if known == stored and all(is_settled(known, reply) for reply in replies):
+    unfinished = Unfinished(path)
+    finished = known == stored and all(is_settled(known, reply) for reply in replies)
+    if finished and not unfinished.is_unsettled(known.values(), judge.library):
         return [known[_place(reply)] for reply in replies]
     with writing(study):
         _, known = _known_verdicts(path, replies, judge, may_write=True)  # another process may have asked meanwhile
+        left = {_place(verdict): verdict for verdict in unfinished.read(judge.library)}
+        open_ = {_place(reply) for reply in replies if not is_settled(known, reply)}
+        known |= {place: verdict for place, verdict in left.items() if place in open_ or place not in known}
         missing = [reply for reply in replies if not is_settled(known, reply)]
         for verdict in known.values() if missing else ():
             check_library(path, verdict.library, judge.library)
         prompts = [Prompt(judge_prompt(reply.said or ""), LETTERS) for reply in missing]
-        answers = study.answers(judge, [reply.item for reply in missing], prompts, asked) if missing else []
-        for reply, answer in zip(missing, answers, strict=True):
+        answers = study.answers(judge, [reply.item for reply in missing], prompts, asked) if missing else iter(())
+        for place, answer in answers:
+            reply = missing[place]
             known[_place(reply)] = replace(
                 reply, judge=judge.name, verdict=answer.reply, problem=answer.problem, library=judge.library
             )
+            unfinished.keep(known.values())
         write_replies(path, known.values())
+        unfinished.settle(known.values())
     return [known[_place(reply)] for reply in replies]
 
 

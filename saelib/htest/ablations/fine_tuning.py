@@ -8,10 +8,12 @@ model on other items than those reported. Nothing is kept of an interrupted trai
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from saelib.htest.ablations.letter_training import Step, encode, fit, mean_scores, score
+from saelib.htest.ablations.low_rank import what_is_trained
 from saelib.htest.asking.encoded import first_token_text
 from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item, hash_items
@@ -28,9 +30,17 @@ if TYPE_CHECKING:
 
 DESCRIPTION, CURVE = "fine_tuning.json", "learning_curve.parquet"
 TUNED_BY = ("language", "htest/ablations/fine_tuning.py", "htest/ablations/letter_training.py",
-            "htest/asking/encoded.py", "htest/asking/prompts.py")  # fmt: skip
+            "htest/ablations/low_rank.py", "htest/asking/encoded.py", "htest/asking/prompts.py")  # fmt: skip
 REMEDY = "delete that folder, and the model is tuned again"
 TRAINING = "training"  # in the learning curve: the training items, as they were just before they were learnt from
+
+
+class Tuned(NamedTuple):
+    """What a training gives beside the model."""
+
+    curve: "DataFrame"
+    weights: int
+    """How many numbers learnt."""
 
 
 def fine_tune(
@@ -82,10 +92,13 @@ def fine_tune(
     named = {"source": source, "revision": revision, "first_token": first_token, "library": code_digest(*TUNED_BY)}
     _check_library(folder, inputs, named)
     started = time.perf_counter()
-    curve = _tune(language_model, train, probes, recipe, first_token)
-    more = {"device": str(language_model.device), "seconds": time.perf_counter() - started}
-    _save(folder, language_model, curve, {"inputs": inputs, **named, **more})
-    return curve
+    tuned = _tune(language_model, train, probes, recipe, first_token)
+    more = {"device": str(language_model.device), "seconds": time.perf_counter() - started,
+            "weights": language_model.hugging_face.num_parameters(), "trained_weights": tuned.weights}  # fmt: skip
+    if recipe.method == "lora":
+        more["versions"] = {"peft": version("peft")}
+    _save(folder, language_model, tuned.curve, {"inputs": inputs, **named, **more})
+    return tuned.curve
 
 
 def is_asked_for(
@@ -103,7 +116,7 @@ def is_asked_for(
     """
     if not (folder / DESCRIPTION).is_file():
         return False
-    described = _read_description(folder)
+    described = read_description(folder)
     named = (described.get("source"), described.get("revision"), described.get("first_token", "auto"))
     wanted = _items_and_recipe(train, probes, recipe)
     return named == (source, revision, first_token) and wanted.items() <= described["inputs"].items()
@@ -122,7 +135,7 @@ def check_whole(folder: Path) -> None:
 def _check_library(folder: Path, inputs: Mapping[str, Any], named: Mapping[str, Any]) -> None:
     """Refuse to tune on one task more where another version of the library has tuned on others by this recipe."""
     for path in sorted(folder.parent.glob(f"*/{DESCRIPTION}")):
-        other = _read_description(path.parent)
+        other = read_description(path.parent)
         alike = [other.get("source"), other["inputs"].get("recipe"), other["inputs"].get("base_revision")]
         was, now = other.get("library", named["library"]), named["library"]  # earlier releases do not say
         if was != now and alike == [named["source"], inputs["recipe"], inputs["base_revision"]]:
@@ -133,7 +146,13 @@ def _check_library(folder: Path, inputs: Mapping[str, Any], named: Mapping[str, 
             )
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> dict[str, Any]:
+    """What is kept beside a tuned model of how it came about.
+
+    Raises:
+        DamagedFileError: it is damaged.
+    """
+
     def parse(value: Any) -> dict[str, Any]:
         described = as_object(value)
         as_object(described["inputs"])
@@ -172,8 +191,8 @@ def _tune(
     probes: Mapping[str, Sequence[Item]],
     recipe: FineTuning,
     first_token: str,
-) -> "DataFrame":
-    """The learning curve; the model's weights are changed in place."""
+) -> Tuned:
+    """The model's weights are changed in place."""
     import pandas as pd
 
     model, examples = language_model.hugging_face, encode(train, language_model, first_token)
@@ -188,7 +207,12 @@ def _tune(
     evaluate(0, 0, [])
     since: list[Step] = []
     items_seen = 0
-    with progress(f"fine-tuning on {train[0].task}", recipe.epochs * recipe.items, unit="item") as advance:
+    whole = recipe.epochs * recipe.items
+    with (
+        what_is_trained(model, recipe),
+        progress(f"fine-tuning on {train[0].task}", whole, unit="item") as advance,
+    ):
+        weights = model.num_parameters(only_trainable=True)
         for step in fit(model, examples, recipe):
             since.append(step)
             items_seen += step.items
@@ -196,7 +220,7 @@ def _tune(
                 evaluate(step.number, items_seen, since)
                 since = []
             advance(step.items)
-    return pd.DataFrame(rows)
+    return Tuned(pd.DataFrame(rows), weights)
 
 
 def _describe(
@@ -210,14 +234,14 @@ def _items_and_recipe(
     train: Sequence[Item], probes: Mapping[str, Sequence[Item]], recipe: FineTuning
 ) -> dict[str, Any]:
     return {
-        "recipe": recipe.as_dict(),
+        "recipe": recipe.as_stored(),
         "training_items": hash_items(train),
         "probes": {name: hash_items(items) for name, items in probes.items()},
     }
 
 
 def _save(folder: Path, language_model: "LanguageModel", curve: "DataFrame", description: dict[str, Any]) -> None:
-    from saelib.language.loading import no_progress_bar
+    from saelib.language.quiet import no_progress_bar
     from saelib.results.provenance import write_table
 
     def fill(temporary: Path) -> None:
@@ -235,7 +259,7 @@ def _read_curve(folder: Path, inputs: dict[str, Any]) -> "DataFrame":
     if not (folder / DESCRIPTION).is_file():
         raise ValueError(f"{folder} is there and holds no {DESCRIPTION}; choose another folder for the tuned model")
     check_whole(folder)
-    stored = _read_description(folder)["inputs"]
+    stored = read_description(folder)["inputs"]
     if other := [name for name in {**stored, **inputs} if stored.get(name) != inputs.get(name)]:
         raise ValueError(
             f"{folder} holds a model that was tuned with another {' and '.join(other)}; "

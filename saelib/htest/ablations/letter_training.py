@@ -154,7 +154,7 @@ def add_gradients(model: "PreTrainedModel", batch: Sequence[Example]) -> LetterS
 
 
 def fit(model: "PreTrainedModel", examples: Sequence[Example], recipe: FineTuning) -> Iterator[Step]:
-    """Train, a step whenever the next one is asked for; after the last one the model is in evaluation mode.
+    """Train what asks for gradients, a step at each call; after the last one the model is in evaluation mode.
 
     Raises:
         FloatingPointError: the loss is no longer a finite number.
@@ -163,9 +163,8 @@ def fit(model: "PreTrainedModel", examples: Sequence[Example], recipe: FineTunin
     from transformers import get_linear_schedule_with_warmup
 
     # fused: one pass over the weights, less than half the optimiser's time on a CPU
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     steps = recipe.epochs * recipe.steps_per_epoch
     schedule = get_linear_schedule_with_warmup(optimiser, round(recipe.warm_up * steps), steps)
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
@@ -176,7 +175,7 @@ def fit(model: "PreTrainedModel", examples: Sequence[Example], recipe: FineTunin
             if not math.isfinite(scores.loss):
                 rate = f"lower fine_tuning.learning_rate, which is {recipe.learning_rate}"
                 raise FloatingPointError(f"the loss is {scores.loss} at step {number}: {rate}")
-            torch.nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
+            torch.nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()

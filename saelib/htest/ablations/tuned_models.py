@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saelib.htest.ablations.fine_tuning import check_whole, fine_tune, is_asked_for
+from saelib.htest.ablations.fine_tuning import check_whole, fine_tune, is_asked_for, read_description
 from saelib.htest.asking.prompts import choose_shots
 from saelib.htest.asking.replies import Reply
 from saelib.htest.config import TUNED
@@ -21,7 +21,7 @@ from saelib.htest.items.generators import generate_items
 from saelib.htest.items.item import Item, hash_items, select
 from saelib.htest.items.words import FRESH_SET, split_vocabulary
 from saelib.htest.respondents import Respondent, local_respondent, split_revision
-from saelib.htest.scoring.names import shown_items
+from saelib.htest.scoring.names import shown_items, shown_task
 from saelib.htest.stages import ask_items, condition_of
 from saelib.htest.study import Study
 from saelib.run.lock import writing
@@ -68,7 +68,7 @@ def _folder(study: Study, task: str, asked: dict[str, Any]) -> Path:
     if not first.is_dir() or is_asked_for(first, **asked):
         return first
     items = [hash_items(asked["train"]), *map(hash_items, asked["probes"].values())]
-    named = [asked["source"], asked["revision"], asked["first_token"], asked["recipe"].as_dict(), items]
+    named = [asked["source"], asked["revision"], asked["first_token"], asked["recipe"].as_stored(), items]
     digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     return first.with_name(f"{task}-{digest}")
 
@@ -101,16 +101,40 @@ def tune_task(study: Study, task: str) -> "pd.DataFrame":
 
 
 def tune_all(study: Study) -> "pd.DataFrame":
-    """Learning curves of the main table's tasks: task, step, items_seen, probe, accuracy, loss (nats)."""
+    """Learning curves of the tasks that are tuned: task, step, items_seen, probe, accuracy, loss (nats).
+
+    Raises:
+        ValueError: the main set of items has none of these tasks.
+    """
     import pandas as pd
 
     curves = []
-    tasks = study.main_tasks
+    if not (tasks := study.tuned_tasks):
+        raise ValueError(
+            f"fine_tuning_tasks={[*study.config.fine_tuning_tasks]}: the set {study.item_sets[0]} has none of them; "
+            f"name one of {', '.join(study.main_tasks)}"
+        )
     with progress("fine-tuning", len(tasks), unit="task") as advance:
         for task in tasks:
             curves.append(tune_task(study, task))
             advance(1)
     return pd.concat(curves, ignore_index=True)
+
+
+def budget_table(study: Study) -> "pd.DataFrame":
+    """What was spent on each tuned model; what an earlier release did not note is "-"."""
+    import pandas as pd
+
+    recipe, rows = study.config.fine_tuning, []
+    for task in study.tuned_tasks:
+        kept = read_description(tuned_folder(study, task))
+        learnt = f"{kept['trained_weights'] / kept['weights']:.2%}" if "trained_weights" in kept else "-"
+        minutes = f"{kept['seconds'] / 60:.1f}" if "seconds" in kept else "-"
+        rows.append({"task": shown_task(task), "items": recipe.items, "epochs": recipe.epochs,
+                     "steps": recipe.epochs * recipe.steps_per_epoch, "items in a step": recipe.batch_size,
+                     "learning rate": f"{recipe.learning_rate:g}", "learns, of all weights": learnt,
+                     "minutes, probes scored": minutes})  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def ask_tuned(study: Study, untuned: Respondent) -> list[Reply]:
@@ -120,7 +144,7 @@ def ask_tuned(study: Study, untuned: Respondent) -> list[Reply]:
         untuned: the model before it was tuned, loaded.
     """
     replies = []
-    for task in study.main_tasks:
+    for task in study.tuned_tasks:
         probes = probe_items(study, task)
         folder = tuned_folder(study, task)
         check_whole(folder)

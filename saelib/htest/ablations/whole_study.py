@@ -5,16 +5,17 @@ and no model on this machine is loaded. A prompt that two stages share is asked 
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from saelib.htest.ablations.chain_of_thought import missing_verdicts
-from saelib.htest.asking.prompts import Prompt, choose_shots, render
+from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.replies import Condition
 from saelib.htest.config import API, expand
 from saelib.htest.engines.api import estimate_cost
 from saelib.htest.items.item import select
 from saelib.htest.respondents import Respondent
-from saelib.htest.stages import condition_of, stored_count
+from saelib.htest.stages import condition_of, forms_of, missing_prompts
 from saelib.htest.study import Study
 from saelib.htest.tasks import LETTER_GEOMETRY
 
@@ -52,14 +53,16 @@ def parts_of(study: Study) -> Iterator[Part]:
     """What the notebooks 31 to 35 ask of APIs."""
     config, first, most = study.config, study.item_sets[0], max(study.config.ablation_shots)
     for respondent in _paid(study, config.models):
-        for k in config.shots:
-            for item_set in study.item_sets:
-                yield _part(study, "main table", respondent, k, item_set)
+        for (form, limit), k, item_set in product(
+            forms_of(config, respondent.form).items(), config.shots, study.item_sets
+        ):
+            yield _part(study, "main table", respondent, k, item_set, form=form)._replace(limit=limit)
     for respondent in _paid(study, [config.ablation_model]):
         for k in config.ablation_shots:
             yield _part(study, "number of shots", respondent, k, first)
-        for seed in range(config.seed, config.seed + config.shuffles):
-            yield _part(study, "order of shots", respondent, most, first, shuffle_seed=seed)
+        for seed in config.shuffle_seeds:
+            for item_set in study.item_sets if seed in config.fresh_seeds else [first]:
+                yield _part(study, "order of shots", respondent, config.ordered_shots, item_set, shuffle_seed=seed)
         yield _thoughts(study, respondent)
         plain = condition_of(study, respondent, "chat", most)
         yield Part("without a thought", respondent, plain, first, study.main_tasks, config.chain_of_thought_items)
@@ -71,9 +74,15 @@ def parts_of(study: Study) -> Iterator[Part]:
 
 
 def _part(
-    study: Study, stage: str, respondent: Respondent, k: int, item_set: str, shuffle_seed: int | None = None
+    study: Study,
+    stage: str,
+    respondent: Respondent,
+    k: int,
+    item_set: str,
+    shuffle_seed: int | None = None,
+    form: str | None = None,
 ) -> Part:
-    condition = condition_of(study, respondent, respondent.form, k, shuffle_seed)
+    condition = condition_of(study, respondent, form or respondent.form, k, shuffle_seed)
     return Part(stage, respondent, condition, item_set, study.tasks_of(item_set), study.config.test_items)
 
 
@@ -90,19 +99,17 @@ def _paid(study: Study, models: Sequence[str]) -> list[Respondent]:
 
 
 def _asked(study: Study) -> Iterator[tuple[object, ...]]:
-    counted: dict[tuple[str, str, str], int] = {}  # items, by the file of their replies
+    counted: set[tuple[str, str]] = set()  # conditions and items
     for part in parts_of(study):
+        condition = part.condition
         prompts: list[Prompt] = []
         for task in part.tasks:
-            place = part.condition.name(), part.item_set, task
-            done = max(counted.get(place, 0), stored_count(study, part.condition, part.item_set, task))
-            items = select(study.items, task, "test", part.item_set)[: part.limit]
-            shots = choose_shots(select(study.items, task, "dev", part.item_set), part.condition.k,
-                                 part.condition.shuffle_seed)  # fmt: skip
-            prompts += render(items[done:], shots, part.condition.form)
-            counted[place] = max(done, len(items))
-        cost = estimate_cost(prompts, part.condition)
-        yield part.stage, part.respondent.name, part.condition.k, cost.requests, cost.input_tokens, cost.output_tokens
+            missing = zip(*missing_prompts(study, condition, part.item_set, task, part.limit), strict=True)
+            new = {item.key: prompt for item, prompt in missing if (condition.name(), item.key) not in counted}
+            prompts += new.values()
+            counted |= {(condition.name(), key) for key in new}
+        cost = estimate_cost(prompts, condition)
+        yield part.stage, part.respondent.name, condition.k, cost.requests, cost.input_tokens, cost.output_tokens
 
 
 def _judged(study: Study) -> Iterator[tuple[object, ...]]:

@@ -2,7 +2,8 @@
 
 A reply holds everything that is needed to score it again by another rule: the item with its right answer, the prompt,
 the raw text, and the log-probabilities. One file, `htest/replies/<condition>/<item set>-<task>.jsonl`, holds one
-condition, set of items and task; it is written when all items are answered (`asking.stored` reads it again).
+condition, set of items and task (`asking.stored` reads it again); `asking.unfinished` keeps what is there before all
+items are answered.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from saelib.htest.asking.field_kinds import check_field_kinds
 from saelib.htest.asking.prompts import Prompt
 from saelib.htest.asking.thinking import without_thoughts
 from saelib.htest.items.item import Item, item_of
@@ -26,13 +28,6 @@ LATER = frozenset({"first_token", "system", "samples", "template_arguments", "dt
 MARKS = "-._"  # beside letters and digits, in the names of files
 SHOWN, LONGEST = 40, 60  # signs of a model's name there: the end of one that is longer
 LARGEST = 1e-3  # nats of a log-probability, which rounding may leave above 0
-TEXT, NUMBER, NONE = (str,), (int,), (type(None),)
-REPLY_KINDS = {"prompt": TEXT, "reply": TEXT + NONE, "log_probabilities": (dict, *NONE), "usage": (dict,),
-               "judge": TEXT + NONE, "verdict": TEXT + NONE, "rendered": TEXT + NONE, "problem": TEXT + NONE,
-               "sample": NUMBER, "library": TEXT}  # fmt: skip
-CONDITION_KINDS = {"model": TEXT, "revision": TEXT, "form": TEXT, "k": NUMBER, "shuffle_seed": NUMBER + NONE,
-                   "temperature": (int, float), "max_tokens": NUMBER + NONE, "seed": NUMBER, "first_token": TEXT,
-                   "system": TEXT, "samples": NUMBER, "template_arguments": TEXT, "dtype": TEXT}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +142,36 @@ class Reply:
         return without_thoughts(self.reply, self.rendered or "")
 
 
+class Question(NamedTuple):
+    """One reply that is wanted."""
+
+    item: Item
+    prompt: Prompt
+    sample: int
+    """As `Reply.sample`."""
+
+    def reply(self, condition: Condition, answer: Answer, library: str = "") -> Reply:
+        """The reply that an engine's answer is."""
+        return Reply(
+            item=self.item,
+            condition=replace(condition, revision=answer.revision or condition.revision),
+            prompt=self.prompt.text,
+            reply=answer.reply,
+            log_probabilities=answer.log_probabilities,
+            usage=answer.usage,
+            rendered=answer.rendered,
+            problem=answer.problem,
+            sample=self.sample,
+            library=library,
+        )
+
+
+def questions_of(items: Sequence[Item], prompts: Sequence[Prompt], samples: int) -> list[Question]:
+    """All replies that are wanted, those to one item next to each other."""
+    return [Question(item, prompt, sample) for item, prompt in zip(items, prompts, strict=True)
+            for sample in range(samples)]  # fmt: skip
+
+
 def make_replies(
     items: Sequence[Item],
     prompts: Sequence[Prompt],
@@ -154,24 +179,9 @@ def make_replies(
     answers: Sequence[Answer],
     library: str = "",
 ) -> list[Reply]:
-    """Replies from what an engine answered: `condition.samples` to each item."""
-    asked = [(item, prompt, sample) for item, prompt in zip(items, prompts, strict=True)
-             for sample in range(condition.samples)]  # fmt: skip
-    return [
-        Reply(
-            item=item,
-            condition=replace(condition, revision=answer.revision or condition.revision),
-            prompt=prompt.text,
-            reply=answer.reply,
-            log_probabilities=answer.log_probabilities,
-            usage=answer.usage,
-            rendered=answer.rendered,
-            problem=answer.problem,
-            sample=sample,
-            library=library,
-        )
-        for (item, prompt, sample), answer in zip(asked, answers, strict=True)
-    ]
+    """Replies from all that an engine answered: `condition.samples` to each item."""
+    asked = questions_of(items, prompts, condition.samples)
+    return [question.reply(condition, answer, library) for question, answer in zip(asked, answers, strict=True)]
 
 
 def write_replies(path: Path, replies: Iterable[Reply]) -> None:
@@ -196,7 +206,7 @@ def reply_of(values: dict[str, Any]) -> Reply:
         KeyError, TypeError, ValueError: it is none.
     """
     reply = Reply(**(values | {"item": item_of(values["item"]), "condition": _condition_of(values["condition"])}))
-    _check_kinds(reply, REPLY_KINDS)
+    check_field_kinds(reply)
     if any(type(count) is not int for count in reply.usage.values()):
         raise TypeError(f"usage={reply.usage!r:.60} should hold whole numbers")
     if reply.log_probabilities is not None:
@@ -218,15 +228,9 @@ def check_chances(chances: Mapping[str, float], item: Item) -> None:
 
 def _condition_of(values: dict[str, Any]) -> Condition:
     condition = Condition(**values)
-    _check_kinds(condition, CONDITION_KINDS)
+    check_field_kinds(condition)
     path_part(condition.form, "form")
     return condition
-
-
-def _check_kinds(value: "Condition | Reply", kinds: Mapping[str, tuple[type, ...]]) -> None:
-    for name, kind in kinds.items():
-        if type(found := getattr(value, name)) not in kind:
-            raise TypeError(f"{name}={found!r:.60} is of the wrong kind")
 
 
 def as_stored(value: "Condition | Reply") -> dict[str, Any]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from saelib.htest.asking.prompts import Prompt
-from saelib.htest.asking.replies import Condition, Reply, read_replies
-from saelib.htest.items.item import Item
+from saelib.htest.asking.replies import Condition, Reply, questions_of, read_replies
+from saelib.htest.items.item import CONTENT_FREE, Item
 from saelib.run.reading import CONTENT_ERRORS, DamagedFileError, as_object
 
 JUDGED = "judged-by-"  # before the name of the judge's condition, in the name of a file of verdicts
@@ -78,7 +78,13 @@ def _belongs(path: Path, reply: Reply) -> bool:
 
 
 def _file_name(reply: Reply) -> str:
-    return f"{JUDGED}..." if reply.judge is not None else f"{reply.item.item_set}-{reply.item.task}.jsonl"
+    item = reply.item
+    return f"{JUDGED}..." if reply.judge is not None else file_of(item.item_set, item.task, item.split)
+
+
+def file_of(item_set: str, task: str, split: str = "test") -> str:
+    """Name of the file of the replies to a set's items of a task, or to the content-free questions beside them."""
+    return f"{item_set}-{task}{'-content-free' if split == CONTENT_FREE else ''}.jsonl"
 
 
 @cache
@@ -94,7 +100,7 @@ def check_asked(path: Path, replies: Sequence[Reply], items: Sequence[Item], pro
         ValueError: they are to others: the run's items or the prompts have changed since.
     """
     samples = replies[0].condition.samples if replies else 1
-    asked = [(item, prompt, sample) for item, prompt in zip(items, prompts, strict=True) for sample in range(samples)]
+    asked = questions_of(items, prompts, samples)
     for number, (reply, (item, prompt, sample)) in enumerate(zip(replies, asked, strict=False), start=1):
         if reply.item != item or reply.prompt != prompt.text or reply.sample != sample:
             raise ValueError(

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from saelib.htest.audit.ngrams import learnt_scores
 from saelib.htest.items.item import Item, select
 from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS, TASKS
 
@@ -89,6 +90,34 @@ def best_threshold(dev: Sequence[Item], count_tokens: Callable[[str], int] | Non
     task = dev[0].task if dev else ""
     fitted = [fit_threshold(dev, feature) for feature in features(task, count_tokens)]
     return max(fitted, key=lambda threshold: threshold.accuracy(dev))
+
+
+def shortcut_numbers(items: Sequence[Item], count_tokens: Callable[[str], int] | None = None) -> "pd.DataFrame":
+    """The number that each task's best cut is made in, of its test items: what an audit of margins holds fixed.
+
+    Args:
+        count_tokens: as in `shortcut_table`.
+
+    Returns:
+        One row for each test item of a task with dev items: item_set, item_seed, task, split, row; `feature`, the name
+        of the number; `number`, with its sign turned where the cut says B above it, so that more of it speaks for A
+        everywhere; and `learnt`, what the dev items teach a learner of character n-grams (`audit.ngrams`).
+    """
+    import pandas as pd
+
+    rows = []
+    for item_set, seed in dict.fromkeys((item.item_set, item.seed) for item in items):
+        same = [item for item in items if (item.item_set, item.seed) == (item_set, seed)]
+        for task in TASKS:
+            if dev := select(same, task, "dev"):
+                best = best_threshold(dev, count_tokens)
+                sign = 1 if best.above == LETTERS[0] else -1
+                test = select(same, task, "test")
+                rows += [(item_set, seed, task, "test", item.row, best.feature.name,
+                          sign * best.feature.measure(item.text), learnt)
+                         for item, learnt in zip(test, learnt_scores(dev, test), strict=True)]  # fmt: skip
+    columns = ["item_set", "item_seed", "task", "split", "row", "feature", "number", "learnt"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def rarest_option(items: Iterable[Item]) -> Callable[[Item], str]:

@@ -30,6 +30,22 @@ class Decoding(NamedTuple):
     """Tokens that end a reply."""
 
 
+class EncodedPrompt(NamedTuple):
+    """One prompt as the model reads it."""
+
+    ids: list[int]
+    answers: list[list[int]]
+    seed: int
+    """Of what is sampled for it."""
+
+
+class Outcome(NamedTuple):
+    """What the model gave for one question."""
+
+    log_probabilities: list[float]
+    reply: list[int]
+
+
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
     """One for each reply; they are the CPU's."""
     return [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -1,13 +1,13 @@
 """Every prompt read from its first token, in padded batches: for architectures that `shared_prefix` is not right for.
 
-In: token ids of prompts and answers. Out: log-probabilities of the answers, and replies. Padding stands behind the
-tokens, where a causal model cannot see it: sliding windows, state spaces and ALiBi work as they do for one prompt.
+In: questions as token ids. Out: log-probabilities of their answers, and replies (`ask_apart`). Padding stands behind
+the tokens, where a causal model cannot see it: sliding windows, state spaces and ALiBi work as they do for one prompt.
 Replies are made by transformers' own `generate`, in batches with the padding in front where that has been seen to
 change nothing (`agrees`), and one by one elsewhere.
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,49 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from saelib.htest.engines.decoding import Decoding, choose, generators, same
+from saelib.htest.engines.decoding import Decoding, EncodedPrompt, Outcome, check_finite, choose, generators, same
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel
 
 _PROOF_TOKENS = 3
+
+
+def ask_apart(
+    model: "PreTrainedModel",
+    questions: Sequence[EncodedPrompt],
+    decoding: Decoding,
+    batch_tokens: int,
+    reply_tokens: int,
+    done: Collection[int] = (),
+) -> Iterator[tuple[int, Outcome]]:
+    """Outcomes, by their places, from reading every question from its first token.
+
+    Args:
+        reply_tokens: as `batch_tokens`, where replies are made; 1 makes them one by one.
+        done: as `ask_together` has it.
+    """
+    lengths = [len(question.ids) for question in questions]
+    for batch_places in places(lengths, batch_tokens):
+        if {*batch_places} <= {*done}:
+            continue
+        batch = [questions[place] for place in batch_places]
+        scores = score(model, [(question.ids, question.answers) for question in batch], batch_tokens)
+        check_finite(model, scores)
+        replies = _replies_apart(model, batch, decoding, reply_tokens)
+        yield from zip(batch_places, map(Outcome, scores, replies), strict=True)
+
+
+def _replies_apart(
+    model: "PreTrainedModel", batch: Sequence[EncodedPrompt], decoding: Decoding, reply_tokens: int
+) -> list[list[int]]:
+    if not decoding.max_tokens:
+        return [[] for _ in batch]
+    replies: dict[int, list[int]] = {}
+    for batch_places in places([len(question.ids) for question in batch], reply_tokens):
+        prompts, seeds = [batch[place].ids for place in batch_places], [batch[place].seed for place in batch_places]
+        replies |= dict(zip(batch_places, generate(model, prompts, seeds, decoding), strict=True))
+    return [replies[place] for place in range(len(batch))]
 
 
 def score(

@@ -48,8 +48,19 @@ class Segment(NamedTuple):
     """How many of the segment's last positions are wanted."""
 
 
+class Aside(NamedTuple):
+    """What a model has read behind a prefix, while something else is read there."""
+
+    columns: Int[Tensor, "columns 2"]
+    """Tail and branch of each token."""
+    layers: list[tuple[Tensor, Tensor]]
+    """Keys and values."""
+
+
 class SharedPrefix:
     """A model that has read a prefix; `extend` reads on, `forget` goes back to the prefix.
+
+    What was read on can be set aside and put back, so that replies of several packs grow together.
 
     Records no gradients; call it under `torch.inference_mode` or `torch.no_grad`.
     """
@@ -85,6 +96,36 @@ class SharedPrefix:
         """Leave nothing but the prefix."""
         self._cache.crop(self._prefix - len(self._columns))
         self._columns = self._columns[: self._prefix]
+
+    @property
+    def can_set_aside(self) -> bool:
+        """Whether `set_aside` works: with transformers' own cache."""
+        return not isinstance(self._cache, KeyValueCache)
+
+    def set_aside(self) -> "Aside":
+        """Take away what was read behind the prefix, and go back to it.
+
+        Raises:
+            TypeError: it cannot (`can_set_aside`).
+        """
+        first = self._prefix
+        if isinstance(self._cache, KeyValueCache):
+            raise TypeError(f"{type(self._model).__name__} keeps a cache of its own, of which nothing can be set aside")
+        layers = [(layer.keys[..., first:, :], layer.values[..., first:, :]) for layer in self._cache.layers]
+        aside = Aside(self._columns[first:], layers)
+        self.forget()
+        return aside
+
+    def put_back(self, parts: "Sequence[Aside]") -> None:
+        """Have several parts behind the prefix, one after the other, their tails numbered on from part to part."""
+        numbered, first = [], 0
+        for part in parts:
+            numbered.append(part.columns + torch.tensor([first, 0], device=part.columns.device))
+            first += int(part.columns[:, 0].max()) + 1
+        self._columns = torch.cat([self._columns, *numbered])
+        for place, layers in enumerate(zip(*(part.layers for part in parts), strict=True)):
+            keys, values = (torch.cat(tensors, dim=-2) for tensors in zip(*layers, strict=True))
+            self._cache.update(keys, values, place)
 
     def _mask(self, new: int) -> Float[Tensor, "1 1 new columns"]:
         """What the last `new` columns may not see is masked by the least number, which every attention can add."""

@@ -1,9 +1,10 @@
-"""Figures of H-Test accuracies: task by model, over shots, over a family's sizes, and over fine-tuning.
+"""Figures of H-Test accuracies: task by model, over a family's sizes, and over fine-tuning.
 
 In: an `accuracy_table`, or the learning curves of fine-tuning. Out: figures. Every figure shows the line of guessing.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +20,15 @@ from saelib.htest.figures.style import (
     as_percent,
     chance_line,
     chosen_rows,
+    share_axis,
     shown_model,
 )
 from saelib.htest.scoring.accuracy import in_order, mean_over_tasks
 from saelib.htest.scoring.names import shown_task
 from saelib.htest.scoring.tables import MEAN
-from saelib.results.figures import figure, figure_legend, ink_by_luminance, new_figure
+from saelib.results.figures import PALETTE, figure, figure_legend, ink_by_luminance, new_figure
+
+MEANS = {"accuracy": f"accuracy, {MEAN} (95%)", "auroc": f"AUROC, {MEAN} (95%)"}
 
 
 @figure("htest_accuracy_heat_map", "H-Test accuracy by task and model, with controls and the mean of the tasks")
@@ -61,66 +65,42 @@ def accuracy_heat_map(table: pd.DataFrame, reader: str = "strict", columns: str 
     return figure
 
 
-@figure("htest_shots", "H-Test accuracy over the number of shots, each task and their mean with its 95% interval")
-def shots(table: pd.DataFrame, reader: str = "strict") -> Figure:
-    """Accuracy over the number of shots: a thin line for each task, a thick one for their mean; one panel per model."""
-    rows = chosen_rows(table, reader, ["model", "k", "task"])
-    means = mean_over_tasks(rows, ["model", "k"]).sort_values("k")
-    models = list(dict.fromkeys(rows["model"]))
-    wide = min(4, len(models))
-    size = (max(5.4, 3.2 * wide), 3.3 * math.ceil(len(models) / wide) + 0.3)
-    figure, panels = new_figure(*size, nrows=math.ceil(len(models) / wide), ncols=wide, sharex=True, sharey=True)
-    for axis, model in zip(panels.ravel(), models, strict=False):
-        for _, task in rows[rows["model"] == model].sort_values("k").groupby("task"):
-            axis.plot(task["k"], task["accuracy"], color=TASK_COLOUR, linewidth=0.9, marker=".", label="one task")
-        _draw_mean(axis, means[means["model"] == model].set_index("k"))
-        chance_line(axis)
-        axis.set(title=shown_model(model), xticks=sorted(rows["k"].unique()))
-    for axis in panels[-1]:
-        axis.set_xlabel("shots")
-    for axis in panels.ravel()[len(models) :]:
-        axis.set_visible(False)
-    _share_axis(panels, rows["accuracy"])
-    figure_legend(figure, panels)
-    return figure
-
-
-def _draw_mean(axis: Axes, means: pd.DataFrame) -> None:
-    axis.fill_between(means.index, means["low"], means["high"], color=MEAN_COLOUR, alpha=0.25, linewidth=0)
-    axis.plot(means.index, means["mean"], color=MEAN_COLOUR, linewidth=2.4, marker="o", label=f"{MEAN} (band: 95%)")
-
-
-def _share_axis(panels: np.ndarray, values: pd.Series) -> None:
-    """An axis of accuracies that holds all values and some room around guessing."""
-    panels[0, 0].set_ylim(min(0.35, values.min() - 0.04), max(0.65, values.max() + 0.04))
-    for axis in panels[:, 0]:
-        axis.set_ylabel("accuracy")
-        axis.yaxis.set_major_formatter(as_percent)
-
-
-@figure("htest_family", "Mean H-Test accuracy of each model of a family with its 95% interval")
+@figure("htest_family", "Mean H-Test accuracy and AUROC of the margin of each model of a family with 95% intervals")
 def family(table: pd.DataFrame, reader: str = "strict") -> Figure:
-    """Mean accuracy of each model with its 95% interval, in the order of the table; small dots beside it are tasks."""
+    """Mean accuracy of each model with its 95% interval, in the order of the table; small dots beside it are tasks.
+
+    Beside each stands the AUROC of its margin, where it has one: what it knows, whichever letter it prefers.
+    """
     rows = chosen_rows(table, reader, ["model", "task"])
-    means = mean_over_tasks(rows, ["model"])
-    figure, panels = new_figure(max(5.4, 1.0 + 1.05 * len(means)), 3.6)
-    axis = panels[0, 0]
-    for place, mean in enumerate(means.itertuples()):
-        tasks = rows.loc[rows["model"] == mean.model, "accuracy"]
-        beside = np.linspace(-0.42, -0.2, len(tasks))  # none beneath the mean's value, which stands above its interval
-        axis.plot(place + beside, tasks, ".", color=TASK_COLOUR, label="one task")
-        reach = [[mean.mean - mean.low], [mean.high - mean.mean]]
-        axis.errorbar(place, mean.mean, reach, color=MEAN_COLOUR, marker="o", markersize=7, linewidth=2, capsize=4,
-                      label=f"{MEAN} (95%)")  # fmt: skip
-        axis.annotate(f"{mean.mean:.2f}", (place, mean.high), xytext=(0, 5), textcoords="offset points", va="bottom",
-                      ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
+    names = list(dict.fromkeys(rows["model"]))
+    figure, panels = new_figure(max(5.4, 1.0 + 1.05 * len(names)), 3.6)
+    axis, means = panels[0, 0], []
+    for place, name in enumerate(names):
+        of_model = rows[rows["model"] == name]
+        beside = np.linspace(-0.42, -0.24, len(of_model))  # none beneath the mean's value, which stands above it
+        axis.plot(place + beside, of_model["accuracy"], ".", color=TASK_COLOUR, label="accuracy in one task")
+        means.append(_mean_point(axis, place - 0.06, of_model, "accuracy", {"color": MEAN_COLOUR, "marker": "o"}))
+        if of_model["auroc"].notna().all():
+            style = {"color": PALETTE["orange"], "marker": "D", "markerfacecolor": "white"}
+            means.append(_mean_point(axis, place + 0.26, of_model, "auroc", style))
     chance_line(axis)
-    axis.set_xlim(-0.5, len(means) - 0.4)
-    axis.set_xticks(range(len(means)), [shown_model(model).replace("-", "-\n", 1) for model in means["model"]])
+    axis.set_xlim(-0.5, len(names) - 0.4)
+    axis.set_xticks(range(len(names)), [shown_model(name).replace("-", "-\n", 1) for name in names])
     axis.grid(axis="x", visible=False)
-    _share_axis(panels, rows["accuracy"])
-    figure_legend(figure, panels)
+    label = "accuracy, or AUROC of the margin" if len(means) > len(names) else "accuracy"
+    share_axis(panels, pd.concat([rows["accuracy"], *means]), label)
+    figure_legend(figure, panels, columns=2)
     return figure
+
+
+def _mean_point(axis: Axes, place: float, rows: pd.DataFrame, value: str, style: dict[str, Any]) -> pd.Series:
+    """The mean over tasks with its interval and its number above; returns what is drawn."""
+    mean = mean_over_tasks(rows, [], value).iloc[0][["mean", "low", "high"]].astype(float)
+    reach = [[mean["mean"] - mean["low"]], [mean["high"] - mean["mean"]]]
+    axis.errorbar(place, mean["mean"], reach, markersize=6.5, linewidth=2, capsize=4, label=MEANS[value], **style)
+    axis.annotate(f"{mean['mean']:.2f}", (place, mean["high"]), xytext=(0, 5), textcoords="offset points", va="bottom",
+                  ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
+    return mean
 
 
 @figure("htest_fine_tuning", "H-Test accuracy over training items seen in fine-tuning, by task and probe")
@@ -148,7 +128,7 @@ def learning_curves(curve: pd.DataFrame) -> Figure:
     shown, hidden = panels.ravel()[: len(tasks) + 1], panels.ravel()[len(tasks) + 1 :]
     for axis in hidden:
         axis.set_visible(False)
-    _share_axis(panels, rows["accuracy"])
+    share_axis(panels, rows["accuracy"])
     for axis in shown[-wide:]:  # the lowest of each column, which need not be in the last row
         axis.tick_params(labelbottom=True)
     for axis in panels[-1]:

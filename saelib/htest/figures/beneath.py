@@ -20,11 +20,13 @@ from saelib.htest.figures.style import (
     chance_line,
     chosen_rows,
     shown_model,
+    task_axis,
 )
-from saelib.htest.scoring.accuracy import BOUNDS, accuracy_table, check_distinct, in_order, mean_over_tasks
-from saelib.htest.scoring.names import GEOMETRY_CONTROLS, shown_items, shown_task
+from saelib.htest.scoring.accuracy import BOUNDS, check_distinct, in_order, mean_over_tasks
+from saelib.htest.scoring.beneath import of_likelier, with_margins
+from saelib.htest.scoring.names import GEOMETRY_CONTROLS, LONGEST, shown_items, shown_task
 from saelib.htest.scoring.tables import MEAN
-from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
+from saelib.htest.tasks import LETTER_GEOMETRY, LETTERS
 from saelib.results.figures import PALETTE, figure, figure_label, figure_legend, new_figure
 
 VALUES = {  # of the figure that puts ranking beside accuracy: label, colour, marker
@@ -33,6 +35,7 @@ VALUES = {  # of the figure that puts ranking beside accuracy: label, colour, ma
     "auroc": ("AUROC of the margin", PALETTE["orange"], "D"),
 }
 BINS = 24
+WIDE = 5  # panels side by side
 CUTS = (
     "accuracy on test of the cut that is best on dev, the count of the model's tokens included\n"
     "(the control of the accuracy table has no tokens, which differ by model)"
@@ -43,40 +46,45 @@ CUTS = (
 def letter_bias(readings: pd.DataFrame) -> Figure:
     """How margins are spread over items with label A and with label B, task by task, for one condition.
 
-    Hills that lie apart: the model knows. Both on one side of zero: it prefers that letter. Both may be true.
+    Hills that lie apart: the model knows. Both on one side of zero: it prefers that letter. Both may be true. Where
+    there are several sets of items, each task has a panel for each, one above the other.
 
     Raises:
         ValueError: an item stands more than once, or no task has all its margins.
     """
-    rows = readings[readings["task"].isin(TASKS)]
-    # a task of which some margins are unknown is left out: those that are known are no fair part of it
-    rows = rows[rows["margin"].notna().groupby(rows["task"]).transform("all")]
+    rows = with_margins(readings)
     if rows.empty:
         raise ValueError("no margins: the model gave no log-probabilities of A and B")
     check_distinct(rows, "the figure's table")
-    numbers = accuracy_table(rows.assign(replied=False), ["task"]).set_index("task")
-    tasks = in_order(rows["task"])
-    wide = min(5, len(tasks))
-    tall = -(-len(tasks) // wide)
-    figure, panels = new_figure(
-        max(4.4, 1.95 * wide), 1.9 * tall + 0.6, nrows=tall, ncols=wide, sharex=True, sharey=True
-    )
+    numbers = of_likelier(rows).set_index(["item_set", "task"])
+    tasks, sets = in_order(rows["task"]), list(dict.fromkeys(rows["item_set"]))
+    wide = min(WIDE, len(tasks))
+    tall = -(-len(tasks) // wide) * len(sets)
+    figure, panels = new_figure(max(4.4, 1.95 * wide), 1.9 * tall + 0.6, nrows=tall, ncols=wide, sharex=True,
+                                sharey=True)  # fmt: skip
     edges = np.linspace(*_reach(rows["margin"]), BINS + 1).tolist()
-    for axis, task in zip(panels.ravel(), tasks, strict=False):
-        _draw_margins(axis, rows[rows["task"] == task], edges)
-        axis.set_title(f"{shown_task(task)}\n", fontsize=10)
-        accuracy, auroc = numbers.loc[task, ["accuracy", "auroc"]]
-        axis.annotate(f"right {accuracy:.2f}, AUROC {auroc:.2f}", (0.5, 1), xytext=(0, 4), xycoords="axes fraction",
-                      textcoords="offset points", ha="center", fontsize=8.5)  # fmt: skip
-    for axis in panels.ravel()[len(tasks) :]:
-        axis.set_visible(False)
-    for axis in panels[:, 0]:
-        axis.set_ylabel("items")
+    for axis, (part, item_set, task) in zip(panels.ravel(), _places(tasks, sets, wide), strict=True):
+        axis.set_visible((item_set, task) in numbers.index)
+        if axis.get_visible():
+            _draw_margins(axis, rows[(rows["task"] == task) & (rows["item_set"] == item_set)], edges)
+            axis.set_title(f"{shown_task(task)}\n" if part == 0 else " ", fontsize=10)
+            accuracy, auroc = numbers.loc[(item_set, task), ["accuracy", "auroc"]]
+            axis.annotate(f"right {accuracy:.2f}, AUROC {auroc:.2f}", (0.5, 1), xytext=(0, 4), ha="center",
+                          xycoords="axes fraction", textcoords="offset points", fontsize=8.5)  # fmt: skip
+    for axis, item_set in zip(panels[:, 0], sets * (tall // len(sets)), strict=True):
+        axis.set_ylabel("items" if len(sets) == 1 else figure_label(shown_items(item_set), LONGEST))
     for axis in panels[-1]:
         axis.set_xlabel("log p(A) - log p(B), nats", fontsize=9)
     figure.suptitle("Margin log p(A) - log p(B): left of the line the model says B, right of it A", fontsize=10.5)
     figure_legend(figure, panels)
     return figure
+
+
+def _places(tasks: list[str], sets: list[str], wide: int) -> list[tuple[int, str, str]]:
+    """What each panel shows, row by row: of so many tasks the first set, beneath them the next one; "" is none."""
+    padded = [*tasks, *[""] * (-len(tasks) % wide)]
+    bands = [padded[start : start + wide] for start in range(0, len(padded), wide)]
+    return [(part, item_set, task) for band in bands for part, item_set in enumerate(sets) for task in band]
 
 
 def _reach(margins: pd.Series) -> tuple[float, float]:
@@ -87,10 +95,12 @@ def _reach(margins: pd.Series) -> tuple[float, float]:
 
 
 def _draw_margins(axis: Axes, rows: pd.DataFrame, edges: list[float]) -> None:
+    """A filled hill for A and an outline for B, which can be told apart in grey."""
     for letter, colour in LETTER_COLOURS.items():
         margins = rows.loc[rows["label"] == letter, "margin"]
-        axis.hist(margins, edges, histtype="stepfilled", facecolor=colour, alpha=0.35)
-        axis.hist(margins, edges, histtype="step", color=colour, linewidth=1.4, label=f"items with label {letter}")
+        filled = {"histtype": "stepfilled", "facecolor": colour, "alpha": 0.4} if letter == LETTERS[0] else {
+            "histtype": "step", "edgecolor": colour, "linewidth": 1.8}  # fmt: skip
+        axis.hist(margins, edges, label=f"items with label {letter}", **filled)
     axis.axvline(0, color=EDGE_COLOUR, linewidth=1.2)
     axis.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     axis.set_xlim(edges[0], edges[-1])
@@ -120,16 +130,9 @@ def accuracy_and_ranking(table: pd.DataFrame) -> Figure:
     chance_line(axis, across=False)
     axis.set_xlabel("accuracy, or AUROC (bars: 95% intervals)")
     axis.axhline(len(rows) - 1.5, color=EDGE_COLOUR, linewidth=1)
-    _task_axis(axis, list(rows.index))
+    task_axis(axis, list(rows.index))
     figure_legend(figure, panels)
     return figure
-
-
-def _task_axis(axis: Axes, tasks: list[str]) -> None:
-    """Tasks from top to bottom."""
-    axis.set_yticks(range(len(tasks)), [shown_task(task) for task in tasks])
-    axis.set_ylim(len(tasks) - 0.5, -0.5)
-    axis.grid(axis="y", visible=False)
 
 
 @figure("htest_shortcuts", "Accuracy of the best one-threshold shortcut by task and set of items, against guessing")
@@ -153,7 +156,7 @@ def shortcuts(shortcuts: pd.DataFrame) -> Figure:
         place = tasks.index(task)
         axis.vlines(chances[task], place - 0.5, place + 0.5, color=CHANCE_COLOUR, linestyle="--", linewidth=1.2,
                     label="guessing")  # fmt: skip
-    _task_axis(axis, tasks)
+    task_axis(axis, tasks)
     axis.set(xlim=(0, 1.13), xticks=np.linspace(0, 1, 5), xlabel=CUTS)
     axis.xaxis.set_major_formatter(as_percent)
     figure_legend(figure, panels)
@@ -195,7 +198,7 @@ def letter_geometry(table: pd.DataFrame, options: int = 4) -> Figure:
                       markersize=5.5, markerfacecolor=colour if reader == "strict" else "white", linestyle="",
                       label=f"{figure_label(shown_items(item_set))}, {reading}")  # fmt: skip
     chance_line(axis, across=False, level=1 / options)
-    _task_axis(axis, models)
+    task_axis(axis, models)
     axis.set_yticks(range(len(models)), [shown_model(model, GEOMETRY_CONTROLS) for model in models])
     axis.set(xlim=(-0.02, 1.02), xlabel="accuracy (bars: 95% intervals)")
     axis.xaxis.set_major_formatter(as_percent)

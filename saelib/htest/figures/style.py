@@ -5,10 +5,11 @@ In: names and an `accuracy_table`. Out: texts, rows, and lines on an axis.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from saelib.htest.scoring.names import LONGEST, short_model
+from saelib.htest.scoring.names import LONGEST, short_model, shown_task
 from saelib.htest.tasks import LETTERS, TASKS
 from saelib.results.figures import PALETTE, figure_label
 
@@ -48,6 +49,22 @@ def chance_line(axis: Axes, across: bool = True, level: float = CHANCE) -> None:
     """Where guessing ends up; across the figure, or upright."""
     draw = axis.axhline if across else axis.axvline
     draw(level, color=CHANCE_COLOUR, linestyle="--", linewidth=1.2, zorder=1, label="guessing")
+
+
+def share_axis(panels: np.ndarray, values: pd.Series, label: str = "accuracy") -> None:
+    """Upright axes of rows of panels that hold all values and some room around guessing; an accuracy is in per cent."""
+    for axis in panels[:, 0]:
+        axis.set_ylim(min(0.35, values.min() - 0.04), max(0.65, values.max() + 0.04))
+        axis.set_ylabel(label)
+        if label == "accuracy":
+            axis.yaxis.set_major_formatter(as_percent)
+
+
+def task_axis(axis: Axes, tasks: Sequence[str]) -> None:
+    """Tasks from top to bottom."""
+    axis.set_yticks(range(len(tasks)), [shown_task(task) for task in tasks])
+    axis.set_ylim(len(tasks) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
 
 
 def as_percent(value: float, _: object = None) -> str:

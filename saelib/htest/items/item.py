@@ -17,6 +17,8 @@ from saelib.run.files import path_part
 from saelib.run.reading import DamagedFileError
 
 SPLITS = ("train", "dev", "test")
+CONTENT_FREE = "content_free"  # the split of questions without content, which have no right answer
+CONTENT_FREE_TEXTS = ("N/A", "", "[MASK]")  # those of Zhao et al. (2021), "Calibrate Before Use"
 KINDS = {str: "a text", int: "a whole number", tuple: "a list"}
 
 
@@ -27,12 +29,13 @@ class Item:
     task: str
     """A key of `TASKS`, or `LETTER_GEOMETRY`."""
     split: str
-    """ "dev" gives the shots, "test" is asked, "train" is for fine-tuning."""
+    """ "dev" gives the shots, "test" is asked, "train" is for fine-tuning; "content_free" shows what a model says to
+    nothing."""
     row: int
     """Line of the official file, or place among the generated items of the split; counted from 1."""
     text: str
     label: str
-    """The right one of `options`."""
+    """The right one of `options`; empty where the split is "content_free"."""
     options: tuple[str, ...]
     """("A", "B"), or the four symbols of a letter-geometry question."""
     seed: int
@@ -51,16 +54,17 @@ class Item:
         check_kinds(self, task=str, split=str, row=int, text=str, label=str, options=tuple, seed=int, item_set=str)
         if self.task not in TASKS and self.task != LETTER_GEOMETRY:
             raise ValueError(f"task {self.task!r} is unknown; choose one of {', '.join([*TASKS, LETTER_GEOMETRY])}")
-        if self.split not in SPLITS:
+        if self.split not in (*SPLITS, CONTENT_FREE):
             raise ValueError(f"split {self.split!r} is unknown; choose one of {', '.join(SPLITS)}")
         path_part(self.item_set, "item_set")
         if self.row < 0:
             raise ValueError(f"row={self.row} should be 0 or more")
         for text in (self.text, *self.options):
             check_unicode(text)
-        if not self.text.strip():
+        is_free = self.split == CONTENT_FREE
+        if not self.text.strip() and not is_free:
             raise ValueError(f"{self.key}: the text is empty")
-        if self.label not in self.options:
+        if self.label not in (("",) if is_free else self.options):
             raise ValueError(f"{self.key}: label {self.label!r} is none of the options {list(self.options)}")
         if self.task in TASKS and self.options != LETTERS:
             raise ValueError(f"{self.key}: options {list(self.options)} should be {list(LETTERS)}")
@@ -145,6 +149,12 @@ def item_of(values: dict[str, Any]) -> Item:
 def select(items: Iterable[Item], task: str, split: str, item_set: str | None = None) -> list[Item]:
     """Items of one task and split, in their order; of one set of items where it is given."""
     return [item for item in items if item.task == task and item.split == split and item_set in (None, item.item_set)]
+
+
+def content_free_items(item_set: str, task: str, seed: int) -> list[Item]:
+    """Questions without content, to be asked like a task's items: what a model says to them is its preference."""
+    return [Item(task=task, split=CONTENT_FREE, row=row, text=text, label="", options=LETTERS, seed=seed,
+                 item_set=item_set) for row, text in enumerate(CONTENT_FREE_TEXTS, start=1)]  # fmt: skip
 
 
 def hash_items(items: Sequence[Item]) -> str:

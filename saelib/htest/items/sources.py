@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from saelib.htest.items.generators import fresh_items
-from saelib.htest.items.item import Item
+from saelib.htest.items.item import CONTENT_FREE, SPLITS, Item
 from saelib.htest.items.official import OfficialItemsUnavailable, load_official, released_sums
 from saelib.htest.items.plain import plain_files, read_plain
 from saelib.run.files import sha256_of_file
@@ -37,15 +37,25 @@ def load_path(path: Path) -> list[Item]:
 
     Raises:
         FileNotFoundError: there is no such file or folder, or a folder lacks a released file.
-        ValueError: a file does not hold items.
+        ValueError: a file does not hold items, or some of a split that the kit makes itself.
     """
     path = path.expanduser()
     if path.is_file():
-        return read_plain([path])
+        return _asked_or_shown(path, read_plain([path]))
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such file or folder; give 'official', 'fresh', or the path of items")
     files = plain_files(path)
-    return load_official(path) if not files or _are_released(files) else read_plain(files)
+    return load_official(path) if not files or _are_released(files) else _asked_or_shown(path, read_plain(files))
+
+
+def _asked_or_shown(path: Path, items: list[Item]) -> list[Item]:
+    """Items, refused where some are content-free questions, which would never be asked: each task has the same."""
+    if unasked := [item for item in items if item.split == CONTENT_FREE]:
+        raise ValueError(
+            f"{path}: {len(unasked)} items are of the split {CONTENT_FREE!r} ({unasked[0].key}), which the kit makes "
+            f"itself (calibration=True asks them); take them out, or name one of {', '.join(SPLITS)}"
+        )
+    return items
 
 
 def _are_released(files: Sequence[Path]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saelib.htest.scoring.readings import CONDITION_COLUMNS, ITEM_COLUMNS, KEYS, READERS, TASK_ORDER
+from saelib.htest.scoring.readings import CONDITION_COLUMNS, ITEM_COLUMNS, KEYS, READERS, TASK_ORDER, can_read
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 from saelib.results.intervals import mean_with_bounds, wilson
 from saelib.results.ranking import accuracy_at_median, auroc
@@ -79,8 +79,7 @@ def _readers(group: pd.DataFrame) -> list[str]:
     if 0 < group["replied"].sum() < len(group) or not (group["replied"] | group["scored"]).all():
         mixed = f"only {group['replied'].sum()} of {len(group)} items of a group are marked `replied`"
         raise ValueError(f"{mixed}; group by the conditions that differ, or ask the missing items again")
-    recorded = {"likelier": "scored"}
-    return [reader for reader in READERS if group[recorded.get(reader, "replied")].all()]
+    return [reader for reader in READERS if can_read(group, reader).all()]
 
 
 def _counts(group: pd.DataFrame, reader: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from saelib.htest.config import CONTROL, TUNED
 from saelib.htest.scoring.accuracy import mean_over_tasks
-from saelib.htest.scoring.names import READERS, shown_items, shown_model
+from saelib.htest.scoring.names import READERS, asked_model, shown_items, shown_model, shown_task
 from saelib.htest.scoring.readings import reader_of
 from saelib.htest.tasks import TASKS
 from saelib.results.text import escape_markdown, with_interval
@@ -26,10 +26,12 @@ HEADINGS = {
     "auroc": "AUROC of the margin (95%)",
     "bias_free_accuracy": "accuracy at the median margin (95%)",
 }
+CALIBRATED_COLUMN = "accuracy, calibrated (95%)"  # a column where anyone was asked content-free questions
 PAPER = "paper"  # the reader of the paper's protocol
 ONE_LETTER = 0.95  # of a task's items with one reply
 GUESSING = 0.5
 NO_MARGIN = "- (no margin)"
+NO_CALIBRATION = "-"
 
 Line: TypeAlias = Mapping[str, Any]
 """What `main_lines` gives."""
@@ -42,18 +44,21 @@ def main_lines(accuracies: pd.DataFrame) -> list[dict[str, Any]]:
     those of `LINE_KEYS`; `readers`; `items`, of all tasks; `tasks`, how many; `replies`, and `scored`, how many of them
     have the log-probabilities of all options; `share_none`; `one_letter_tasks`, where
     `ONE_LETTER` of the items or more get one reply; `auroc_above` and `auroc_below`, tasks whose interval lies above or
-    below chance; and for each key of `HEADINGS` the mean over tasks with its bounds (`mean`, `low`, `high`), None
-    without margins.
+    below chance; for each key of `HEADINGS` the mean over tasks with its bounds (`mean`, `low`, `high`), None without
+    margins; `calibrated`, the same of the accuracy after calibration; and `several_forms`, whether the model was asked
+    in another form with shots too.
 
     Raises:
         ValueError: a task is in a condition more than once.
     """
     lines = []
     table = accuracies[accuracies["task"].isin(TASKS)]
+    forms = table[table["form"] != "bare"].groupby("model")["form"].nunique()
     for key, group in table.groupby(list(LINE_KEYS), sort=False):
-        condition = dict(zip(LINE_KEYS, key, strict=True))
+        condition = dict(zip(LINE_KEYS, key, strict=True)) | {"several_forms": bool(forms.get(key[0], 1) > 1)}
         for readers, rows in _readings(group, reader_of(condition["form"])):
-            lines.append(condition | {"readers": readers} | _counts(rows) | _means(rows))
+            means = _means(rows) | {"calibrated": _calibrated(group)}
+            lines.append(condition | {"readers": readers} | _counts(rows) | means)
     return lines
 
 
@@ -84,11 +89,18 @@ def _counts(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _means(rows: pd.DataFrame) -> dict[str, dict[str, float] | None]:
-    means = {value: mean_over_tasks(rows, [], value).iloc[0] for value in HEADINGS}
-    return {
-        value: None if pd.isna(mean["mean"]) else {name: float(mean[name]) for name in ("mean", "low", "high")}
-        for value, mean in means.items()
-    }
+    return {value: _mean(rows, value) for value in HEADINGS}
+
+
+def _calibrated(group: pd.DataFrame) -> dict[str, float] | None:
+    """Of all readers' rows; some of the tasks have no mean over all."""
+    rows = group[group["reader"] == "calibrated"]
+    return _mean(rows, "accuracy") if len(rows) == group["task"].nunique() else None
+
+
+def _mean(rows: pd.DataFrame, value: str) -> dict[str, float] | None:
+    mean = mean_over_tasks(rows, [], value).iloc[0]
+    return None if pd.isna(mean["mean"]) else {name: float(mean[name]) for name in ("mean", "low", "high")}
 
 
 def who(line: Line, several_sets: bool = False) -> str:
@@ -96,8 +108,10 @@ def who(line: Line, several_sets: bool = False) -> str:
     model, bare = line["model"], line["form"] == "bare"
     if model.startswith(CONTROL):
         return shown_model(model)
-    name = "one tuned model for each task" if model.startswith(TUNED) else model
+    name = "one tuned model for each task" if model.startswith(TUNED) else asked_model(model)
     parts = [name, "bare text" if bare else f"{line['k']} shots"]
+    if line.get("several_forms"):
+        parts.append(shown_task(line["form"]))
     if several_sets:
         parts.append(shown_items(line["item_set"]))
     if len(line["readers"]) == 1:
@@ -107,13 +121,20 @@ def who(line: Line, several_sets: bool = False) -> str:
 
 
 def main_table(lines: Sequence[Line], digits: int = 2) -> pd.DataFrame:
-    """Lines as texts: who answers, accuracy, share said to be A, AUROC of the margin, accuracy at its median."""
+    """Lines as texts: who answers, accuracy, share said to be A, AUROC of the margin, accuracy at its median.
+
+    One column more, accuracy after calibration, where anyone was asked content-free questions.
+    """
     several = len({line["item_set"] for line in lines}) > 1
-    items = " or ".join(f"{count:,}" for count in sorted({line["items"] for line in lines}))
+    calibrated = any(line.get("calibrated") for line in lines)
+    counts = {line["items"] for line in lines}
+    heading = "who answers" + (f" ({counts.pop():,} items)" if len(counts) == 1 else "")
     texts = [
-        {f"who answers ({items} items)": who(line, several)}
-        | {heading: with_interval(line[value], digits) if line[value] else no_margin(line)
-           for value, heading in HEADINGS.items()}
+        {heading: who(line, several) + (f", {line['items']:,} items" if counts else "")}
+        | {column: with_interval(line[value], digits) if line[value] else no_margin(line)
+           for value, column in HEADINGS.items()}
+        | ({CALIBRATED_COLUMN: with_interval(line["calibrated"], digits) if line.get("calibrated") else NO_CALIBRATION}
+           if calibrated else {})
         for line in lines
     ]  # fmt: skip
     return pd.DataFrame(texts)

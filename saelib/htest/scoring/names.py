@@ -22,7 +22,8 @@ GEOMETRY_CONTROLS = CONTROLS | {  # letter geometry has four symbols in place of
     f"{CONTROL}constant_b": "always the second symbol",
 }
 SHORT_CONTROLS = CONTROLS | {f"{CONTROL}oracle": "rule", f"{CONTROL}shortcut": "best cut", f"{CONTROL}coin": "coin"}
-READERS = {"paper": "released parser", "strict": "strict parser", "likelier": "likelier letter"}
+READERS = {"paper": "released parser", "strict": "strict parser", "likelier": "likelier letter",
+           "calibrated": "likelier letter, calibrated"}  # fmt: skip
 SETS = {OFFICIAL_SET: "released items", FRESH_SET: "fresh items"}
 COLUMNS = {"model": "who answers", "form": "prompt", "k": "shots", "reader": "read by", "item_set": "set of items",
            "input_tokens": "input tokens", "output_tokens": "output tokens"}  # fmt: skip
@@ -51,6 +52,14 @@ def shown_items(item_set: str) -> str:
 def shown_model(model: str) -> str:
     """A control by what it does; a model by its whole name."""
     return CONTROLS.get(model, model)
+
+
+def asked_model(model: str) -> str:
+    """A model by its whole name, with what is to be known of its weights: "smollm2 (4-bit weights (Q4_1), ...)"."""
+    from saelib.language.origin import note_on  # which brings what loads models
+
+    note = note_on(model)
+    return f"{shown_model(model)} ({note})" if note else shown_model(model)
 
 
 def short_model(model: str) -> str:

@@ -3,6 +3,7 @@
 In: an `accuracy_table`. Out: some of its rows.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,16 @@ def main_rows(table: pd.DataFrame, item_set: str, k: int) -> pd.DataFrame:
     """The main table's rows: one set of items, controls, and models with k shots."""
     control = table["model"].str.startswith(CONTROL)
     return table[(table["item_set"] == item_set) & (control | (table["k"] == k))]
+
+
+def own_form(table: pd.DataFrame, forms: Mapping[str, str]) -> pd.DataFrame:
+    """Rows of each who answers in the form that suits, where `other_forms` were asked too.
+
+    Args:
+        forms: own form by model; who is not in it (a control) keeps all rows.
+    """
+    own = table["model"].map(forms)
+    return table[own.isna() | (table["form"] == own)]
 
 
 def informative(table: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from saelib.htest.scoring.accuracy import BOUNDS, in_order, mean_over_tasks
 from saelib.htest.scoring.comparison import overall
+from saelib.htest.scoring.main_table import HEADINGS
 from saelib.htest.scoring.names import (
     COLUMNS,
     GEOMETRY_CONTROLS,
@@ -20,6 +21,7 @@ from saelib.htest.scoring.names import (
     shown_model,
     shown_task,
 )
+from saelib.htest.scoring.readings import reader_of
 from saelib.htest.tasks import TASKS
 from saelib.results.text import with_interval
 
@@ -71,6 +73,26 @@ def wide_table(
         axis.map(SHOWN.get(name, str)) for axis, name in ((wide.index, rows), (wide.columns, columns))
     )
     return wide.rename_axis(None, axis="columns").reset_index(names=COLUMNS.get(rows, rows))
+
+
+def task_table(rows: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """Task by task, accuracy by every reader, and what it may hide: all that is known of one condition on one set.
+
+    Columns: task, accuracy by each reader ("calibrated" where content-free questions were asked), the share that is
+    said to be A, AUROC of the margin and accuracy at its median, each with its 95% interval. A reader that reads only
+    some of the tasks has "-" in the others and no mean.
+
+    Args:
+        rows: of an `accuracy_table`, of one model, form, number of shots and set of items.
+    """
+    form = rows["form"].iloc[0]
+    suited = rows[rows["reader"] == reader_of(form)]
+    columns = {f"{READERS[name]} (95%)": (part, "accuracy") for name, part in rows.groupby("reader", sort=False)}
+    columns |= {heading: (suited, value) for value, heading in HEADINGS.items() if value != "accuracy"}
+    by_task = {heading: wide_table(part, columns="k", value=value, digits=digits).set_index("task").iloc[:, 0]
+               for heading, (part, value) in columns.items() if len(part)}  # fmt: skip
+    order = [*map(shown_task, in_order(rows["task"])), MEAN]
+    return pd.DataFrame(by_task).reindex(order).fillna("-").rename_axis("task").reset_index()
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

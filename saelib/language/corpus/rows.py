@@ -30,7 +30,8 @@ class Corpus:
     train_tokens: int | None  # in one pass over the corpus; None where the source does not tell
     sha256: str  # of the token ids, or of the name and revision of a hub data set; and of what is put in front
     sources: dict[str, str]  # versions of what the text came from
-    prepend_bos: bool = False  # does every row begin with the BOS token?
+    prepend_bos: bool = False  # does every row begin with the BOS token, behind a sink token or being it?
+    sink_token: str | None = None  # with which every row begins; its position is left out of all that is learned
 
     def __repr__(self) -> str:
         size = "stream" if self.train_tokens is None else f"{self.train_tokens:,} training tokens"
@@ -41,6 +42,19 @@ class Corpus:
     def revision(self) -> str | None:
         """Commit of a hub data set."""
         return self.sources.get("revision")
+
+    @property
+    def beginning(self) -> dict[str, str | bool | int]:
+        """What every row begins with, for whoever shall make such rows again."""
+        beginning: dict[str, str | bool | int] = {"prepend_bos": self.prepend_bos}
+        if self.sink_token is not None:
+            beginning |= {"sink_token": self.sink_token, "sink_token_id": self.first_token}
+        return beginning
+
+    @property
+    def first_token(self) -> int:
+        """Id of the first token of the first held-out row: of all rows, where something is put in front of them."""
+        return int(self.held_out[0, 0])
 
     def in_order(self, seed: int) -> TokenRows:
         """The same training rows in the order of another seed; a hub data set has one order only."""
@@ -69,11 +83,14 @@ class ShuffledRows:
 def begin_with(
     rows: Int32[np.ndarray, "rows context"], first: Sequence[int]
 ) -> Int32[np.ndarray, "rows context"]:  # fmt: skip
-    """Rows of the same length that begin with `first`: where a row does not, it is put in front, and the end drops."""
-    begun = rows.copy()
-    others = ~(rows[:, : len(first)] == np.array(first, np.int32)).all(axis=1)
-    begun[others, len(first) :] = rows[others, : rows.shape[1] - len(first)]
-    begun[others, : len(first)] = first
+    """Rows of the same length that begin with `first`: what a row lacks of it is put in front, and its end drops."""
+    begun, done = rows.copy(), np.zeros(len(rows), bool)
+    for lacking in range(len(first) + 1):
+        rest = np.array(first[lacking:], np.int32)
+        found = ~done & (rows[:, : len(rest)] == rest).all(axis=1)
+        begun[found, lacking:] = rows[found, : rows.shape[1] - lacking]
+        begun[found, :lacking] = first[:lacking]
+        done |= found
     return begun
 
 

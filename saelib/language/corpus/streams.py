@@ -19,7 +19,7 @@ from jaxtyping import Int32
 
 from saelib.language.corpus.rows import hash_tokens
 from saelib.language.corpus.text import HELD_OUT_SHARE, Document, split_of
-from saelib.language.tokenizing import end_of_text, tokenizer_hash
+from saelib.language.tokenizing import document_separator, tokenizer_hash
 from saelib.run.files import cache_folder, replace_folder, write_json
 from saelib.run.reading import DamagedFileError, naming_damage, read_arrays, read_json_object
 
@@ -46,12 +46,12 @@ class TokenStreams(_Streams):
 
 
 def tokenize(documents: Iterable[Document], tokenizer: "PreTrainedTokenizerBase") -> TokenStreams:
-    """Documents end to end, each followed by the end-of-text token; no token is put in front (as in the paper).
+    """Documents end to end, each followed by the token that separates them; none is put in front (as in the paper).
 
     Raises:
         ValueError: the tokenizer has no end-of-text token.
     """
-    end, streams = end_of_text(tokenizer), {"train": array("i"), "held_out": array("i")}
+    end, streams = document_separator(tokenizer), {"train": array("i"), "held_out": array("i")}
     for batch in _batches(documents):
         texts = ["\n".join(document.paragraphs) for document in batch]
         encoded = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]

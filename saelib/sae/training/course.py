@@ -58,7 +58,7 @@ class Strand:
 
     def step(self, batch: Float[Tensor, "tokens d_model"], step: int, steps: int, config: TrainingConfig) -> None:
         """One step, at what the schedule gives; what it measured stays on the device."""
-        now = schedule(step, steps, config, self.end, self.trainee.plan.l1_coefficient)
+        now = schedule(step, steps, config, self.end, self.trainee.plan.step_penalty(config))
         self._measured.append(self.trainee.step(batch, *now, config.gradient_clip))
         self._steps.append(step)
 
@@ -93,9 +93,12 @@ class Strand:
 
 
 class Course:
-    """The trunk and the branches of one SAE.
+    """The trunk and the branches of one SAE, which train on its residual streams divided by `plan.scale`.
+
+    What leaves it, SAEs and measures, is of the streams themselves.
 
     Attributes:
+        start: the SAE at token 0, as its folder shall have it; to be let go before the first step.
         stopped: to be set where training shall end with the step that it is at.
         diverged_at_step: where the SAE was stopped; 0 too where it has nothing to start from; None while all is well.
         strands: the trunk and what has left it, as far as they are under way.
@@ -113,9 +116,11 @@ class Course:
         self.steps = phase.tokens // config.batch_tokens
         self._ends, self._checkpoints = branch_ends(phase, config), phase.checkpoints[1:]
         self.has_start, self.diverged_at_step = sae is not None, None if sae is not None else 0
+        self.start, self._scale = sae, plan.scale(config)
         # With branches the log is about decays, of the trunk too; without, about the stretch since the last checkpoint.
         counted_from = self.steps - decay_steps(self.steps, config) if config.schedule == "wsd" else 0
-        self.strands = [] if sae is None else [Strand(new_trainee(plan, sae, config), self.steps, counted_from)]
+        trained = None if sae is None else new_trainee(plan, sae.unfold_scale(self._scale), config)
+        self.strands = [] if trained is None else [Strand(trained, self.steps, counted_from)]
 
     @property
     def trunk(self) -> Strand:
@@ -136,6 +141,7 @@ class Course:
             if self.stopped:
                 return
             self.strands += [self._branch(end) for end in self._ends if step == end - decay_steps(end, self.config)]
+            batch = batch if self._scale == 1 else batch / self._scale
             for strand in self.strands:
                 if step < strand.end:
                     strand.step(batch, step, self.steps, self.config)
@@ -182,7 +188,12 @@ class Course:
     def _kept(self, checkpoint: int) -> Kept:
         ends = {strand.end: strand for strand in self.strands}
         strand = ends.get(checkpoint // self.config.batch_tokens) or self.trunk
-        return Kept(checkpoint, strand.trainee.sae, strand.close())
+        return Kept(checkpoint, strand.trainee.sae.fold_scale(self._scale), self._in_model_units(strand.close()))
+
+    def _in_model_units(self, means: dict[str, float]) -> dict[str, float]:
+        """Of the streams themselves: squares are `scale` squared times as large, L1 `scale` times."""
+        factors = {"loss": self._scale**2, "mse": self._scale**2, "l1": self._scale, "l0": 1}
+        return {metric: mean * factors[metric] for metric, mean in means.items()}
 
     def state(self) -> dict[str, Tensor]:
         """Of all strands: "<end>.<name>", with sums; the step alone of an SAE that has diverged."""

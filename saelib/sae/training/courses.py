@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from itertools import repeat
 from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -47,7 +48,7 @@ class Courses:
             last_good: names the resume point that messages shall name.
         """
         self.phase, self.model, self.config, self.keeper, self.last_good = phase, model, config, keeper, last_good
-        self.layers = sorted({plan.sae_layer for plan in plans})
+        self.layers = sorted({layer for plan in plans for layer in plan.reads})
         self.each = [self._course(plan) for plan in plans]
         self.tokens = self.sae_tokens = 0
         self._begun = False  # in this process
@@ -66,7 +67,7 @@ class Courses:
         """All steps of one chunk, and what is kept after it; what they measured is read once, at its end."""
         if not self._begun:
             self._begin(activations)
-        streams = [activations[self.layers.index(course.plan.sae_layer)] for course in self.each]
+        streams = [self._stream(activations, course.plan) for course in self.each]
         if self.model.device.type == "cpu":
             self._side_by_side(pool, streams)
         else:  # one after the other, each filling the device
@@ -74,6 +75,14 @@ class Courses:
                 course.train(stream, self.step)
         self._read(streams)
         self._go_on(self.tokens + self.config.chunk_tokens)
+
+    def _stream(self, activations: Activations, plan: SaePlan) -> Float[Tensor, "tokens d_model"]:
+        """What an SAE trains on: a layer's residual vectors, or each token's of the next of several layers in turn."""
+        places = [self.layers.index(layer) for layer in plan.reads]
+        if len(places) == 1:
+            return activations[places[0]]
+        tokens = torch.arange(activations.shape[1], device=activations.device)
+        return activations[torch.tensor(places).to(tokens)[tokens % len(places)], tokens]
 
     def _begin(self, activations: Activations) -> None:
         """Look at what the first step will read; at token 0 write every SAE's folder."""
@@ -83,6 +92,8 @@ class Courses:
             for course in self.each:
                 self.keeper.start(course)
             self._check_sound([course for course in self.each if not course.has_start])
+        for course in self.each:
+            course.start = None  # its matrices are those that are trained
 
     def _side_by_side(self, pool: Executor, streams: list[Float[Tensor, "tokens d_model"]]) -> None:
         """Every SAE's steps of a chunk; after Ctrl-C or an error each thread ends with the step that it is at."""
@@ -119,7 +130,7 @@ class Courses:
     def _all_diverged(self) -> DivergedError:
         self._go_on(self.phase.tokens)  # the log says so of every checkpoint
         first = min(self.each, key=lambda course: (not course.has_start, course.diverged_at_step))
-        rate, coefficient = first.plan.learning_rate, self.keeper.coefficient(first.plan)
+        rate, coefficient = first.plan.learning_rate, first.plan.penalty(self.config)
         return DivergedError(
             f"{self.keeper.fault(first)}; {self.last_good()}. No SAE is left: lower the learning rate ({rate:g}) or "
             f"lambda ({coefficient:g}) and start a new run",
@@ -136,7 +147,7 @@ class Courses:
         """Say which SAEs end without an active feature, as a lambda that is too large leaves them."""
         dead = [course.plan for course in self.each if course.strands and course.trunk.active == 0]
         if dead:
-            names = ", ".join(f"{plan.name} (lambda {self.keeper.coefficient(plan):g})" for plan in dead)
+            names = ", ".join(f"{plan.name} (lambda {plan.penalty(self.config):g})" for plan in dead)
             warnings.warn(
                 f"no feature is active at the end of training in {names}: lambda is too large for these residual "
                 "streams; lower l1_coefficient, in a run of another name",

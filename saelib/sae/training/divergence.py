@@ -89,7 +89,7 @@ def check_streams(model: "LanguageModel", rows: TokenRows, layers: Sequence[int]
     """
     tokens = torch.from_numpy(rows.take(0, CHECKED_ROWS)).long().to(model.device)
     with matrix_products(config.precision, model.device):
-        streams = model.residual_streams(tokens, layers)[:, :, config.skip_first :]
+        streams = model.residual_streams(tokens, layers)[:, :, config.skipped :]
     check_learnable(streams.flatten(1, 2).float(), layers, model.name, config)
 
 

@@ -7,7 +7,6 @@ training, and where it is not, what changed.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 from saelib.sae.config import TrainingConfig, TrainingPhase
@@ -18,12 +17,7 @@ Fields = Mapping[str, Any]
 
 def fingerprint(plans: Sequence[SaePlan], phase: TrainingPhase, config: TrainingConfig) -> str:
     """The same text for the same training, as a resume point keeps it."""
-    return json.dumps([config.sha256(), phase.as_dict(), [_described(plan) for plan in plans]], sort_keys=True)
-
-
-def _described(plan: SaePlan) -> dict[str, Any]:
-    """A plan as resume points know it: one without a lambda of its own, as before plans had any."""
-    return {name: value for name, value in asdict(plan).items() if name != "l1_coefficient" or value is not None}
+    return json.dumps([config.sha256(), phase.as_dict(), [plan.described() for plan in plans]], sort_keys=True)
 
 
 def deciding(config: TrainingConfig) -> dict[str, Any]:

@@ -6,7 +6,6 @@ In: courses, and what they have finished. Out: files below `PhaseFolders.saes`, 
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from saelib.sae.training.plan import PhaseFolders, SaePlan, source_diverged_at
 
 Row = dict[str, Any]
 KEYS = ("arm", "start", "source_layer", "sae_layer", "seed", "data_seed")  # of a plan, in every row
+SINK = ("sink_token", "sink_token_id")  # of an origin, where every row begins with one
 
 
 class Keeper:
@@ -32,7 +32,7 @@ class Keeper:
         self,
         folders: PhaseFolders,
         config: TrainingConfig,
-        origin: Mapping[str, str | bool],
+        origin: Mapping[str, str | bool | int],
         inputs: Mapping[str, str],
     ) -> None:
         """Nothing is written yet; arguments as of `train`."""
@@ -48,7 +48,7 @@ class Keeper:
         """Write an SAE's folder at token 0, or that it has no start."""
         self.go_on(course)
         if course.has_start:
-            self._save(course.plan, Kept(0, course.trunk.trainee.sae, {}))
+            self._save(course.plan, Kept(0, course.start, {}))
 
     def finish(self, course: Course, before: int, tokens: int) -> None:
         """Write what a course has finished between two numbers of tokens, and its rows."""
@@ -56,7 +56,7 @@ class Keeper:
             self._save(course.plan, kept)
             plan, diverged = course.plan, {} if kept.sae else {STEP: course.diverged_at_step}
             row = {key: getattr(plan, key) for key in KEYS} | {"act_layer": plan.sae_layer, "tokens": kept.tokens}
-            row |= {"l1_coefficient": self.coefficient(plan)} | diverged
+            row |= {"l1_coefficient": plan.penalty(self.config)} | diverged
             for metric, value in kept.means.items():
                 self.log.append(row | {"metric": metric, "value": None if math.isnan(value) else value})
 
@@ -85,10 +85,6 @@ class Keeper:
         source = f"{plan.source_arm} L{plan.source_layer}, diverged at step {source_diverged_at(plan, self.folders)}"
         return f"{plan.name} is not trained: its source, {source}"
 
-    def coefficient(self, plan: SaePlan) -> float:
-        """An SAE's lambda."""
-        return self.config.l1_coefficient if plan.l1_coefficient is None else plan.l1_coefficient
-
     def _save(self, plan: SaePlan, kept: Kept) -> None:
         if kept.sae is None:
             return
@@ -96,7 +92,7 @@ class Keeper:
             **self.origin,
             "hook_name": f"blocks.{plan.sae_layer}.hook_resid_post",
             "context_size": self.config.context_length,
-            **_skipped(self.config.skip_first),
+            **_skipped(self.config.skipped),
         }
         folder = self.folders.sae(plan.arm, plan.sae_layer, plan.seed, kept.tokens)
         save_sae(kept.sae, folder, metadata, self._lineage(plan) | {"tokens": kept.tokens})
@@ -106,8 +102,11 @@ class Keeper:
         return self.folders.sae(plan.arm, plan.sae_layer, plan.seed, 0).parent
 
     def _lineage(self, plan: SaePlan) -> dict[str, Any]:
-        known = asdict(plan) | {"l1_coefficient": self.coefficient(plan), "tokens": 0}
-        return known | {"config_sha256": self.config.sha256(), INPUTS: self.inputs}
+        known = plan.described() | {"l1_coefficient": plan.penalty(self.config), "tokens": 0}
+        scale = {"activation_scale": scale} if (scale := plan.scale(self.config)) != 1 else {}
+        sink = {name: self.origin[name] for name in SINK if name in self.origin}
+        config_sha256 = self.folders.config_sha256 or self.config.sha256()
+        return known | scale | sink | {"config_sha256": config_sha256, INPUTS: self.inputs}
 
 
 def _skipped(positions: int) -> dict[str, Any]:

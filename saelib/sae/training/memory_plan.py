@@ -73,6 +73,12 @@ class PhaseSizes:
         tile = min(CPU_TILE, self.config.batch_tokens) if self.on_cpu else self.config.batch_tokens
         return tile * self.side_by_side
 
+    @property
+    def divided_numbers(self) -> int:
+        """Of the batches that are divided by their layer's scale at the same moment."""
+        batch = 0 if self.config.activation_scale == "none" else self.config.batch_tokens * self.model.d_model
+        return batch * self.side_by_side
+
     def passes_at_once(self, rows: int) -> int:
         """Forward passes of `rows` rows that the harvest makes at the same moment."""
         of_chunk = self.config.rows_of(self.config.chunk_tokens)
@@ -191,7 +197,8 @@ def _parts(sizes: PhaseSizes, free: int, rows: int, passes: int) -> MemoryPlan:
         adam_moments=sizes.saes * sizes.strands * moments * sae,
         activations=2 * chunk,
         step=int(sizes.step_tokens * (sizes.step_widths * d_sae + 3 * model.d_model) * width)
-        + (sae // 2 if narrow else 0),
+        + (sae // 2 if narrow else 0)
+        + sizes.divided_numbers * FLOAT,
         language_model_pass=pass_tokens * model.d_model * FLOAT * (sizes.layers + PASS_WIDTHS),
         evaluation=scored_tokens * FLOAT * (
             LOGIT_COPIES * model.vocabulary + (sizes.layers + PASS_WIDTHS) * model.d_model + 2 * d_sae

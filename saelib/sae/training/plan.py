@@ -6,9 +6,9 @@ In: a plan. Out: the SAE at token 0, and folders. Who starts from whom is for th
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -51,7 +51,12 @@ class SaePlan:
     source_tokens: int = 0
     """Tokens that it was trained on."""
     l1_coefficient: float | None = None
-    """lambda; None takes the config's, the same at every layer."""
+    """lambda, in the model's own units; None takes the config's, the same at every layer."""
+    activation_scale: float | None = None
+    """What its residual streams are divided by while it trains; None takes the config's number."""
+    mixed_layers: tuple[int, ...] = ()
+    """Layers whose residual streams it learns in turn, token by token (Group-SAE, Ghilardi et al., EMNLP 2025); empty:
+    that of `sae_layer` alone."""
 
     def __post_init__(self) -> None:
         """Refuse rates with which no step can be taken.
@@ -63,8 +68,15 @@ class SaePlan:
             raise ValueError(f"{self.name}: learning_rate={self.learning_rate} should be a number above 0")
         if self.l1_coefficient is not None and not 0 <= self.l1_coefficient < math.inf:
             raise ValueError(f"{self.name}: l1_coefficient={self.l1_coefficient} should be 0 or a number above")
+        if self.activation_scale is not None and not 0 < self.activation_scale < math.inf:
+            raise ValueError(f"{self.name}: activation_scale={self.activation_scale} should be a number above 0")
         if wrong := [name for name in ("seed", "data_seed") if getattr(self, name) < 0]:
             raise ValueError(f"{self.name}: {wrong[0]}={getattr(self, wrong[0])} should be 0 or a number above")
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Layers whose residual streams it learns."""
+        return self.mixed_layers or (self.sae_layer,)
 
     @property
     def name(self) -> str:
@@ -75,6 +87,40 @@ class SaePlan:
     def called(arm: str, sae_layer: int, seed: int) -> str:
         """How messages name an SAE."""
         return f"{arm} L{sae_layer} seed {seed}"
+
+    def scale(self, config: TrainingConfig) -> float:
+        """What its residual streams are divided by while it trains.
+
+        Raises:
+            ValueError: the config says "norm", which somebody has to measure, and the plan has no number.
+        """
+        asked = config.activation_scale if self.activation_scale is None else self.activation_scale
+        if asked == "norm":
+            raise ValueError(
+                f"{self.name}: activation_scale='norm' is measured by an experiment (`saelib.train_phase`); give the "
+                "plan its layer's number"
+            )
+        return 1.0 if asked == "none" else float(asked)
+
+    def penalty(self, config: TrainingConfig) -> float:
+        r"""lambda in the model's own units, as tables say it.
+
+        With streams divided by s the squared error is s^2 times as small and the features s times, so that
+
+        .. math:: e + \lambda l = s^2 (e / s^2 + (\lambda / s) l / s)
+
+        and the loss of the divided streams has lambda / s, which is what a config's number means.
+        """
+        return config.l1_coefficient * self.scale(config) if self.l1_coefficient is None else self.l1_coefficient
+
+    def step_penalty(self, config: TrainingConfig) -> float:
+        """lambda of the loss of the divided streams, as steps take it."""
+        return config.l1_coefficient if self.l1_coefficient is None else self.l1_coefficient / self.scale(config)
+
+    def described(self) -> dict[str, Any]:
+        """Its fields by name, without those that leave a choice to the config."""
+        optional = ("l1_coefficient", "activation_scale", "mixed_layers")
+        return {name: value for name, value in asdict(self).items() if name not in optional or value not in (None, ())}
 
 
 class PhaseFolders(NamedTuple):

@@ -42,6 +42,11 @@ def decay_steps(end: int, config: TrainingConfig) -> int:
     return max(1, int(config.learning_rate_decay_share * end))
 
 
+def share_of_as_many(share: float, of_steps: int, steps: int) -> float:
+    """The share of `steps` in which lambda grows over as many steps as in a training of `of_steps` with `share`."""
+    return (int(share * of_steps) + 1e-6) / steps  # of which the whole part is taken
+
+
 def branch_ends(phase: TrainingPhase, config: TrainingConfig) -> tuple[int, ...]:
     """Steps at which a branch ends, by the schedule: the last checkpoint is the trunk's own."""
     if config.schedule == "paper":

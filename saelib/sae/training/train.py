@@ -41,7 +41,7 @@ def train(
     rows: TokenRows,
     config: TrainingConfig,
     folders: PhaseFolders,
-    origin: Mapping[str, str | bool] | None = None,
+    origin: Mapping[str, str | bool | int] | None = None,
     resume_seconds: float = RESUME_SECONDS,
     rows_per_pass: int | None = None,
     inputs: Mapping[str, str] | None = None,
@@ -60,7 +60,7 @@ def train(
         config: sizes and rates that all of them share.
         folders: where SAEs and resume points lie.
         origin: what SAELens keeps beside an SAE's config about model and text: `model_name`, `dataset_path`,
-            `prepend_bos`.
+            `prepend_bos`; and `sink_token` and `sink_token_id` where every row begins with one.
         resume_seconds: between resume points.
         rows_per_pass: rows that the language model reads at once; what suits the device if not given.
         inputs: content of model and text by a name; kept beside each SAE, and a resume point of others is refused.

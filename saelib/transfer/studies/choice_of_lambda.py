@@ -9,8 +9,8 @@ import pandas as pd
 from saelib.run.files import write_atomically
 from saelib.run.reading import read_csv
 from saelib.run.stored import REMEDY, RESULTS
-from saelib.transfer.config import PRESETS
 from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 
 TRIALS = ((3.0, 3e-3), (10.0, 3e-3), (30.0, 3e-3), (10.0, 1e-3))  # lambda and learning rate

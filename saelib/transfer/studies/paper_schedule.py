@@ -9,9 +9,9 @@ from saelib.results.provenance import write_table
 from saelib.run.reading import read_table
 from saelib.run.stored import REMEDY, RESULTS
 from saelib.transfer.checks import Results
-from saelib.transfer.config import checkpoint_grid
 from saelib.transfer.convergence import final_table
 from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.presets import checkpoint_grid
 from saelib.transfer.studies.shared import train_and_score
 
 PLACE = RESULTS / "paper_schedule.parquet"

@@ -69,7 +69,7 @@ def _sweep_replicate(experiment: Experiment, plans: Sequence[SaePlan], sizes: Se
         started = list(pool.map(partial(_start, sources=sources, streams=streams), asked))
     candidates = [(sae, plan.sae_layer) for (plan, _), (sae, _) in zip(asked, started, strict=True)]
     scores = evaluate(candidates, model, experiment.corpus.held_out, config.evaluation_batch_rows, config.precision,
-                      config.skip_first)  # fmt: skip
+                      experiment.settled.skipped)  # fmt: skip
     return pd.DataFrame(
         {
             "direction": _arm(plan).direction,

@@ -1,17 +1,21 @@
 """Chains of thought are asked for, and a judge, if there is one, reads each of them once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from saelib.htest.ablations.chain_of_thought import judge_name, think_aloud
+from saelib.htest.ablations.chain_of_thought import answers_given, cut_share, judge_name, think_aloud
+from saelib.htest.asking import unfinished
+from saelib.htest.asking.replies import write_replies
+from saelib.htest.scoring.accuracy import accuracies_of
 from saelib.htest.scoring.readings import readings_of
 from saelib.htest.scoring.stored import score_study
-from saelib.htest.stages import stored_replies
+from saelib.htest.stages import ask, stored_replies
 from saelib.htest.study import Study
 from saelib.htest.tasks import TASKS
 from saelib.run.reading import DamagedFileError
-from tests.helpers.small_studies import OTHER, Listener, items_of_two_sets, respondent, small_study
+from tests.helpers.small_studies import OTHER, Listener, OneByOne, items_of_two_sets, respondent, small_study
 
 ITEMS, TOKENS = 2, 8
 ALL = ITEMS * len(TASKS)
@@ -98,6 +102,53 @@ def test_a_judge_that_breaks_down_costs_no_chain_of_thought(study: Study) -> Non
     replies = think_aloud(study, respondent(second), 4, respondent(reader, "the judge"))
     assert second.items == []
     assert len(replies) == reader.asked == ALL
+
+
+def test_verdicts_of_a_judge_that_is_ended_are_kept(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished, "SECONDS", 0.0)
+    ended, rest = OneByOne(ends_at=ALL - 3), OneByOne()
+    with pytest.raises(KeyboardInterrupt):
+        think_aloud(study, respondent(thinker()), 4, respondent(ended, "the judge"))
+    replies = think_aloud(study, respondent(Listener(fails_at=1)), 4, respondent(rest, "the judge"))
+    assert len(rest.given) == 3 and {reply.judge for reply in replies} == {"the judge"}
+    assert all(str(reply.verdict).startswith(reply.item.label) for reply in replies)
+    assert not list(study.replies_folder.rglob(f"*{unfinished.ENDING}"))
+
+
+def test_what_a_judge_left_goes_with_the_next_call_and_does_not_win_over_what_is_stored(study: Study) -> None:
+    judge = respondent(Listener(lambda item: "B"), "the judge")
+    replies = think_aloud(study, respondent(thinker()), 4, judge)
+    (whole,) = study.replies_folder.rglob("judged-*.jsonl")
+    left = whole.with_name(whole.name + unfinished.ENDING)
+    write_replies(left, [replace(reply, verdict="A") for reply in replies])
+    nobody = respondent(Listener(fails_at=1), "the judge")
+    assert think_aloud(study, respondent(thinker()), 4, nobody) == replies
+    assert not left.exists()
+
+
+def test_thoughts_that_the_limit_ended_are_counted(study: Study) -> None:
+    replies = think_aloud(study, respondent(thinker()), 4, None)
+    assert cut_share(replies) == 0
+    long, longer = (replace(replies[0], usage={"output_tokens": TOKENS + more}) for more in (0, 1))
+    unlimited = replace(long, condition=replace(long.condition, max_tokens=None))
+    silent = replace(long, usage={})
+    assert cut_share([long, longer, unlimited, silent, replies[0]]) == 2 / 5
+
+
+def test_who_answers_is_told_by_form_and_judge(study: Study) -> None:
+    says = Listener(lambda item: "The label is A." if item.row == 1 else "I cannot tell.")
+    thoughts = think_aloud(study, respondent(says), 4, None)
+    judged = think_aloud(study, respondent(says), 4, respondent(Listener(lambda item: item.label), "the judge"))
+    plain = ask(study, respondent(Listener(lambda item: "B")), 4, item_sets=[OTHER], form="chat", limit=ITEMS)
+    accuracies = accuracies_of(readings_of(thoughts + judged + plain))
+    right = sum(reply.item.label == "A" for reply in thoughts if reply.item.row == 1) / len(TASKS)
+    given = answers_given(accuracies, "")
+    assert (given["no_answer"], given["no_answer_in_chat"]) == (0.5, 0)
+    assert given["right_of_answered"] == {"chain_of_thought": right, "chat": 0.5}
+    given = answers_given(accuracies, "the judge")
+    assert given["no_answer"] == 0 and given["right_of_answered"]["chain_of_thought"] == 1
+    silent = readings_of(think_aloud(study, respondent(Listener(lambda item: "?"), "silent"), 4, None) + plain)
+    assert answers_given(accuracies_of(silent), "")["right_of_answered"] == {"chain_of_thought": None, "chat": 0.5}
 
 
 def test_judged_and_unjudged_replies_are_scored_side_by_side(study: Study) -> None:

@@ -17,6 +17,7 @@ from saelib.htest.ablations.tuned_models import (
     SEEN_WORDS,
     TEST,
     ask_tuned,
+    budget_table,
     probe_items,
     training_items,
     tune_all,
@@ -119,6 +120,20 @@ def test_fresh_words_were_not_seen_in_training(large: Study, task: str) -> None:
         assert len(seen & trained - HOLDS_TOGETHER) > 20
 
 
+def test_only_the_tasks_that_are_named_are_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAELIB_RUNS", str(tmp_path))
+    some = Study(resolve_htest_config(preset="smoke", run="some", tasks=["uppercase", "rhyme"],
+                                      fine_tuning_tasks=["rhyme", "palindrome"]))  # fmt: skip
+    assert some.tuned_tasks == ("rhyme",)
+    monkeypatch.setattr(
+        "saelib.htest.ablations.tuned_models.tune_task", lambda study, task: pd.DataFrame({"task": [task]})
+    )
+    assert tune_all(some)["task"].tolist() == ["rhyme"]
+    monkeypatch.setattr(Study, "main_tasks", ("uppercase",))
+    with pytest.raises(ValueError, match=r"fine_tuning_tasks=\['palindrome', 'rhyme'\]: the set fresh-2 has none"):
+        tune_all(some)
+
+
 def test_probes_say_where_they_come_from(large: Study) -> None:
     probes = probe_items(large, "rhyme")
     assert list(probes) == [SEEN_WORDS, FRESH_WORDS, TEST]
@@ -149,6 +164,21 @@ def test_each_task_has_a_model_and_a_learning_curve(tuned: tuple[Study, pd.DataF
     assert set(curve["probe"]) == {SEEN_WORDS, FRESH_WORDS, TEST, "training"}
     assert set(curve["items_seen"]) == {0, 8}
     assert curve.groupby("probe")["loss"].nunique().drop("training").eq(2).all()  # something was learnt
+
+
+def test_the_budget_says_what_was_spent_and_an_earlier_release_did_not_note_all(
+    tuned: tuple[Study, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, _ = tuned
+    (line,) = [line for line in budget_table(study).to_dict("records") if line["task"] == "end ly"]
+    recipe = study.config.fine_tuning
+    steps = recipe.epochs * -(-recipe.items // recipe.batch_size)
+    assert (line["items"], line["epochs"], line["steps"]) == (recipe.items, recipe.epochs, steps)
+    assert line["learns, of all weights"] == "100.00%"
+    assert float(line["minutes, probes scored"]) >= 0
+    monkeypatch.setattr("saelib.htest.ablations.tuned_models.read_description", lambda folder: {"seconds": 90})
+    assert set(budget_table(study)["learns, of all weights"]) == {"-"}
+    assert set(budget_table(study)["minutes, probes scored"]) == {"1.5"}
 
 
 def test_what_is_tuned_is_not_tuned_again(tuned: tuple[Study, pd.DataFrame]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from saelib.htest.ablations.whole_study import COLUMNS, study_cost
 from saelib.htest.stages import ask
-from tests.helpers.small_studies import TEST_ITEMS, Listener, respondent, small_study
+from tests.helpers.small_studies import TEST_ITEMS, Listener, items_of_two_sets, respondent, small_study
 
 API_MODEL, JUDGE = "api:mockllm/model", "api:mockllm/judge"
 SETTINGS: dict[str, Any] = {
@@ -36,6 +36,11 @@ def test_every_stage_is_counted_and_what_two_share_only_once(tmp_path: Path, mon
         "judge": [2 * 2],
     }
     assert not study.replies_folder.exists()
+
+
+def test_orders_on_fresh_items_are_counted_on_every_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small_study(tmp_path, monkeypatch, items_of_two_sets(), **SETTINGS, fresh_shuffles=1)
+    assert requests(study)["order of shots"] == [3 * ITEMS]  # two on the main set, one on the other
 
 
 def test_samples_count_and_what_is_stored_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

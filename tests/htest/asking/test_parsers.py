@@ -278,3 +278,10 @@ def test_letter_geometry_is_read_by_exact_match() -> None:
         assert parse("The answer is q", options) is None
         assert parse("", options) is None
     assert parse_option("A", ("A", "V")) == "A"
+
+
+@pytest.mark.parametrize(("reply", "strict"), [(reply, strict) for reply, _, strict in CASES if "Input:" not in reply])
+def test_no_reply_is_decided_before_its_end(reply: str, strict: str | None) -> None:
+    """Why a reply in chat is not stopped at its first letter: whatever it says so far, what follows may turn it."""
+    other = {"A": "B", "B": "A", None: "A"}[strict]
+    assert parse_strict(f"{reply}\nActually, the answer is {other}.") == other

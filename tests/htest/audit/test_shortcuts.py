@@ -11,6 +11,7 @@ from saelib.htest.audit.shortcuts import (
     fit_threshold,
     rarest_option,
     rarest_option_accuracy,
+    shortcut_numbers,
     shortcut_table,
 )
 from tests.helpers.some_items import made, needs_official, official_items, question
@@ -123,3 +124,15 @@ def test_what_the_released_items_give_away() -> None:
     assert ("spelled_number", "digits") not in table.index
     assert table["repeated_word", "words"] == 0.965
     assert table["letter_geometry", "rarest option"] == pytest.approx(79 / 90)
+
+
+def test_numbers_are_of_the_test_items_and_speak_for_a() -> None:
+    dev = made("rhyme", "aa/bbb", "A", "dev") + made("rhyme", "cccccc/ddddddd", "B", "dev")
+    test = made("rhyme", "eeee", "A") + made("uppercase", "one two", "B")
+    numbers = shortcut_numbers(dev + test)
+    assert numbers.drop(columns="learnt").values.tolist() == [
+        ["made", 0, "rhyme", "test", 1, "characters", -4]
+    ]  # long words speak for B
+    tokens = shortcut_numbers([*made("rhyme", "ab/ba", "A", "dev"), *made("rhyme", "cd/dc", "B", "dev"), *test],
+                              lambda text: text.count("a") + text.count("e"))  # fmt: skip
+    assert tokens[["feature", "number"]].values.tolist() == [["tokens", 4]]

@@ -11,8 +11,10 @@ import nbformat
 import pytest
 
 from saelib.htest.asking.judge import judge_prompt
+from saelib.htest.asking.prompts import render
 from saelib.htest.engines.api import ApiEngine, answers_kept, ask_api, estimate_cost
 from saelib.htest.engines.inspect_logs import import_logs
+from saelib.htest.items.item import content_free_items
 from saelib.language.embedded import EMBEDDED_FOLDER
 from saelib.run.files import PROJECT
 from tests.helpers.asked import COUNT, asked
@@ -68,6 +70,18 @@ def test_prompts_arrive_byte_for_byte_with_the_settings_of_the_condition(tmp_pat
     assert [reply.reply for reply in replies] == [item.label for item in items]
     assert {(reply.condition.model, reply.condition.revision) for reply in replies} == {(NAME, "served-1")}
     assert replies[0].usage == {"input_tokens": len(prompts[0].text), "output_tokens": 1}
+
+
+@pytest.mark.enable_socket
+def test_content_free_questions_are_asked_with_the_items(tmp_path, address):
+    items, prompts, condition = asked(NAME, count=2)
+    free = content_free_items(items[0].item_set, items[0].task, items[0].seed)
+    prompts = [*prompts, *render(free, [], condition.form)]
+    with serve(lambda prompt: "A", faults=NO_FAULTS) as server:
+        address(server)
+        replies = ask_api([*items, *free], prompts, condition, tmp_path)
+    assert [reply.item for reply in replies] == [*items, *free]
+    assert [reply.reply for reply in replies] == ["A"] * 5
 
 
 @pytest.mark.enable_socket
@@ -288,7 +302,7 @@ def test_an_exact_budget_is_enough_to_go_on_with_what_was_killed(tmp_path, addre
         assert answers_kept(items[1:], prompts[1:], condition, study.logs_folder) == 0, "another call"
         respondent = study.respondent(NAME)
         assert study.requests_for(respondent, items, prompts, condition) == study.requests_left == 3
-        answers = study.answers(respondent, items, prompts, condition)
+        answers = [answer for _, answer in study.answers(respondent, items, prompts, condition)]
     assert [answer.reply for answer in answers] == [item.label for item in items]
     assert server.completions == dict.fromkeys((prompt.text for prompt in prompts), 1)
     assert study.requests_left == 0

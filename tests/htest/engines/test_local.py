@@ -9,7 +9,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from saelib.htest.asking.prompts import Prompt, as_seen, choose_shots, render, tokenise
 from saelib.htest.asking.replies import Answer, Condition
-from saelib.htest.engines.local import EncodedPrompt, LocalEngine, packs, seed_of
+from saelib.htest.engines.local import LocalEngine, seed_of
+from saelib.htest.engines.packs import groups, packs_of
 from saelib.htest.items.item import Item
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
@@ -197,9 +198,10 @@ def test_reply_without_a_longest_length_is_refused() -> None:
 
 
 def test_packs_keep_order_and_size() -> None:
-    questions = [EncodedPrompt([0] * length, [], 0) for length in (12, 13, 30, 11, 12)]
-    found = list(packs(questions, 10, batch_tokens=5))
-    assert [[len(question.ids) for question in pack] for pack in found] == [[12, 13], [30], [11, 12]]
+    packs = list(packs_of([2, 3, 20, 1, 2], batch_tokens=5))
+    assert packs == [[0, 1], [2], [3, 4]]
+    assert list(groups(packs, 3)) == [[[0, 1], [2]], [[3, 4]]]
+    assert list(groups(packs, 1)) == [[pack] for pack in packs]
 
 
 def test_seeds_are_the_same_everywhere() -> None:

@@ -4,7 +4,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from saelib.htest.engines.local import reader
 from saelib.htest.engines.shared_prefix import SHARING, Segment, SharedPrefix, can_share, common_prefix, visible
+from saelib.language.loading import load_language_model
 from tests.helpers.small_models import small_model
 
 SIZES = {"vocab_size": 120, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -43,6 +45,31 @@ def test_every_sharing_architecture_reads_tails_as_if_alone(model_type: str, att
     wanted = torch.stack([alone(model, PREFIX + tail) for tail in TAILS])
     assert wanted.std() > 0.1  # not all alike, so that a tail that saw another one would show
     torch.testing.assert_close(together(model, PREFIX, TAILS), wanted, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("model_type", TYPES)
+@torch.inference_mode()
+def test_tails_that_were_set_aside_go_on_together_as_if_alone(model_type: str) -> None:
+    model = made(model_type)
+    shared = SharedPrefix(model, PREFIX)
+    read, aside = [], []
+    for part in (TAILS[:2], TAILS[2:]):
+        read.append(shared.extend([Segment(place, 0, len(PREFIX), tail, 1) for place, tail in enumerate(part)]))
+        aside.append(shared.set_aside())
+    torch.testing.assert_close(torch.cat(read), torch.stack([alone(model, PREFIX + tail) for tail in TAILS]),
+                               atol=2e-5, rtol=0)  # fmt: skip
+    shared.put_back(aside)
+    more = [[70 + place] for place in range(len(TAILS))]
+    found = shared.extend([Segment(place, 0, len(PREFIX + tail), more[place], 1) for place, tail in enumerate(TAILS)])
+    wanted = torch.stack([alone(model, PREFIX + tail + new) for tail, new in zip(TAILS, more, strict=True)])
+    torch.testing.assert_close(found, wanted, atol=2e-5, rtol=0)
+
+
+def test_the_embedded_models_own_cache_says_that_nothing_can_be_set_aside() -> None:
+    shared = SharedPrefix(reader(load_language_model("embedded", "cpu")), [])
+    assert not shared.can_set_aside
+    with pytest.raises(TypeError, match="keeps a cache of its own"):
+        shared.set_aside()
 
 
 def test_all_architectures_that_share_are_tested() -> None:

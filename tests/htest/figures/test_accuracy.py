@@ -1,6 +1,7 @@
 """Figures of accuracies show the tables' numbers."""
 
 import numpy as np
+import pytest
 
 from saelib.htest import figures
 from saelib.htest.scoring.accuracy import accuracy_table
@@ -36,3 +37,13 @@ def test_every_column_of_learning_curves_has_ticks_at_its_foot() -> None:
     panels = np.array(figure.axes).reshape(3, 4)
     for column, lowest in enumerate((2, 2, 2, 1)):
         assert any(label.get_visible() and label.get_text() for label in panels[lowest, column].get_xticklabels())
+
+
+def test_the_auroc_of_a_family_stands_beside_its_accuracy_and_inside_the_axis() -> None:
+    table = accuracy_table(of_models().query("k == 50"), ["model", "task"])
+    axis = figures.family(table, "likelier").figure.axes[0]
+    drawn = [float(container[0].get_ydata()[0]) for container in axis.containers]
+    means = table[table["reader"] == "likelier"].groupby("model", sort=False)[["accuracy", "auroc"]].mean()
+    assert drawn == pytest.approx(means.to_numpy().ravel())
+    low, high = axis.get_ylim()
+    assert low < min(drawn) and max(drawn) < high and high > 0.8

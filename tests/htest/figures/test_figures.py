@@ -9,7 +9,18 @@ from saelib.htest.scoring.accuracy import accuracy_table
 from saelib.htest.scoring.readings import readings_of
 from saelib.results.figures import NamedFigure
 from tests.helpers.answers import noisy_replies
-from tests.helpers.htest_tables import by_model, curve, geometry, of_controls, of_models, one_condition, shortcuts
+from tests.helpers.htest_tables import (
+    against_fresh_of_two_sets,
+    beneath_of_two_sets,
+    by_model,
+    curve,
+    geometry,
+    of_controls,
+    of_models,
+    one_condition,
+    shortcuts,
+    shot_orders,
+)
 
 DRAWINGS: dict[str, Callable[[], NamedFigure]] = {
     "htest_accuracy_heat_map": lambda: figures.accuracy_heat_map(by_model()),
@@ -20,6 +31,9 @@ DRAWINGS: dict[str, Callable[[], NamedFigure]] = {
     "htest_fine_tuning": lambda: figures.learning_curves(curve()),
     "htest_shortcuts": lambda: figures.shortcuts(shortcuts()),
     "htest_letter_geometry": lambda: figures.letter_geometry(geometry()),
+    "htest_fresh": lambda: figures.released_and_fresh(beneath_of_two_sets(), against_fresh_of_two_sets()),
+    "htest_held_fixed": lambda: figures.held_fixed(beneath_of_two_sets()),
+    "htest_shot_orders": lambda: figures.shot_orders(shot_orders(), "likelier"),
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from saelib.htest.items.item import Item, hash_items, item_of, read_items, select, write_items
+from saelib.htest.items.item import Item, content_free_items, hash_items, item_of, read_items, select, write_items
 from saelib.htest.items.sources import load_path
 from saelib.run.reading import DamagedFileError
 
@@ -108,3 +108,14 @@ def test_a_changed_label_is_found(tmp_path: Path) -> None:
     for read in (read_items, load_path):
         with pytest.raises(ValueError, match=r"items\.jsonl, line 2.*that of another content"):
             read(path)
+
+
+def test_questions_without_content_have_no_right_answer() -> None:
+    items = content_free_items("fresh-2", "rhyme", 7)
+    assert [item.text for item in items] == ["N/A", "", "[MASK]"]
+    assert [item.key for item in items] == [f"fresh-2/7/rhyme/content_free/{row}" for row in (1, 2, 3)]
+    assert {item.label for item in items} == {""} and item_of(asdict(items[1])) == items[1]
+    with pytest.raises(ValueError, match="label 'A' is none"):
+        replace(items[1], label="A")
+    with pytest.raises(ValueError, match="the text is empty"):
+        replace(items[1], split="test")

@@ -7,7 +7,7 @@ import pytest
 
 from saelib.htest.items import official, sources
 from saelib.htest.items.generators import fresh_items
-from saelib.htest.items.item import write_items
+from saelib.htest.items.item import content_free_items, write_items
 from saelib.htest.items.sources import load_items
 from saelib.run.files import cache_folder
 from tests.helpers.some_items import OFFICIAL, made, needs_official, official_items
@@ -45,6 +45,17 @@ def test_a_file_that_is_not_there_or_holds_something_else_is_named(tmp_path: Pat
     (tmp_path / "mine.jsonl").write_text('{"task": "rhyme"}\n')
     with pytest.raises(ValueError, match=r"mine\.jsonl, line 1"):
         load_items(str(tmp_path / "mine.jsonl"))
+
+
+def test_questions_without_content_are_no_items_of_ones_own(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jsonl"
+    write_items(
+        mine, [*made("rhyme", "find mind/sun bun", "A", item_set="mine"), *content_free_items("mine", "rhyme", 0)]
+    )
+    told = r"mine\.jsonl: 3 items are of the split 'content_free' \(mine/0/rhyme/content_free/1\).*take them out"
+    for source in (mine, tmp_path):
+        with pytest.raises(ValueError, match=told if source == mine else "3 items are of the split 'content_free'"):
+            load_items(str(source))
 
 
 @needs_official

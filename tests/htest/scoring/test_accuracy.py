@@ -55,7 +55,7 @@ def test_a_reader_without_anything_to_read_is_left_out() -> None:
 
     assert readers(said="A") == ["paper", "strict"]
     assert readers(margin=1.0) == ["likelier"]
-    assert readers(said="A", margin=1.0) == list(READERS)
+    assert readers(said="A", margin=1.0) == [name for name in READERS if name != "calibrated"]
 
 
 def test_a_replier_that_ranks_perfectly_but_always_says_b() -> None:

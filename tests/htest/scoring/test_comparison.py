@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from saelib.htest.asking.replies import Reply
-from saelib.htest.scoring.comparison import compare, overall
+from saelib.htest.scoring.comparison import compare, compare_auroc, overall, overall_auroc
 from saelib.htest.scoring.readings import readings_of
-from tests.helpers.answers import make_item, make_reply, replies_of
+from saelib.results.intervals import holm
+from saelib.results.ranking_compared import auroc_difference
+from tests.helpers.answers import make_item, make_reply, noisy_replies, replies_of
 
 TASKS = ("uppercase", "rhyme", "palindrome")
 
@@ -107,3 +109,57 @@ def test_a_reader_that_lacks_something_is_named() -> None:
     with pytest.raises(ValueError, match="lacks what 'likelier' reads on 1 of 8 replies.*such as 'strict'"):
         compare(readings_of(replies), {"k": 4}, {"k": 50}, "likelier")
     assert len(compare(readings_of(replies), {"k": 4}, {"k": 50}, "strict")) == 1
+
+
+def both_a(known: tuple[float, float], items: int = 60) -> pd.DataFrame:
+    """Two conditions that say A to all, and know so much."""
+    return readings_of([reply for place, k in enumerate((4, 50))
+                        for reply in noisy_replies(known[place], 9.0, items, place, TASKS, k=k)])  # fmt: skip
+
+
+def test_what_is_known_is_compared_where_one_letter_hides_it() -> None:
+    readings = both_a((0.3, 2.0))
+    assert overall(compare(readings, {"k": 4}, {"k": 50}, "likelier"))["difference"] == 0
+    table = compare_auroc(readings, {"k": 4}, {"k": 50})
+    assert set(table["task"]) == set(TASKS)
+    for line in table.to_dict("records"):
+        rows = readings[readings["task"] == line["task"]]
+        first, second = (
+            tuple(rows.loc[(rows["label"] == label) & (rows["k"] == k), "margin"].to_numpy() for label in "AB")
+            for k in (4, 50)
+        )
+        wanted = auroc_difference(first, second, same_items=True)
+        assert tuple(line[name] for name in ("difference", "low", "high", "p")) == pytest.approx(tuple(wanted))
+        assert line["second"] - line["first"] == pytest.approx(line["difference"])
+    assert table["p_holm"].tolist() == pytest.approx(holm(table["p"]).tolist())
+    whole = overall_auroc(table)
+    assert whole is not None and whole["tasks"] == 3 and whole["low"] > 0
+    assert whole["difference"] == pytest.approx(table["difference"].mean())
+
+
+def test_the_same_margins_twice_know_the_same() -> None:
+    once = noisy_replies(1.0, 0.0, 40, 0, TASKS, k=4)
+    twice = [replace(reply, condition=replace(reply.condition, k=50)) for reply in once]
+    whole = overall_auroc(compare_auroc(readings_of([*once, *twice]), {"k": 4}, {"k": 50}))
+    assert whole is not None and whole["difference"] == 0 and whole["low"] < 0 < whole["high"]
+
+
+def test_without_margins_nothing_that_is_known_can_be_compared() -> None:
+    table = compare_auroc(pair_of_conditions(dict.fromkeys(TASKS, 0)), {"k": 4}, {"k": 50})
+    assert table.empty and overall_auroc(table) is None
+
+
+def test_a_task_of_which_one_condition_lacks_a_margin_is_left_out() -> None:
+    readings = both_a((1.0, 1.0))
+    readings.loc[(readings["task"] == "rhyme") & (readings["k"] == 4) & (readings["row"] == 3), "margin"] = float("nan")
+    assert set(compare_auroc(readings, {"k": 4}, {"k": 50})["task"]) == {"uppercase", "palindrome"}
+
+
+def test_what_is_known_of_other_items_or_of_several_conditions_is_refused() -> None:
+    readings = both_a((1.0, 1.0))
+    with pytest.raises(ValueError, match="items, of which"):
+        compare_auroc(readings[(readings["k"] == 50) | (readings["row"] > 2)], {"k": 4}, {"k": 50})
+    with pytest.raises(ValueError, match="they differ in k"):
+        compare_auroc(readings, {"form": "chat"}, {"k": 50})
+    with pytest.raises(ValueError, match="column 'shots' is unknown"):
+        compare_auroc(readings, {"shots": 4}, {"k": 50})

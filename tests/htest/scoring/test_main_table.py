@@ -9,8 +9,17 @@ import pandas as pd
 import pytest
 
 from saelib.htest.asking.replies import Reply
+from saelib.htest.items.item import content_free_items
 from saelib.htest.scoring.accuracy import accuracies_of
-from saelib.htest.scoring.main_table import HEADINGS, NO_MARGIN, hidden_sentence, main_lines, main_table, who
+from saelib.htest.scoring.main_table import (
+    CALIBRATED_COLUMN,
+    HEADINGS,
+    NO_MARGIN,
+    hidden_sentence,
+    main_lines,
+    main_table,
+    who,
+)
 from saelib.htest.scoring.readings import readings_of
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
 from tests.helpers.answers import make_item, make_reply, noisy_replies, replies_of
@@ -91,10 +100,10 @@ def test_a_table_of_several_sets_names_them_and_counts_items() -> None:
     (line,) = lines_of(noisy_replies(1, 0, form="bare", k=0, model="tuned:x"))
     other = line | {"item_set": "official-4787987", "items": 2000}
     table = main_table([line, other])
-    assert table.columns[0] == "who answers (600 or 2,000 items)"
+    assert table.columns[0] == "who answers"
     assert table.iloc[:, 0].tolist() == [
-        "one tuned model for each task, bare text, fresh items",
-        "one tuned model for each task, bare text, released items",
+        "one tuned model for each task, bare text, fresh items, 600 items",
+        "one tuned model for each task, bare text, released items, 2,000 items",
     ]
 
 
@@ -145,3 +154,41 @@ def test_an_option_that_an_api_left_out_is_said_in_the_table() -> None:
     assert main_table([line])["AUROC of the margin (95%)"].tolist() == ["- (margin on 599 of 600 only)"]
     base = lines_of([replace(reply, condition=replace(reply.condition, form="completion")) for reply in replies])
     assert [line["readers"] for line in base] == [["paper"]], "no mean over nine tasks in the place of ten"
+
+
+def content_free(task: str, margin: float, **condition: Any) -> list[Reply]:
+    return [make_reply(item, margin=margin, **condition) for item in content_free_items("fresh-2", task, 0)]
+
+
+def test_calibration_is_one_more_column_where_anyone_was_asked_for_it() -> None:
+    always_b = by_rank(1, "B")
+    free = [reply for task in TASKS for reply in content_free(task, -5.0, form="completion", k=50)]
+    (line,) = lines_of(always_b, free)
+    assert (line["accuracy"]["mean"], line["calibrated"]["mean"]) == (0.5, 1)
+    oracle = lines_of(replies_of(lambda item: item.label, 40, TASKS, model=ORACLE, k=0))
+    assert main_table([line, *oracle])[CALIBRATED_COLUMN].tolist() == ["1.00 (0.97 to 1.00)", "-"]
+    assert CALIBRATED_COLUMN not in main_table(lines_of(always_b))
+
+
+def test_some_tasks_without_calibration_have_no_mean_over_all() -> None:
+    free = [reply for task in list(TASKS)[1:] for reply in content_free(task, -5.0, form="completion", k=50)]
+    assert [line["calibrated"] for line in lines_of(by_rank(1, "B"), free)] == [None]
+
+
+def test_a_model_that_is_asked_in_two_forms_has_lines_that_name_them() -> None:
+    completion, chat = noisy_replies(1, 0, form="completion", k=50), noisy_replies(1, 0, form="chat", k=50)
+    assert [who(line) for line in lines_of(completion, chat)] == [
+        "embedded, 50 shots, completion",
+        "embedded, 50 shots, chat",
+    ]
+    bare = noisy_replies(1, 0, form="bare", k=0)
+    assert [who(line) for line in lines_of(completion, bare)] == ["embedded, 50 shots", "embedded, bare text"]
+
+
+def test_where_lines_are_of_different_numbers_of_items_each_says_its_own() -> None:
+    few, many = (lines_of(noisy_replies(1, 0, items, form="completion", model=f"of_{items}"))[0] for items in (20, 40))
+    table = main_table([few, many])
+    assert table["who answers"].tolist() == [
+        "of_20, 4 shots, 200 items", "of_40, 4 shots, 400 items"]  # fmt: skip
+    assert main_table([few]).columns[0] == "who answers (200 items)"
+    assert main_table([few])["who answers (200 items)"].tolist() == ["of_20, 4 shots"]

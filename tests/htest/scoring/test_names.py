@@ -36,3 +36,10 @@ def test_every_control_and_reader_has_words() -> None:
 def test_a_model_keeps_its_whole_name_and_a_task_gets_blanks() -> None:
     assert names.shown_model("EleutherAI/pythia-70m") == "EleutherAI/pythia-70m"
     assert names.shown_task("end_punctuation") == "end punctuation"
+
+
+def test_a_model_that_was_asked_has_what_is_to_be_known_of_its_weights_behind_it() -> None:
+    assert names.asked_model("smollm2") == "smollm2 (4-bit weights (Q4_1), instruction-tuned)"
+    for model in ("embedded", "untrained:smollm2", "org/model", "api:openai/gpt-4o"):
+        assert names.asked_model(model) == model
+    assert names.asked_model("control:coin") == "a coin"

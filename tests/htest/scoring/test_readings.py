@@ -1,8 +1,13 @@
 """What each reader takes a reply to say, and the hash of what was asked."""
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 
-from saelib.htest.items.item import hash_items
+from saelib.htest.asking.replies import Reply
+from saelib.htest.items.item import content_free_items, hash_items
 from saelib.htest.scoring.accuracy import accuracies_of
 from saelib.htest.scoring.readings import evaluation_hash, readings_of
 from tests.helpers.answers import make_item, make_reply
@@ -62,3 +67,45 @@ def test_a_model_that_an_api_changed_under_way_is_one_model_with_both_names() ->
     replies = [make_reply(make_item(row), "A", revision=f"gpt-{row % 2}") for row in (1, 2, 3, 4)]
     (line,) = [line for line in accuracies_of(readings_of(replies)).to_dict("records") if line["reader"] == "strict"]
     assert (line["items"], line["revision"]) == (4, "gpt-0, gpt-1")
+
+
+def content_free(chances: list[tuple[float, float]], task: str = "uppercase", **condition: Any) -> list[Reply]:
+    """Replies to the content-free questions of a task, with these probabilities of A and B."""
+    items = content_free_items("fresh-2", task, 0)
+    return [replace(make_reply(item, margin=0.0, **condition), log_probabilities={"A": np.log(a), "B": np.log(b)})
+            for item, (a, b) in zip(items, chances, strict=True)]  # fmt: skip
+
+
+def test_calibration_takes_away_what_is_said_to_nothing() -> None:
+    free = content_free([(0.5, 0.1), (0.2, 0.1), (0.2, 0.1)])  # means .3 and .1: the margin is log 3 for nothing
+    margins = [np.log(3) + 0.1, np.log(3) - 0.1, -1.0]
+    replies = [make_reply(make_item(row), "A", margin) for row, margin in enumerate(margins, start=1)]
+    table = readings_of([*replies, *free])
+    assert len(table) == 3, "questions without content are no items"
+    assert table["content_free"].tolist() == pytest.approx([np.log(3)] * 3)
+    assert table["likelier"].tolist() == ["A", "A", "B"] and table["calibrated"].tolist() == ["A", "B", "B"]
+    assert table["items_sha256"].tolist() == [hash_items([reply.item for reply in replies])] * 3
+
+
+def test_each_task_and_condition_has_its_own_calibration() -> None:
+    replies = [make_reply(make_item(1, task), margin=0.5, k=k) for task in ("uppercase", "rhyme") for k in (4, 50)]
+    free = [*content_free([(0.8, 0.1)] * 3, k=50), *content_free([(0.1, 0.8)] * 3, "rhyme", k=4)]
+    table = readings_of(replies + free)
+    assert table["calibrated"].tolist() == [None, "B", "A", None]
+    readers = accuracies_of(table).groupby(["task", "k"])["reader"].agg(list)
+    assert readers["uppercase", 50] == ["likelier", "calibrated"] and readers["uppercase", 4] == ["likelier"]
+
+
+def test_a_margin_as_large_as_without_content_is_no_choice() -> None:
+    table = readings_of([make_reply(make_item(1), margin=0.0), *content_free([(0.3, 0.3)] * 3)])
+    assert table["calibrated"].tolist() == [None]
+
+
+def test_without_all_three_content_free_answers_nothing_is_calibrated() -> None:
+    free = content_free([(0.5, 0.1)] * 3)
+    lacking = [free[0], replace(free[1], log_probabilities=None), free[2]]
+    items = [make_reply(make_item(row), margin=1.0) for row in (1, 2)]
+    for given in (lacking, free[:2]):
+        table = readings_of([*items, *given])
+        assert table["content_free"].isna().all() and table["calibrated"].tolist() == [None, None]
+    assert readings_of([*items, *free])["content_free"].tolist() == pytest.approx([np.log(5)] * 2)

@@ -4,7 +4,7 @@ import pandas as pd
 
 from saelib.htest.scoring.accuracy import accuracies_of
 from saelib.htest.scoring.readings import readings_of
-from saelib.htest.scoring.select import as_chosen, informative, main_rows, pick
+from saelib.htest.scoring.select import as_chosen, informative, main_rows, own_form, pick
 from tests.helpers.answers import replies_of
 
 
@@ -50,3 +50,21 @@ def test_the_main_table_has_one_set_of_items_one_k_and_all_controls() -> None:
 def test_controls_that_always_say_one_letter_carry_nothing() -> None:
     table = pd.DataFrame({"model": ["embedded", "control:constant_a", "control:coin", "control:constant_b"]})
     assert informative(table)["model"].tolist() == ["embedded", "control:coin"]
+
+
+def test_a_models_own_form_is_kept_whatever_comes_first() -> None:
+    replies = [*replies_of(lambda _: "A", 2, form="completion"), *replies_of(lambda _: "A", 2, form="chat"),
+               *replies_of(lambda _: "A", 2, model="other", form="chat")]  # fmt: skip
+    forms = {"embedded": "completion", "other": "chat"}
+    kept = own_form(readings_of(replies), forms)
+    assert (
+        list(zip(kept["model"], kept["form"], strict=True))
+        == [("embedded", "completion")] * 2 + [("other", "chat")] * 2
+    )
+    pd.testing.assert_frame_equal(own_form(readings_of(replies)[::-1], forms)[::-1], kept)
+
+
+def test_who_has_no_form_of_its_own_keeps_all_rows() -> None:
+    table = pd.DataFrame({"model": ["control:coin", "api:x/y", "api:x/y"], "form": ["chat", "completion", "chat"]})
+    assert own_form(table[table["form"] == "completion"], {"api:x/y": "chat"}).empty, "no other form in its place"
+    assert own_form(table, {"api:x/y": "chat"}).index.tolist() == [0, 2]

@@ -19,6 +19,7 @@ from saelib.htest.scoring.tables import (
     item_sets_table,
     readers_table,
     replies_table,
+    task_table,
     wide_table,
 )
 from saelib.htest.tasks import LETTER_GEOMETRY, TASKS
@@ -157,3 +158,27 @@ def test_letter_geometry_has_symbols_in_place_of_letters() -> None:
     assert geometry_table(pd.DataFrame([line])).to_dict("records") == [
         {"set of items": "fresh items", "who answers": "always the first symbol", "read by": "strict parser",
          "items": 90, "accuracy (95%)": "0.250 (0.200 to 0.300)"}]  # fmt: skip
+
+
+def test_one_condition_by_every_reader_task_by_task() -> None:
+    replies = noisy_replies(1, -3, form="completion", k=50)
+    rows = accuracies_of(readings_of(replies))
+    table = task_table(rows)
+    assert table.columns.tolist() == [
+        "task", "released parser (95%)", "strict parser (95%)", "likelier letter (95%)", "says A (95%)",
+        "AUROC of the margin (95%)", "accuracy at the median margin (95%)",
+    ]  # fmt: skip
+    assert table["task"].tolist() == [*map(shown_task, TASKS), MEAN]
+    likelier = rows[rows["reader"] == "likelier"].set_index("task")
+    accuracies = [f"{accuracy:.2f}" for accuracy in likelier.loc[[*TASKS], "accuracy"]]
+    assert table["likelier letter (95%)"].str[:4].tolist()[:-1] == accuracies
+    assert table["AUROC of the margin (95%)"].str[:4].iloc[-1] == f"{likelier['auroc'].mean():.2f}"
+
+
+def test_a_chat_models_letters_are_those_of_its_reply_and_an_api_has_no_margin() -> None:
+    replies = [make_reply(make_item(row, task), "B", 1.0, k=50) for task in TASKS for row in (1, 2, 3, 4)]
+    table = task_table(accuracies_of(readings_of(replies)))
+    assert table["says A (95%)"].str[:4].iloc[-1] == "0.00", "though the likelier letter is A"
+    api = task_table(accuracies_of(readings_of(replies_of(lambda _: "A", 4, TASKS, model="api:x/y"))))
+    assert api["AUROC of the margin (95%)"].tolist() == ["-"] * 11
+    assert api.columns[1:3].tolist() == ["released parser (95%)", "strict parser (95%)"]

@@ -56,6 +56,15 @@ def test_nothing_is_added_around_a_document() -> None:
     assert tokenize([Document("a", ["king"])], tokenizer).train.tolist() == [3, 4, 5, 6, 1]
 
 
+def test_documents_of_a_chat_model_are_not_separated_by_the_end_of_a_turn() -> None:
+    tokenizer = small_tokenizer()
+    plain = tokenize(DOCUMENTS, tokenizer)
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>"})
+    assert tokenize(DOCUMENTS, tokenizer).sha256 != plain.sha256
+    tokenizer.chat_template = "{{ message['content'] }}<|im_end|>"
+    assert tokenize(DOCUMENTS, tokenizer).sha256 == plain.sha256
+
+
 def stream_of(tokenizer: LetterTokenizer, documents: list[Document] = DOCUMENTS) -> TokenStreams:
     return cached_streams({"text": "same"}, lambda: documents, tokenizer)
 

@@ -19,7 +19,7 @@ from saelib.sae.training.memory_plan import ModelSizes, PhaseSizes, groups, plan
 from saelib.sae.training.plan import SaePlan
 from saelib.sae.training.sparse_step import SparseTrainee, most_entries
 from saelib.sae.training.workspace import Workspace
-from saelib.transfer.config import PRESETS
+from saelib.transfer.presets import PRESETS
 from tests.helpers.live_memory import live_memory
 
 SHAPE = ModelShape(layers=3, d_model=32, heads=4, d_mlp=128, vocabulary=512, context=64)
@@ -168,3 +168,10 @@ def test_a_plan_can_be_read() -> None:
 
 def test_memory_is_there() -> None:
     assert 10**8 < memory_plan.free_memory(CPU) < 10**15
+
+
+def test_batches_that_are_divided_by_a_scale_are_counted() -> None:
+    scaled = CONFIG.replace(activation_scale=2)
+    for device, at_once in ((CUDA, 1), (CPU, min(4, torch.get_num_threads()))):
+        more = plan_memory(sizes(device, scaled), PLENTY, 4).step - plan_memory(sizes(device), PLENTY, 4).step
+        assert more == at_once * CONFIG.batch_tokens * SHAPE.d_model * 4

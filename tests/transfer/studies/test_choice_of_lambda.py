@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from saelib.transfer.config import PRESETS
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.studies import choice_of_lambda
 from saelib.transfer.studies.choice_of_lambda import CHOICE_COLUMNS, PLACE, TRIALS, open_trial, stored_trials
 

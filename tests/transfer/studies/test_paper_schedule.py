@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from saelib.run.reading import DamagedFileError
-from saelib.transfer.config import PRESETS
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.studies import paper_schedule
 from saelib.transfer.studies.paper_schedule import open_paper_schedule, stored_paper_schedule
 from tests.transfer.conftest import OpenSmall

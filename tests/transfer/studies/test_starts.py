@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from saelib.sae.starts import STARTS
-from saelib.transfer.config import PRESETS
 from saelib.transfer.directions import DIRECTIONS
 from saelib.transfer.experiment import Experiment
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.studies import shared, starts
 from saelib.transfer.studies.shared import train_and_score
 from saelib.transfer.studies.starts import (
