@@ -109,7 +109,8 @@ def test_the_console_says_what_is_done_and_what_it_took_in_time(project: BatchPr
     code, printed = project.run(*SETTINGS, snakemake="--forceall")
     assert code == 0, printed
     lines = printed.splitlines()
-    assert lines[0] == f"Run '2024' of preset smoke, in {runs / '2024'}: 12 of 12 notebooks are to run."
+    every = len(NAMES)
+    assert lines[0] == f"Run '2024' of preset smoke, in {runs / '2024'}: {every} of {every} notebooks are to run."
     measured = re.fullmatch(r"A whole run takes \d+ MB; these notebooks take at most about \d+ (?:s|min) \(measured "
                             r"on (\d+) cores, (.+)\), less where results are there already\.", lines[1])  # fmt: skip
     assert measured and measured.groups() == (str(os.cpu_count()), str(runs / "2024"))

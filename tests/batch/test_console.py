@@ -17,6 +17,7 @@ from saelib.htest.items.official import OFFICIAL_SET
 from saelib.run.files import write_json
 
 Captured = pytest.CaptureFixture[str]
+EVERY = len(NAMES)
 
 
 @pytest.fixture
@@ -52,10 +53,13 @@ def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None
 def test_nothing_is_said_of_what_nobody_measured(settings: Settings, capsys: Captured) -> None:
     say_beginning(settings, [*NAMES, "report", "all"])
     assert (
-        capsys.readouterr().err == f"Run 'mine' of preset smoke, in {settings.folder}: 12 of 12 notebooks are to run.\n"
+        capsys.readouterr().err
+        == f"Run 'mine' of preset smoke, in {settings.folder}: {EVERY} of {EVERY} notebooks are to run.\n"
     )
     say_done(NAMES[0], settings, 5)
-    assert capsys.readouterr().err == "10_language_model: done in 5 s; the run: 0 s so far, 11 of 12 notebooks to go\n"
+    assert capsys.readouterr().err == (
+        f"10_language_model: done in 5 s; the run: 0 s so far, {EVERY - 1} of {EVERY} notebooks to go\n"
+    )
 
 
 def test_what_was_measured_is_said_with_its_place(settings: Settings, capsys: Captured) -> None:
@@ -63,11 +67,11 @@ def test_what_was_measured_is_said_with_its_place(settings: Settings, capsys: Ca
     say_beginning(settings, NAMES)
     second = capsys.readouterr().err.splitlines()[1]
     assert second == (
-        f"A whole run takes 3 MB; these notebooks take at most about 12 min (measured on {os.cpu_count()} cores, "
+        f"A whole run takes 3 MB; these notebooks take at most about {EVERY} min (measured on {os.cpu_count()} cores, "
         f"{settings.folder.with_name('smoke')}), less where results are there already."
     )
     say_done(NAMES[0], settings, 5)
-    assert capsys.readouterr().err.endswith("the run: 0 s so far, at most about 11 min to go\n")
+    assert capsys.readouterr().err.endswith(f"the run: 0 s so far, at most about {EVERY - 1} min to go\n")
 
 
 def test_notebooks_that_have_ended_or_are_not_planned_are_not_to_go(settings: Settings, capsys: Captured) -> None:
@@ -95,12 +99,15 @@ def test_the_longest_execution_counts_and_only_complete_runs_speak(settings: Set
 
 
 def test_notebooks_that_end_at_the_same_moment_are_both_noted(settings: Settings) -> None:
+    def note(number: int) -> None:
+        note_duration(settings.folder, NAMES[number % EVERY], number)
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: note_duration(settings.folder, NAMES[number % len(NAMES)], number), range(120)))
+        list(pool.map(note, range(10 * EVERY)))
     note_size(settings.folder)
     found = known_durations(settings)
     assert found is not None
-    assert found.seconds == {name: 108 + number for number, name in enumerate(NAMES)}
+    assert found.seconds == {name: 9 * EVERY + number for number, name in enumerate(NAMES)}
 
 
 @pytest.mark.parametrize(

@@ -124,5 +124,5 @@ def test_root_is_told_how_to_open_the_notebooks(folder: Path, user: int, code: i
 def test_the_tests_of_faults_have_a_target(folder: Path) -> None:
     program(folder / "bin" / "python", 'echo "python $*"')
     done = make(folder, "-o", ".venv/.ready-test", "test-faults", f"BIN={folder / 'bin'}")
-    assert "python -m pytest -m faults\n" in done.stdout, "all that are marked, wherever they lie"
-    assert "python -m pytest tests/properties --hypothesis-profile=faults\n" in done.stdout
+    assert "python -m pytest -m faults -n 2 --dist worksteal\n" in done.stdout, "all that are marked, wherever they lie"
+    assert "python -m pytest tests/properties --hypothesis-profile=faults -n 2\n" in done.stdout

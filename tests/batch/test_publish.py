@@ -139,10 +139,10 @@ def test_what_is_published_is_shown_as_stored(
 
 @pytest.mark.usefixtures("finished")
 def test_a_run_that_differs_from_its_preset_is_not_published_under_its_name(tmp_path: Path) -> None:
-    mine = open_experiment(preset="smoke", run="mine", l1_coefficient=3.0)
+    mine = open_experiment(preset="smoke", run="published", l1_coefficient=3.0)
     mine.claim()
     with pytest.raises(FileExistsError, match="l1_coefficient was 3.0"):
-        publish("smoke", run="mine", results=tmp_path / "results")
+        publish("smoke", run="published", results=tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 
@@ -151,11 +151,11 @@ def test_the_command_line_takes_preset_and_run_from_the_environment(
 ) -> None:
     calls: list[tuple[str, str]] = []
     monkeypatch.setattr(publishing, "publish", lambda preset, run: calls.append((preset, run)))
-    for names in ({}, {"PRESET": "smoke"}, {"PRESET": "smoke", "RUN": "mine"}):
+    for names in ({}, {"PRESET": "smoke"}, {"PRESET": "smoke", "RUN": "published"}):
         for name in ("PRESET", "RUN", "SEED", "HTEST"):
             monkeypatch.setenv(name, names.get(name, ""))
         publishing.main()
-    assert calls == [("tiny", "tiny"), ("smoke", "smoke"), ("smoke", "mine")]
+    assert calls == [("tiny", "tiny"), ("smoke", "smoke"), ("smoke", "published")]
     monkeypatch.setenv("PRESET", "huge")
     with pytest.raises(SystemExit, match="preset='huge' is unknown"):
         publishing.main()
