@@ -22,6 +22,7 @@ from saelib.htest.items.kept import RunItems, grown
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.items.words import is_fresh
 from saelib.htest.respondents import ApiSettings, LocalSettings, Respondent, open_respondent
+from saelib.language.origin import notes_on
 from saelib.language.request_budget import RequestBudget
 from saelib.run.identity import check_noted
 from saelib.run.lock import writing
@@ -201,8 +202,6 @@ class Study(PinnedRun[HTestConfig]):
     @property
     def caveat(self) -> str:
         """What the caption of each figure has to add: of which weights, and on which items and why."""
-        from saelib.language.origin import notes_on
-
         config = self.config
         named = (*config.models, config.ablation_model, *config.family, config.judge, config.fine_tuning_model)
         models = [name for name in expand(named) if name != PARSER]

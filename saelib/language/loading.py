@@ -15,7 +15,7 @@ import torch
 from saelib.language import embedded
 from saelib.language.deferred import DeferredLanguageModel, DeferredTokenizer, read_plain_model, read_plain_tokenizer
 from saelib.language.device import choose_device
-from saelib.language.gguf.folder import gguf_folder
+from saelib.language.gguf.folder import gguf_folder, is_gguf
 from saelib.language.gguf.smollm2 import SMOLLM2, smollm2_file
 from saelib.language.gpt_neox_config import plain_config
 from saelib.language.hub import ask_hub, network_errors
@@ -114,11 +114,6 @@ def is_hub_name(name: str) -> bool:
     path = Path(name).expanduser()
     is_path = name.startswith((".", "~", "/")) or name.count("/") > 1 or is_gguf(path)
     return name not in (embedded.EMBEDDED, SMOLLM2) and not is_path and not path.is_dir()
-
-
-def is_gguf(path: Path) -> bool:
-    """Whether a path is that of a GGUF file, there or not."""
-    return path.suffix.lower() == ".gguf" and not path.is_dir()
 
 
 def pinned_revision(name: str, revision: str | None, read: str | None) -> str | None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saelib.language import embedded
-from saelib.language.gguf.folder import gguf_record
+from saelib.language.gguf.folder import gguf_record, is_gguf
 from saelib.language.gguf.smollm2 import SMOLLM2
-from saelib.language.loading import is_gguf
 
 
 class ModelOrigin(NamedTuple):

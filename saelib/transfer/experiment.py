@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from saelib.language.origin import notes_on
 from saelib.run.identity import check_noted
 from saelib.run.library import INPUT as LIBRARY
 from saelib.run.library import code_digest
@@ -51,7 +52,6 @@ class Experiment(ReadingRun):
     @property
     def caveat(self) -> str:
         """What the caption of each of its figures has to add: of which weights, whose results, what diverged."""
-        from saelib.language.origin import notes_on
         from saelib.transfer.divergence import left_out
 
         model = notes_on([self.config.language_model])

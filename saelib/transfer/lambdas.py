@@ -105,11 +105,6 @@ def _write(path: Path, columns: Mapping[str, Mapping[int, float]]) -> None:
     write_json(path, named | {"rows": NORM_ROWS})
 
 
-def read_lambdas(path: Path) -> dict[int, float]:
-    """What `write_lambdas` kept; errors as of `read_numbers`."""
-    return read_numbers(path, LAMBDA)
-
-
 def read_numbers(path: Path, kept: ByLayer) -> dict[int, float]:
     """The numbers of a file, by layer.
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 
 from saelib.language.corpus.load import is_data_set
+from saelib.language.gguf.folder import is_gguf
 from saelib.language.gguf.smollm2 import SMOLLM2
-from saelib.language.loading import is_gguf, is_hub_name
+from saelib.language.loading import is_hub_name
 from saelib.language.shapes import ModelShape
 from saelib.run.resume import KEPT
 from saelib.sae.training.memory_plan import gigabytes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from saelib.language.origin import model_origin, note_on
 from saelib.results.text import escape_markdown, with_interval
 from saelib.transfer.directions import DIRECTIONS, parse_arm, transfer_arms
 from saelib.transfer.targets import TARGET_NAMES
@@ -100,8 +101,6 @@ def lambda_table(coefficients: Mapping[int, float], scales: Mapping[int, float] 
 
 def opening(config: "ExperimentConfig") -> str:
     """What a notebook says first: the preset, and which model and text the run is about."""
-    from saelib.language.origin import model_origin, note_on  # which bring what loads models
-
     model, corpus = escape_markdown(config.language_model), escape_markdown(config.corpus)
     origin = ", ".join(filter(None, model_origin(config.language_model)))
     known = f" ({escape_markdown(origin)})" if note_on(config.language_model) else ""

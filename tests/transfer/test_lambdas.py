@@ -25,7 +25,7 @@ from saelib.transfer import lambda_search
 from saelib.transfer import trials as trials_module
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.lambda_search import next_lambda
-from saelib.transfer.lambdas import lambda_path, norm_units, read_lambdas
+from saelib.transfer.lambdas import LAMBDA, lambda_path, norm_units, read_numbers
 from saelib.transfer.presets import PRESETS
 from saelib.transfer.stages import evaluate_phase, train_phase
 from saelib.transfer.trials import choose_lambda, read_trials, trial_config
@@ -204,7 +204,7 @@ def test_no_lambda_is_chosen_by_norms_that_are_none(factor: float) -> None:
 def test_damaged_lambdas_are_named_with_the_remedy(tmp_path: Path, text: str) -> None:
     (tmp_path / "lambda.json").write_text(text)
     with pytest.raises(DamagedFileError, match="lambda.json is .*; put it back, or name another run"):
-        read_lambdas(tmp_path / "lambda.json")
+        read_numbers(tmp_path / "lambda.json", LAMBDA)
 
 
 def test_a_target_that_cannot_be_reached_is_an_error_that_says_what_is_near() -> None:

@@ -7,6 +7,7 @@ from saelib.htest.config import API, CONTROL
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.items.words import FRESH_SET
 from saelib.htest.tasks import TASKS
+from saelib.language.origin import note_on
 from saelib.results.text import shortened
 
 CONTROLS = {
@@ -56,8 +57,6 @@ def shown_model(model: str) -> str:
 
 def asked_model(model: str) -> str:
     """A model by its whole name, with what is to be known of its weights: "smollm2 (4-bit weights (Q4_1), ...)"."""
-    from saelib.language.origin import note_on  # which brings what loads models
-
     note = note_on(model)
     return f"{shown_model(model)} ({note})" if note else shown_model(model)
 

@@ -26,6 +26,11 @@ RECORD = "gguf.json"
 SHARD_BYTES = 2**27  # of weights in one file: no more than two files' worth are in memory at once
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a path is that of a GGUF file, there or not."""
+    return path.suffix.lower() == ".gguf" and not path.is_dir()
+
+
 def gguf_folder(path: Path) -> Path:
     """The folder of a GGUF file.
 
