@@ -14,24 +14,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from saelib.htest.ablations.letter_training import Step, encode, fit, mean_scores, score
 from saelib.htest.ablations.low_rank import what_is_trained
+from saelib.htest.ablations.tuned_folder import DESCRIPTION, check_library, read_curve, read_description, save_tuned
 from saelib.htest.asking.encoded import first_token_text
 from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item, hash_items
-from saelib.run.files import replace_folder, write_json
 from saelib.run.library import code_digest
-from saelib.run.manifest import MANIFEST, find_damage, write_manifest
 from saelib.run.progress import progress
-from saelib.run.reading import DamagedFileError, as_object, read_json, read_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from saelib.language.model import LanguageModel
 
-DESCRIPTION, CURVE = "fine_tuning.json", "learning_curve.parquet"
 TUNED_BY = ("language", "htest/ablations/fine_tuning.py", "htest/ablations/letter_training.py",
             "htest/ablations/low_rank.py", "htest/asking/encoded.py", "htest/asking/prompts.py")  # fmt: skip
-REMEDY = "delete that folder, and the model is tuned again"
 TRAINING = "training"  # in the learning curve: the training items, as they were just before they were learnt from
 
 
@@ -88,16 +84,16 @@ def fine_tune(
     if first := first_token_text(language_model.tokenizer, first_token):
         inputs["first_token"] = first
     if folder.exists():
-        return _read_curve(folder, inputs)
+        return read_curve(folder, inputs)
     named = {"source": source, "revision": revision, "first_token": first_token, "library": code_digest(*TUNED_BY)}
-    _check_library(folder, inputs, named)
+    check_library(folder, inputs, named)
     started = time.perf_counter()
     tuned = _tune(language_model, train, probes, recipe, first_token)
     more = {"device": str(language_model.device), "seconds": time.perf_counter() - started,
             "weights": language_model.hugging_face.num_parameters(), "trained_weights": tuned.weights}  # fmt: skip
     if recipe.method == "lora":
         more["versions"] = {"peft": version("peft")}
-    _save(folder, language_model, tuned.curve, {"inputs": inputs, **named, **more})
+    save_tuned(folder, language_model, tuned.curve, {"inputs": inputs, **named, **more})
     return tuned.curve
 
 
@@ -120,45 +116,6 @@ def is_asked_for(
     named = (described.get("source"), described.get("revision"), described.get("first_token", "auto"))
     wanted = _items_and_recipe(train, probes, recipe)
     return named == (source, revision, first_token) and wanted.items() <= described["inputs"].items()
-
-
-def check_whole(folder: Path) -> None:
-    """Refuse a tuned model of which a file is not what was written; one of an earlier release is believed.
-
-    Raises:
-        DamagedFileError: one is not; the message names it.
-    """
-    if (folder / MANIFEST).is_file() and (damage := find_damage(folder)):
-        raise DamagedFileError(f"{folder} is damaged ({damage}); {REMEDY}")
-
-
-def _check_library(folder: Path, inputs: Mapping[str, Any], named: Mapping[str, Any]) -> None:
-    """Refuse to tune on one task more where another version of the library has tuned on others by this recipe."""
-    for path in sorted(folder.parent.glob(f"*/{DESCRIPTION}")):
-        other = read_description(path.parent)
-        alike = [other.get("source"), other["inputs"].get("recipe"), other["inputs"].get("base_revision")]
-        was, now = other.get("library", named["library"]), named["library"]  # earlier releases do not say
-        if was != now and alike == [named["source"], inputs["recipe"], inputs["base_revision"]]:
-            raise FileExistsError(
-                f"{path.parent} was tuned by another version of the library (library was {was[:12]}, is {now[:12]}), "
-                "and the tasks of one recipe are compared: check out that version to go on with it, delete that "
-                "folder to tune it anew, or name another run"
-            )
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """What is kept beside a tuned model of how it came about.
-
-    Raises:
-        DamagedFileError: it is damaged.
-    """
-
-    def parse(value: Any) -> dict[str, Any]:
-        described = as_object(value)
-        as_object(described["inputs"])
-        return described
-
-    return dict(read_json(folder / DESCRIPTION, parse, REMEDY))
 
 
 def check_items(train: Sequence[Item], probes: Mapping[str, Sequence[Item]], recipe: FineTuning) -> None:
@@ -238,31 +195,3 @@ def _items_and_recipe(
         "training_items": hash_items(train),
         "probes": {name: hash_items(items) for name, items in probes.items()},
     }
-
-
-def _save(folder: Path, language_model: "LanguageModel", curve: "DataFrame", description: dict[str, Any]) -> None:
-    from saelib.language.quiet import no_progress_bar
-    from saelib.results.provenance import write_table
-
-    def fill(temporary: Path) -> None:
-        with no_progress_bar():
-            language_model.hugging_face.save_pretrained(temporary)
-        language_model.tokenizer.save_pretrained(temporary)
-        write_table(curve, temporary / CURVE)
-        write_json(temporary / DESCRIPTION, description)
-        write_manifest(temporary)
-
-    replace_folder(folder, fill)
-
-
-def _read_curve(folder: Path, inputs: dict[str, Any]) -> "DataFrame":
-    if not (folder / DESCRIPTION).is_file():
-        raise ValueError(f"{folder} is there and holds no {DESCRIPTION}; choose another folder for the tuned model")
-    check_whole(folder)
-    stored = read_description(folder)["inputs"]
-    if other := [name for name in {**stored, **inputs} if stored.get(name) != inputs.get(name)]:
-        raise ValueError(
-            f"{folder} holds a model that was tuned with another {' and '.join(other)}; "
-            "put the old content back, or choose another folder"
-        )
-    return read_table(folder / CURVE, remedy=REMEDY)

@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saelib.htest.ablations.fine_tuning import check_whole, fine_tune, is_asked_for, read_description
+from saelib.htest.ablations.fine_tuning import fine_tune, is_asked_for
+from saelib.htest.ablations.tuned_folder import check_whole, read_description
 from saelib.htest.asking.prompts import choose_shots
 from saelib.htest.asking.replies import Reply
 from saelib.htest.config import TUNED

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from saelib.htest.ablations.fine_tuning import CURVE, DESCRIPTION, check_items, check_whole, fine_tune
+from saelib.htest.ablations.fine_tuning import check_items, fine_tune
 from saelib.htest.ablations.letter_training import encode, fit
+from saelib.htest.ablations.tuned_folder import CURVE, DESCRIPTION, check_whole
 from saelib.htest.asking.encoded import first_token_text
 from saelib.htest.config import FineTuning
 from saelib.htest.items.item import Item

@@ -8,9 +8,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from saelib.htest.ablations.fine_tuning import DESCRIPTION, fine_tune
+from saelib.htest.ablations.fine_tuning import fine_tune
 from saelib.htest.ablations.letter_training import encode, fit
 from saelib.htest.ablations.low_rank import what_is_trained
+from saelib.htest.ablations.tuned_folder import DESCRIPTION
 from saelib.htest.config import FineTuning
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
