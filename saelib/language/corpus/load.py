@@ -17,7 +17,7 @@ from saelib.language.corpus.hub import load_hub_corpus
 from saelib.language.corpus.rows import Corpus, ShuffledRows, check_ids
 from saelib.language.corpus.streams import TokenStreams, cached_streams
 from saelib.language.corpus.text import HELD_OUT_SHARE
-from saelib.language.corpus.text_files import TextSource, content_key, documents_of, text_source
+from saelib.language.corpus.text_files import content_key, documents_of, text_source
 from saelib.language.tokenizing import document_separator, first_tokens, special_token, tokenizer_name
 
 if TYPE_CHECKING:
@@ -63,16 +63,11 @@ def load_corpus(
             that is wanted.
     """
     check_cut(source, within_documents)
-    if source == DOCSTRINGS:
-        streams, sources = _docstring_streams(tokenizer)
-    elif source == AUSTEN:
-        streams, sources = _austen_streams(tokenizer)
-    elif (own := text_source(source)) is not None:
-        streams, sources = _own_streams(own, tokenizer)
-    else:
+    if is_data_set(source):
         return _hub_corpus(
             source, tokenizer, context_length, held_out_rows, prepend_bos, vocabulary, commit, sink_token
         )
+    streams, sources = _streams(source, tokenizer)
     bos = first_tokens(tokenizer, prepend_bos)
     first = _with_sink(bos, tokenizer, sink_token)
     if vocabulary is not None:
@@ -118,18 +113,17 @@ def _with_sink(bos: list[int], tokenizer: "PreTrainedTokenizerBase", sink_token:
     return bos if bos[:1] == sink else sink + bos
 
 
-def _docstring_streams(tokenizer: "PreTrainedTokenizerBase") -> tuple[TokenStreams, dict[str, str]]:
-    sources = docstrings.package_versions() | {"extraction": str(docstrings.EXTRACTION_VERSION)}
-    return cached_streams(sources | docstrings.installed(), docstrings.documents, tokenizer), sources
-
-
-def _austen_streams(tokenizer: "PreTrainedTokenizerBase") -> tuple[TokenStreams, dict[str, str]]:
-    package = austen.package_folder()
-    sources = austen.sources(package)
-    return cached_streams(sources, lambda: austen.documents(package), tokenizer), sources
-
-
-def _own_streams(own: TextSource, tokenizer: "PreTrainedTokenizerBase") -> tuple[TokenStreams, dict[str, str]]:
+def _streams(source: str, tokenizer: "PreTrainedTokenizerBase") -> tuple[TokenStreams, dict[str, str]]:
+    """Tokens of a text, and what it was made from, by name."""
+    if source == DOCSTRINGS:
+        sources = docstrings.package_versions() | {"extraction": str(docstrings.EXTRACTION_VERSION)}
+        return cached_streams(sources | docstrings.installed(), docstrings.documents, tokenizer), sources
+    if source == AUSTEN:
+        package = austen.package_folder()
+        sources = austen.sources(package)
+        return cached_streams(sources, lambda: austen.documents(package), tokenizer), sources
+    own = text_source(source)
+    assert own is not None, "data sets have rows of their own"
     key = content_key(own)
     return cached_streams(key, lambda: documents_of(own, key), tokenizer), {"text": key["text"]}
 
