@@ -9,9 +9,11 @@ import pandas as pd
 from saelib.run.files import write_atomically
 from saelib.run.reading import read_csv
 from saelib.run.stored import REMEDY, RESULTS
+from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.presets import PRESETS
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
+from saelib.transfer.studies.shared import tells_of
 
 TRIALS = ((3.0, 3e-3), (10.0, 3e-3), (30.0, 3e-3), (10.0, 1e-3))  # lambda and learning rate
 
@@ -20,13 +22,13 @@ PLACE = RESULTS / "choice_of_lambda.csv"
 CHOICE_COLUMNS = ("l1_coefficient", "learning_rate", "tokens", "ce_score", "zero_shot_ce_score", "l0", "mse")
 
 
-def stored_trials() -> pd.DataFrame:
-    """The trials from which the `tiny` preset's lambda and learning rate were chosen; empty where they are not kept.
+def stored_trials(config: ExperimentConfig | None = None) -> pd.DataFrame:
+    """The trials from which the `tiny` preset's lambda and learning rate were chosen; empty as `shared.read_kept`.
 
     Raises:
         DamagedFileError: the file is no table.
     """
-    if not PLACE.is_file():
+    if not (PLACE.is_file() and tells_of(config)):
         return pd.DataFrame(columns=list(CHOICE_COLUMNS), dtype=float)
     return read_csv(PLACE, REMEDY)
 

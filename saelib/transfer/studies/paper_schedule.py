@@ -9,10 +9,11 @@ from saelib.results.provenance import write_table
 from saelib.run.reading import read_table
 from saelib.run.stored import REMEDY, RESULTS
 from saelib.transfer.checks import Results
+from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.convergence import final_table
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.presets import checkpoint_grid
-from saelib.transfer.studies.shared import train_and_score
+from saelib.transfer.studies.shared import tells_of, train_and_score
 
 PLACE = RESULTS / "paper_schedule.parquet"
 CHUNK = 64 * 256  # tokens, of `tiny`
@@ -31,9 +32,9 @@ def open_paper_schedule() -> Experiment:
     )
 
 
-def stored_paper_schedule() -> Results | None:
-    """The run's results, without those of single rows; None where they are not kept."""
-    return Results(read_table(PLACE, remedy=REMEDY), None) if PLACE.is_file() else None
+def stored_paper_schedule(config: ExperimentConfig | None = None) -> Results | None:
+    """The run's results, without those of single rows; None where they are not kept, or as `shared.read_kept`."""
+    return Results(read_table(PLACE, remedy=REMEDY), None) if PLACE.is_file() and tells_of(config) else None
 
 
 def main() -> None:

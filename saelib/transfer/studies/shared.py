@@ -10,7 +10,9 @@ from saelib.run.files import write_atomically
 from saelib.run.identity import INPUTS
 from saelib.run.reading import read_csv
 from saelib.run.stored import REMEDY, RESULTS
+from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.experiment import PHASES, Experiment
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 from saelib.transfer.tables import Results, read_results
 
@@ -34,11 +36,20 @@ def keep(name: str, table: pd.DataFrame, experiment: Experiment) -> None:
     write_atomically(RESULTS / name, lambda path: kept.to_csv(path, index=False, float_format=DIGITS))
 
 
-def read_kept(name: str) -> pd.DataFrame:
-    """What was kept under a name; empty where nothing was.
+def read_kept(name: str, config: ExperimentConfig | None = None) -> pd.DataFrame:
+    """What was kept under a name; empty where nothing was, or where it is of another model or text than a run's.
+
+    Args:
+        config: of the run that it shall stand beside; None of any.
 
     Raises:
         DamagedFileError: the file holds no table.
     """
     path = RESULTS / name
-    return read_csv(path, REMEDY) if path.is_file() else pd.DataFrame()
+    return read_csv(path, REMEDY) if path.is_file() and tells_of(config) else pd.DataFrame()
+
+
+def tells_of(config: ExperimentConfig | None) -> bool:
+    """Whether the studies, which are of the preset `tiny`, are of a run's model and text; of no run's they are."""
+    studied = PRESETS["tiny"]
+    return config is None or (config.language_model, config.corpus) == (studied.language_model, studied.corpus)

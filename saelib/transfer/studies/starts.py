@@ -18,6 +18,7 @@ from saelib.sae.evaluation import evaluate
 from saelib.sae.mapping import fit_map, map_sae
 from saelib.sae.starts import STARTS
 from saelib.sae.training.plan import SaePlan
+from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.directions import Arm, parse_arm
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.maps import map_activations
@@ -106,19 +107,19 @@ def _arm(plan: SaePlan) -> Arm:
     return arm
 
 
-def stored_savings() -> pd.DataFrame:
-    """What `savings` says of the run, with `shared.ORIGIN`; empty where it is not kept."""
-    return read_kept(SAVINGS)
+def stored_savings(config: ExperimentConfig | None = None) -> pd.DataFrame:
+    """What `savings` says of the run, with `shared.ORIGIN`; empty as `shared.read_kept`."""
+    return read_kept(SAVINGS, config)
 
 
-def stored_leads() -> pd.DataFrame:
+def stored_leads(config: ExperimentConfig | None = None) -> pd.DataFrame:
     """What `leads_over_copies` says of it, alike."""
-    return read_kept(LEADS)
+    return read_kept(LEADS, config)
 
 
-def stored_map_tokens() -> pd.DataFrame:
+def stored_map_tokens(config: ExperimentConfig | None = None) -> pd.DataFrame:
     """What `sweep_map_tokens` says of it, alike."""
-    return read_kept(MAP_TOKENS)
+    return read_kept(MAP_TOKENS, config)
 
 
 def main() -> None:

@@ -7,8 +7,11 @@ import pytest
 
 from saelib.results.provenance import commit
 from saelib.run.reading import DamagedFileError
+from saelib.transfer.presets import PRESETS
 from saelib.transfer.studies import choice_of_lambda, shared
+from saelib.transfer.studies.paper_schedule import stored_paper_schedule
 from saelib.transfer.studies.shared import keep, read_kept
+from saelib.transfer.studies.starts import stored_leads, stored_map_tokens, stored_savings
 from tests.transfer.conftest import OpenSmall
 
 
@@ -36,3 +39,15 @@ def test_a_table_that_is_damaged_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     for read in (lambda: read_kept("some.csv"), choice_of_lambda.stored_trials):
         with pytest.raises(DamagedFileError, match=r"some\.csv is no whole table .*; put it back .*`git restore"):
             read()
+
+
+def test_a_study_stands_beside_a_run_of_its_own_model_and_text_alone() -> None:
+    """Savings of one model beside "here" of another would be read as a difference of schedules, or of distances."""
+    tiny = PRESETS["tiny"]
+    tables = (stored_savings, stored_leads, stored_map_tokens, choice_of_lambda.stored_trials)
+    for other in (PRESETS["smollm2"], tiny.replace(corpus="austen"), tiny.replace(language_model="some/model")):
+        assert all(stored(other).empty for stored in tables)
+        assert stored_paper_schedule(other) is None
+    for own in (None, tiny, PRESETS["smoke"]):
+        assert not any(stored(own).empty for stored in tables)
+        assert stored_paper_schedule(own) is not None
