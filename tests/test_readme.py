@@ -10,15 +10,15 @@ from saelib.htest.tasks import TASKS
 from saelib.run.files import PROJECT
 from saelib.run.reading import read_json
 from saelib.run.stored import RESULTS
+from saelib.transfer.depth.compare import layers_kept
 from saelib.transfer.presets import PRESETS
 from saelib.transfer.studies.starts import stored_leads
 from tests.helpers.pages import links, one_match, read_page, tables
 
-QUOTED = (("results/tiny/transfer.md", "README.md"), ("results/tiny/htest.md", "README.md"),
-          ("results/tiny/experiments.md", "README.md"),
+QUOTED = (("results/models.md", "README.md"), ("results/tiny/experiments.md", "README.md"),
           ("results/benchmark.md", "benchmarks/README.md"), ("results/benchmark_busy.md", "benchmarks/README.md"),
           ("results/benchmark_htest.md", "benchmarks/README.md"))  # fmt: skip
-LONGEST_README = 142  # lines
+LONGEST_README = 180  # lines
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 ORDINALS = ("zeroth", "first", "second", "third", "fourth", "fifth")
 SURE = 0.05  # Holm's p-value over the ten tasks
@@ -41,10 +41,10 @@ def test_every_notebook_is_linked_in_readme() -> None:
     assert linked == {notebook.path.relative_to(PROJECT).as_posix() for notebook in NOTEBOOKS}
 
 
-def recorded(notebook: str) -> dict[str, Any]:
-    """The values that a notebook recorded in the default run."""
+def recorded(notebook: str, preset: str = "tiny") -> dict[str, Any]:
+    """The values that a notebook recorded in the run of a preset."""
     assert notebook in {one.name for one in NOTEBOOKS}
-    return dict(read_json(RESULTS / "tiny" / "values" / f"{notebook}.json")["values"])
+    return dict(read_json(RESULTS / preset / "values" / f"{notebook}.json")["values"])
 
 
 def test_the_disputed_labels_of_readme_are_those_of_the_audit() -> None:
@@ -129,6 +129,55 @@ def test_what_readme_says_of_maps_is_what_the_savings_say() -> None:
     assert said.groups()[:2] == (f"{min(joint):.0%}"[:-1], f"{max(joint):.0%}"[:-1])
     (rotated,) = stored_leads().query("arm == 'backward_procrustes' and target == 'joint'").to_dict("records")
     assert list(map(int, said.groups()[2:])) == [round(100 * rotated[name]) for name in ("mean", "low", "high")]
+
+
+def test_what_smollm2_saves_is_what_its_run_recorded() -> None:
+    said = one_match(
+        r"On smollm2 a transfer saves (\d+)% to (\d+)% of the training by the objective and (\d+)% to (\d+)% at no "
+        r"more L0; at the end (\d+) of (\d+) are better than finished scratch .* with (\d+) thousand tokens",
+        " ".join(read_page("README.md").split()),
+    )
+    values, tokens = recorded("13_convergence", "smollm2"), PRESETS["smollm2"].scratch.tokens
+    saved = [line for line in values["savings"] if line["distance"] == 1]
+    means = {target: [line["mean"] for line in saved if line["target"] == target] for target in ("loss", "joint")}
+    ends = [
+        line
+        for line in values["dominance"]
+        if line["tokens"] == tokens and line["arm"] in {one["arm"] for one in saved}
+    ]
+    numbers = [f"{found:.0%}"[:-1] for mean in means.values() for found in (min(mean), max(mean))]
+    numbers += [str(sum(line[name] for line in ends)) for name in ("better", "saes")]
+    assert [*said.groups()] == [*numbers, str(tokens // 1000)]
+
+
+def test_how_far_a_map_carries_is_what_the_study_recorded() -> None:
+    values, text = recorded("15_map_distance", "smollm2"), " ".join(read_page("README.md").split())
+    source, (short, long) = values["source"], values["budgets"]
+    scores = {arm: {line["act_layer"]: line["mean"] for line in values["curves"]
+                    if (line["arm"], line["metric"], line["budget"]) == (arm, "ce_score", long)}
+              for arm in ("affine", "copy", "scratch")}  # fmt: skip
+    kept = {arm: layers_kept({layer - source: score for layer, score in scores[arm].items()},
+                             0.95 * scores["scratch"][source]) for arm in ("affine", "copy")}  # fmt: skip
+    ends = [source + end for arm in ("affine", "copy") for end in kept[arm]]
+    told = one_match(
+        r"SAE of layer (\d+) keeps 95% of its .* from layer (\d+) to (\d+), a copy from (\d+) to (\d+)", text
+    )
+    assert [*map(int, told.groups())] == [source, *ends]
+    mapped = {name: [line for line in values[name] if line["arm"] == "affine" and line["distance"] != 0]
+              for name in ("ratios", "equal_l0")}  # fmt: skip
+    gaps = [-line["mean"] for line in mapped["equal_l0"] if (line["metric"], line["budget"]) == ("ce_score", long)]
+    told = one_match(r"at equal L0 it scores ([\d.]+) to ([\d.]+) below scratch", text)
+    assert [*told.groups()] == [f"{min(gaps):.3f}", f"{max(gaps):.3f}"]
+    of = {
+        budget: [line["high"] < 1 for line in mapped["ratios"] if line["budget"] == budget] for budget in (short, long)
+    }
+    told = one_match(r"ahead of scratch at (\d) of (\d) layers after ([\d.]+) thousand tokens, at (\d) of (\d) after "
+                     r"(\d+) thousand", text)  # fmt: skip
+    assert [*told.groups()] == [str(sum(of[short])), str(len(of[short])), f"{short / 1000:.1f}",
+                                str(sum(of[long])), str(len(of[long])), str(long // 1000)]  # fmt: skip
+    told = one_match(r"out of a third of them and maps cost (\d+)% of one SAE a layer", text)
+    (cost,) = (line for line in values["costs"] if (line["way"], line["reach"]) == ("affine", 1))
+    assert (3 * cost["trained"], f"{cost['share']:.0%}") == (len(scores["affine"]), f"{told[1]}%")
 
 
 def test_the_tokens_and_seeds_of_readme_are_those_of_the_preset() -> None:

@@ -33,7 +33,7 @@ def percent(share: float) -> str:
 def check_against_loops(table: pd.DataFrame, results: Results) -> None:
     """Every cell says what plain loops over the scores by held-out row say."""
     assert results.rows is not None
-    shown, saved = table.set_index(""), plain_savings(results.evaluation, results.rows)
+    shown, saved = table.set_index(table.columns[0]), plain_savings(results.evaluation, results.rows)
     changes = plain_changes(results.evaluation, results.rows)
     assert list(shown) == [label for label, arm in ARMS.items() if arm in set(results.evaluation["arm"])]
     for label, arm in ((label, ARMS[label]) for label in shown):

@@ -1,5 +1,6 @@
 """Models side by side: each cell is that of plain loops or of the tables beside it, from whatever results are kept."""
 
+import re
 import shutil
 from collections import defaultdict
 from pathlib import Path
@@ -200,5 +201,6 @@ def test_the_table_that_is_kept_is_of_all_results_that_are_kept() -> None:
 
 
 def _lines(page: str) -> set[tuple[str, ...]]:
-    """Who answers, and the four numbers that every table has."""
-    return {tuple(cell.strip() for cell in row.split("|")[1:6]) for row in tables(page)[0].splitlines()[2:]}
+    """Who answers, and the four numbers that every table has; how many items is told where lines differ."""
+    rows = ([cell.strip() for cell in row.split("|")[1:6]] for row in tables(page)[0].splitlines()[2:])
+    return {(re.sub(r", [\d,]+ items$", "", who), *numbers) for who, *numbers in rows}
