@@ -9,7 +9,7 @@ depends on their number.
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,75 +35,10 @@ from saelib.sae.clean_pass import (
     spliced,
 )
 from saelib.sae.sae_lens import keeps_mean
+from saelib.sae.scores import ROW_METRICS, RowScores, Scores
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
-
-
-@dataclass(frozen=True, eq=False)
-class RowScores:
-    """The metrics of `Scores` that are means over tokens, for each held-out row, in float64.
-
-    Rows have equal lengths, so the mean over the rows is the metric. Positions that are skipped count nowhere.
-    """
-
-    ce_clean: Float[np.ndarray, " rows"]
-    ce_spliced: Float[np.ndarray, " rows"]
-    ce_zero: Float[np.ndarray, " rows"]
-    ce_mean: Float[np.ndarray, " rows"]
-    kl: Float[np.ndarray, " rows"]
-    mse: Float[np.ndarray, " rows"]
-    l0: Float[np.ndarray, " rows"]
-    l1: Float[np.ndarray, " rows"]
-
-    def __eq__(self, other: object) -> bool:
-        """Equal to the bit."""
-        return isinstance(other, RowScores) and all(map(np.array_equal, vars(self).values(), vars(other).values()))
-
-
-ROW_METRICS = tuple(metric.name for metric in fields(RowScores))
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Metrics of one SAE at one layer, means over the held-out tokens.
-
-    Cross-entropies are in nats, over every token that has a next one; the others are over all tokens. Positions that
-    are skipped count nowhere, and keep their own residual vectors in every splice.
-    """
-
-    ce_clean: float
-    """Of the untouched language model."""
-    ce_spliced: float
-    """With the residual stream replaced by the reconstruction at every position."""
-    ce_zero: float
-    """With the residual stream replaced by zeros."""
-    ce_mean: float
-    """With the residual stream replaced by its mean over the held-out tokens."""
-    ce_score: float
-    """(ce_zero - ce_spliced) / (ce_zero - ce_clean): 1 is a perfect splice, 0 is no better than zeros."""
-    ce_score_mean: float
-    """(ce_mean - ce_spliced) / (ce_mean - ce_clean): 0 is no better than the mean."""
-    ce_increase: float
-    """ce_spliced - ce_clean: what the splice costs, in nats."""
-    kl: float
-    """Of the spliced from the clean next-token distribution, in nats."""
-    mse: float
-    """Squared error summed over d_model (the paper's "L2")."""
-    explained_variance: float
-    """1 - sum of squared errors / sum of squared distances from the mean activation: predicting the mean gives 0."""
-    l0: float
-    """Active features per token."""
-    l1: float
-    """Features times the norms of their decoder rows, summed."""
-    dead_latents: float
-    """Share of the features that fire on none of the held-out tokens."""
-    rows: RowScores = field(repr=False)
-    """Of each row."""
-
-    def metrics(self) -> dict[str, float]:
-        """All numbers by name, without those of the rows."""
-        return {name: value for name, value in vars(self).items() if name != "rows"}
 
 
 @dataclass
@@ -147,19 +82,10 @@ class _Splice:
         return torch.cat(parts), {name: torch.cat(values) for name, values in by_token.items()}
 
 
-@torch.no_grad()
-def evaluate(
-    candidates: Sequence[tuple[SparseAutoencoder, int]],
-    model: "LanguageModel",
-    held_out: Int32[np.ndarray, "rows context"],
-    batch_rows: int,
-    precision: Precision = "float32",
-    skip_first: int = 0,
-) -> list[Scores]:
-    """Score each (SAE, layer whose activations it reads); the forward pass restarts at the spliced layer.
+class Scorer:
+    """Scores SAEs on the same rows, call after call; what a layer's SAEs are compared with is computed once.
 
     Args:
-        candidates: an SAE on the device of the model, and the layer, from 0, whose residual stream it reads.
         model: the language model that they are spliced into.
         held_out: token ids that no candidate was trained on.
         batch_rows: rows in one forward pass, fewer where a GPU runs out of memory; no result depends on it beyond
@@ -168,14 +94,68 @@ def evaluate(
         skip_first: positions at the start of each row that are not scored and keep their own residual vectors.
 
     Raises:
-        ValueError: an SAE is of another width than the model's residual stream; the message names both. Or no position
-            with a next token is left.
+        ValueError: no position with a next token is left.
     """
-    _check_candidates(candidates, model)
-    if not 0 <= skip_first < held_out.shape[1] - 1:
-        raise ValueError(f"skip_first={skip_first} leaves no prediction to score in rows of {held_out.shape[1]} tokens")
-    scores, _ = halving(batch_rows, lambda rows: _evaluate(candidates, model, held_out, rows, precision, skip_first))
-    return scores
+
+    def __init__(
+        self,
+        model: "LanguageModel",
+        held_out: Int32[np.ndarray, "rows context"],
+        batch_rows: int,
+        precision: Precision = "float32",
+        skip_first: int = 0,
+    ) -> None:
+        if not 0 <= skip_first < held_out.shape[1] - 1:
+            raise ValueError(
+                f"skip_first={skip_first} leaves no prediction to score in rows of {held_out.shape[1]} tokens"
+            )
+        self.model, self.held_out, self.batch_rows = model, held_out, batch_rows
+        self.precision, self.skip_first = precision, skip_first
+        self._baselines: dict[int, Baseline] = {}
+
+    @torch.no_grad()
+    def scores(self, candidates: Sequence[tuple[SparseAutoencoder, int]]) -> list[Scores]:
+        """Of each (SAE, layer whose activations it reads); the forward pass restarts at the spliced layer.
+
+        Args:
+            candidates: an SAE on the device of the model, and the layer, from 0, whose residual stream it reads.
+
+        Raises:
+            ValueError: an SAE is of another width than the model's residual stream; the message names both.
+        """
+        _check_candidates(candidates, self.model)
+        scores, _ = halving(self.batch_rows, lambda rows: self._scores(candidates, rows))
+        return scores
+
+    def _scores(self, candidates: Sequence[tuple[SparseAutoencoder, int]], batch_rows: int) -> list[Scores]:
+        layers = sorted({layer for _, layer in candidates})
+        splices = [_Splice(sae, layer) for sae, layer in candidates]
+        moments = {layer: Moments(self.skip_first) for layer in layers if layer not in self._baselines}
+        clean = []
+        with _side_by_side(self.model) as apply:
+            for tokens in torch.from_numpy(self.held_out).long().split(batch_rows):
+                batch = clean_batch(self.model, tokens.to(self.model.device), layers, self.precision, self.skip_first)
+                clean.append(batch.cross_entropy)
+                for layer, sums in moments.items():
+                    sums.add(batch.streams[layer])
+                apply(partial(_Splice.add, batch=batch, model=self.model, precision=self.precision), splices)
+            self._baselines |= dict(zip(moments, apply(self._baseline, moments.items()), strict=True))
+        return [_scores(splice, np.concatenate(clean), self._baselines[splice.layer]) for splice in splices]
+
+    def _baseline(self, layer_and_moments: tuple[int, Moments]) -> Baseline:
+        return baseline_of(self.model, self.held_out, *layer_and_moments, self.precision)
+
+
+def evaluate(
+    candidates: Sequence[tuple[SparseAutoencoder, int]],
+    model: "LanguageModel",
+    held_out: Int32[np.ndarray, "rows context"],
+    batch_rows: int,
+    precision: Precision = "float32",
+    skip_first: int = 0,
+) -> list[Scores]:
+    """Score each (SAE, layer whose activations it reads) once: `Scorer` has the arguments and what it raises."""
+    return Scorer(model, held_out, batch_rows, precision, skip_first).scores(candidates)
 
 
 def _check_candidates(candidates: Sequence[tuple[SparseAutoencoder, int]], model: "LanguageModel") -> None:
@@ -194,30 +174,6 @@ def _check_candidates(candidates: Sequence[tuple[SparseAutoencoder, int]], model
                 "so that its scores may be lower than its authors'",
                 stacklevel=3,
             )
-
-
-def _evaluate(
-    candidates: Sequence[tuple[SparseAutoencoder, int]],
-    model: "LanguageModel",
-    held_out: Int32[np.ndarray, "rows context"],
-    batch_rows: int,
-    precision: Precision,
-    skip_first: int,
-) -> list[Scores]:
-    layers = sorted({layer for _, layer in candidates})
-    splices = [_Splice(sae, layer) for sae, layer in candidates]
-    moments = {layer: Moments(skip_first) for layer in layers}
-    clean = []
-    with _side_by_side(model) as apply:
-        for tokens in torch.from_numpy(held_out).long().split(batch_rows):
-            batch = clean_batch(model, tokens.to(model.device), layers, precision, skip_first)
-            clean.append(batch.cross_entropy)
-            for layer in layers:
-                moments[layer].add(batch.streams[layer])
-            apply(partial(_Splice.add, batch=batch, model=model, precision=precision), splices)
-        found = apply(lambda layer: baseline_of(model, held_out, layer, moments[layer], precision), layers)
-        baselines = dict(zip(layers, found, strict=True))
-    return [_scores(splice, np.concatenate(clean), baselines[splice.layer]) for splice in splices]
 
 
 @contextmanager

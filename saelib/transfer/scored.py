@@ -10,15 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Int32
 
 from saelib.language.corpus.rows import hash_tokens
 from saelib.results.parted import PartedTable
 from saelib.results.provenance import provenance
 from saelib.run.progress import progress
 from saelib.run.reading import DamagedFileError
-from saelib.sae.evaluation import Scores
+from saelib.sae.evaluation import Scorer
 from saelib.sae.folder import sae_sha256
+from saelib.sae.scores import Scores
 from saelib.sae.training.divergence import diverged_at
 from saelib.transfer.checks import DIVERGED, Results, table_of
 from saelib.transfer.parts import EvaluationParts
@@ -61,10 +64,10 @@ def score_parts(experiment: "Experiment", missing: Mapping[str, Sequence[ScoredS
         "corpus_sha256": experiment.corpus.sha256,
         **provenance(experiment.config, experiment.inputs),
     }
-    known = scored_before(parts, origin)
+    known, scorer = scored_before(parts, origin), scorer_of(experiment, experiment.corpus.held_out)
     with progress("evaluation", sum(map(len, missing.values())), unit="SAE") as advance:
         for part, asked in missing.items():
-            results = _score(experiment, asked, known)
+            results = _score(experiment, asked, scorer, known)
             parts.write(part, results._replace(evaluation=results.evaluation.assign(**origin)))
             advance(len(asked))
 
@@ -118,20 +121,19 @@ def keys_of(asked: Sequence[ScoredSae]) -> pd.DataFrame:
     return table_of([{name: value for name, value in asdict(one).items() if name != "folder"} for one in asked])
 
 
-def _score(experiment: "Experiment", asked: Sequence[ScoredSae], known: dict[Reading, Scores]) -> Results:
+def scorer_of(experiment: "Experiment", rows: Int32[np.ndarray, "rows context"]) -> Scorer:
+    """What scores SAEs on these rows as the config says."""
+    config = experiment.settled
+    return Scorer(experiment.model, rows, config.evaluation_batch_rows, config.precision, config.skipped)
+
+
+def _score(
+    experiment: "Experiment", asked: Sequence[ScoredSae], scorer: Scorer, known: dict[Reading, Scores]
+) -> Results:
     """Scores of a part, without where they come from; `known` grows by what is new."""
-    config = experiment.config
     readings = [_reading(one) for one in asked]
     there = [(one.folder, reading) for one, reading in zip(asked, readings, strict=True) if reading is not None]
-    scores = score_once(
-        there,
-        experiment.model,
-        experiment.corpus.held_out,
-        config.evaluation_batch_rows,
-        config.precision,
-        known,
-        experiment.settled.skipped,
-    )
+    scores = score_once(there, scorer, known)
     by_reading = {reading: score for (_, reading), score in zip(there, scores, strict=True)}
     known |= by_reading
     coefficients = [experiment.l1_coefficients[one.act_layer] for one in asked]

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int32
 
-from saelib.sae.evaluation import ROW_METRICS, RowScores, Scores, evaluate
 from saelib.sae.folder import load_sae
+from saelib.sae.scores import ROW_METRICS, RowScores, Scores
 
 if TYPE_CHECKING:
-    from saelib.language.model import LanguageModel
-    from saelib.language.precision import Precision
+    from saelib.sae.evaluation import Scorer
     from saelib.transfer.parts import EvaluationParts
 
 SAME_SCORE = 1e-5  # relative and absolute: rounding, where another number of rows or another kernel was at work
@@ -73,15 +71,9 @@ def _rows_by_reading(table: pd.DataFrame) -> dict[Reading, RowScores]:
 
 
 def score_once(
-    asked: Sequence[tuple[Path, Reading]],
-    model: "LanguageModel",
-    held_out: Int32[np.ndarray, "rows context"],
-    batch_rows: int,
-    precision: "Precision",
-    known: dict[Reading, Scores],
-    skip_first: int = 0,
+    asked: Sequence[tuple[Path, Reading]], scorer: "Scorer", known: Mapping[Reading, Scores]
 ) -> list[Scores]:
-    """Scores of SAE folders: new ones by `evaluate`, whose arguments these are, the others from `known`.
+    """Scores of SAE folders: new ones by the scorer, the others from `known`.
 
     Raises:
         ValueError: the first one that is known has other scores now.
@@ -89,11 +81,11 @@ def score_once(
     folders = {reading: folder for folder, reading in asked}
     new = [reading for reading in folders if reading not in known]
     again = [reading for reading in folders if reading in known][:1]
-    saes = [(load_sae(folders[reading], model.device), reading.act_layer) for reading in new + again]
-    found = dict(zip(new + again, evaluate(saes, model, held_out, batch_rows, precision, skip_first), strict=True))
+    saes = [(load_sae(folders[reading], scorer.model.device), reading.act_layer) for reading in new + again]
+    found = dict(zip(new + again, scorer.scores(saes), strict=True))
     for reading in again:
         _check_same(found[reading], known[reading], folders[reading])
-    every = found | known
+    every = {**found, **known}
     return [every[reading] for _, reading in asked]
 
 

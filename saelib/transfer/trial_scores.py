@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saelib.sae.evaluation import Scores, evaluate
+from saelib.sae.evaluation import evaluate
 from saelib.sae.folder import load_sae
+from saelib.sae.scores import Scores
 from saelib.sae.training.divergence import STEP, diverged_at
 from saelib.sae.training.plan import PhaseFolders, SaePlan
 

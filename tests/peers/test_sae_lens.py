@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from saelib import evaluate_phase, open_experiment, train_phase
 from saelib.language.loading import load_language_model
-from saelib.sae.evaluation import Scores, evaluate
+from saelib.sae.evaluation import evaluate
 from saelib.sae.folder import load_sae
+from saelib.sae.scores import Scores
 from tests.peers.conftest import LAYER
 
 

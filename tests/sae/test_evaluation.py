@@ -11,9 +11,11 @@ from torch import nn
 from saelib.language import head as heads
 from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
+from saelib.sae import evaluation
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
-from saelib.sae.clean_pass import clean_batch
-from saelib.sae.evaluation import ROW_METRICS, Scores, evaluate
+from saelib.sae.clean_pass import baseline_of, clean_batch
+from saelib.sae.evaluation import Scorer, evaluate
+from saelib.sae.scores import ROW_METRICS, Scores
 from tests.helpers.families import logits_with_input, small_family
 from tests.helpers.small_models import save_small_model, small_tokenizer
 from tests.helpers.small_saes import scaled
@@ -41,7 +43,8 @@ def some_saes(model: LanguageModel) -> list[tuple[SparseAutoencoder, int]]:
     return [(random_sae(model.d_model, 64, torch.Generator().manual_seed(layer)), layer) for layer in LAYERS]
 
 
-def assert_equal_scores(found: list[Scores], expected: list[Scores], rel: float = 1e-5, abs: float = 1e-6) -> None:
+# Scores are shares of small differences of losses, in which one rounding of float32 counts ten times over.
+def assert_equal_scores(found: list[Scores], expected: list[Scores], rel: float = 1e-5, abs: float = 1e-5) -> None:
     for one, other in zip(found, expected, strict=True):
         assert one.metrics() == pytest.approx(other.metrics(), rel=rel, abs=abs)
         for name in ROW_METRICS:
@@ -101,6 +104,21 @@ def test_scores_compare_the_spliced_loss_with_both_ablations(model, held_out):
         assert score.ce_score_mean == pytest.approx((score.ce_mean - spliced) / (score.ce_mean - clean))
         assert score.ce_increase == pytest.approx(spliced - clean)
         assert list(score.metrics()) == [field.name for field in dataclasses.fields(Scores) if field.name != "rows"]
+
+
+def test_a_scorer_measures_what_a_layer_is_compared_with_once(model, held_out, monkeypatch):
+    layers: list[int] = []
+
+    def counted(model, held_out, layer, *rest):
+        layers.append(layer)
+        return baseline_of(model, held_out, layer, *rest)
+
+    saes, scorer = some_saes(model), Scorer(model, held_out, 4)
+    expected = [evaluate([pair], model, held_out, 4)[0] for pair in saes]
+    monkeypatch.setattr(evaluation, "baseline_of", counted)
+    assert [scorer.scores([pair])[0] for pair in saes] == expected
+    assert [scorer.scores([pair])[0] for pair in saes] == expected
+    assert sorted(layers) == sorted({layer for _, layer in saes})
 
 
 def test_rows_average_to_the_metrics_and_are_those_of_each_row_alone(model, held_out):

@@ -13,9 +13,9 @@ from saelib.language.loading import load_language_model
 from saelib.language.model import LanguageModel
 from saelib.run.files import write_json
 from saelib.run.reading import read_json
-from saelib.sae.evaluation import ROW_METRICS, RowScores, Scores, evaluate
+from saelib.sae.evaluation import Scorer, evaluate
 from saelib.sae.folder import CONFIG, load_sae, sae_sha256, save_sae
-from saelib.transfer import scoring
+from saelib.sae.scores import ROW_METRICS, RowScores, Scores
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.parts import EvaluationParts
 from saelib.transfer.scoring import Reading, row_table, score_once, scored_before
@@ -32,14 +32,15 @@ def model(random_model_folder: Path) -> LanguageModel:
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many SAEs each call of `evaluate` was given."""
+    """How many SAEs each call of a scorer was given."""
     sizes: list[int] = []
+    scores_of = Scorer.scores
 
-    def counted(saes, *arguments):
+    def counted(scorer, saes):
         sizes.append(len(saes))
-        return evaluate(saes, *arguments)
+        return scores_of(scorer, saes)
 
-    monkeypatch.setattr(scoring, "evaluate", counted)
+    monkeypatch.setattr(Scorer, "scores", counted)
     return sizes
 
 
@@ -74,7 +75,7 @@ def test_the_same_weights_at_the_same_layer_are_scored_once(
 ) -> None:
     first, copy, other = (saved(tmp_path / name, model, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     wanted = asked((first, 1), (other, 1), (copy, 1), (copy, 2))
-    found = score_once(wanted, model, ROWS, 2, "float32", {})
+    found = score_once(wanted, Scorer(model, ROWS, 2), {})
     assert scored == [3]
     assert found == evaluate([(load_sae(folder), reading.act_layer) for folder, reading in wanted], model, ROWS, 2)
     assert found[0] == found[2] != found[3]
@@ -84,20 +85,20 @@ def test_what_was_scored_before_is_copied_and_one_of_it_scored_again(
     tmp_path: Path, model: LanguageModel, scored: list[int]
 ) -> None:
     wanted = asked(*((saved(tmp_path / str(seed), model, seed), 1) for seed in range(4)))
-    before = score_once(wanted[:3], model, ROWS, 2, "float32", {})
+    before = score_once(wanted[:3], Scorer(model, ROWS, 2), {})
     known = {reading: score for (_, reading), score in zip(wanted, before, strict=False)}
-    assert score_once(wanted, model, ROWS, 2, "float32", known)[:3] == before
-    assert score_once(wanted[:3], model, ROWS, 2, "float32", known) == before
+    assert score_once(wanted, Scorer(model, ROWS, 2), known)[:3] == before
+    assert score_once(wanted[:3], Scorer(model, ROWS, 2), known) == before
     assert scored == [3, 2, 1]
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Scores) if field.name != "rows"])
 def test_scores_that_do_not_repeat_are_refused(tmp_path: Path, model: LanguageModel, name: str) -> None:
     wanted = asked((saved(tmp_path / "sae", model), 1))
-    (before,) = score_once(wanted, model, ROWS, 2, "float32", {})
+    (before,) = score_once(wanted, Scorer(model, ROWS, 2), {})
     off = dataclasses.replace(before, **{name: getattr(before, name) + 1e-3 * (1 + abs(getattr(before, name)))})
     with pytest.raises(ValueError, match=rf"sae has {name} .* delete the run's evaluation/ folder"):
-        score_once(wanted, model, ROWS, 2, "float32", {wanted[0][1]: off})
+        score_once(wanted, Scorer(model, ROWS, 2), {wanted[0][1]: off})
 
 
 def made_up(first: float = 0.0) -> Scores:

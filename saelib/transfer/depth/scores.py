@@ -19,7 +19,6 @@ from saelib.language.precision import matrix_products
 from saelib.results.provenance import provenance
 from saelib.run.files import sha256_of_file
 from saelib.sae.autoencoder import SparseAutoencoder
-from saelib.sae.evaluation import evaluate
 from saelib.sae.folder import load_sae, sae_sha256
 from saelib.sae.mapping import map_sae
 from saelib.sae.saved_maps import TENSORS, load_map, map_folder
@@ -33,6 +32,7 @@ from saelib.transfer.scoring import Reading, row_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from saelib.sae.evaluation import Scorer
     from saelib.transfer.experiment import Experiment
 
 
@@ -47,19 +47,18 @@ def depth_inputs(experiment: "Experiment", numbers: ByDepth) -> dict[str, str]:
     return experiment.inputs | {INPUT: numbers_sha256(numbers)}
 
 
-def score_part(experiment: "Experiment", asked: Sequence[DepthSae], numbers: ByDepth) -> Results:
+def score_part(experiment: "Experiment", asked: Sequence[DepthSae], scorer: "Scorer", numbers: ByDepth) -> Results:
     """Scores of a part, with where they come from.
 
     Args:
+        scorer: on the study's held-out rows.
         numbers: with λ by layer, by which the objective is counted.
     """
-    config, held_out = experiment.settled, held_out_rows(experiment)
+    config, held_out = experiment.settled, scorer.held_out
     readings = [reading_of(experiment, one) for one in asked]
     alike = {reading: one for one, reading in zip(asked, readings, strict=True) if reading is not None}
     saes = [(made(experiment, one), one.act_layer) for one in alike.values()]
-    scores = evaluate(saes, experiment.model, held_out, config.evaluation_batch_rows, config.precision,
-                      config.skipped)  # fmt: skip
-    found = dict(zip(alike, scores, strict=True))
+    found = dict(zip(alike, scorer.scores(saes), strict=True))
     lines = [score_line(reading, numbers.l1_coefficients[one.act_layer], found)
              for one, reading in zip(asked, readings, strict=True)]  # fmt: skip
     table = pd.concat([keys_of(asked), pd.DataFrame(lines)], axis="columns")

@@ -26,13 +26,13 @@ from saelib.transfer.depth.plans import (
     training_folders,
     training_plans,
 )
-from saelib.transfer.depth.scores import files_of, made, reading_of, score_part
+from saelib.transfer.depth.scores import files_of, held_out_rows, made, reading_of, score_part
 from saelib.transfer.depth.tables import depth_parts, read_depth
 from saelib.transfer.experiment import Experiment
 from saelib.transfer.finished import check_own, check_present
 from saelib.transfer.maps import check_maps
 from saelib.transfer.passes import note_passes, plan_passes, train_passes
-from saelib.transfer.scored import check_asked
+from saelib.transfer.scored import check_asked, scorer_of
 from saelib.transfer.stages import refresh
 
 
@@ -117,12 +117,13 @@ def _check_unchanged(experiment: Experiment, asked: Sequence[DepthSae], part: st
 def _make(experiment: Experiment, missing: Mapping[str, Sequence[DepthSae]]) -> None:
     """What is missing, and whatever it needs."""
     numbers, parts = depth_lambdas(experiment), depth_parts(experiment.folder)
+    scorer = scorer_of(experiment, held_out_rows(experiment))
     fit_depth_maps(experiment)
     for name in TRAININGS:
         _train(experiment, name, numbers)
     with progress("depth", sum(map(len, missing.values())), unit="SAE") as advance:
         for part, asked in missing.items():
-            parts.write(part, score_part(experiment, asked, numbers))
+            parts.write(part, score_part(experiment, asked, scorer, numbers))
             advance(len(asked))
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from saelib.run.threads import one_thread_each
 from saelib.sae.autoencoder import SparseAutoencoder
-from saelib.sae.evaluation import evaluate
 from saelib.sae.mapping import fit_map, map_sae
 from saelib.sae.starts import STARTS
 from saelib.sae.training.plan import SaePlan
@@ -23,6 +22,7 @@ from saelib.transfer.directions import Arm, parse_arm
 from saelib.transfer.experiment import Experiment, open_experiment
 from saelib.transfer.maps import map_activations
 from saelib.transfer.savings import leads_over_copies, savings
+from saelib.transfer.scored import scorer_of
 from saelib.transfer.studies.shared import keep, read_kept, train_and_score
 
 SAVINGS, LEADS, MAP_TOKENS = "starts.csv", "starts_leads.csv", "map_tokens.csv"
@@ -62,15 +62,13 @@ def sweep_map_tokens(experiment: Experiment, sizes: Sequence[int]) -> pd.DataFra
 
 
 def _sweep_replicate(experiment: Experiment, plans: Sequence[SaePlan], sizes: Sequence[int]) -> pd.DataFrame:
-    config, model = experiment.config, experiment.model
     asked: list[Fit] = [(plan, size) for plan in plans for size in ([None] if plan.start == "copy" else sizes)]
     sources = {layer: experiment.sae("scratch", layer, plans[0].seed) for layer in experiment.layers}
     with one_thread_each() as pool:
         streams = map_activations(experiment, plans[0].data_seed, experiment.layers, sizes[-1], pool)
         started = list(pool.map(partial(_start, sources=sources, streams=streams), asked))
     candidates = [(sae, plan.sae_layer) for (plan, _), (sae, _) in zip(asked, started, strict=True)]
-    scores = evaluate(candidates, model, experiment.corpus.held_out, config.evaluation_batch_rows, config.precision,
-                      experiment.settled.skipped)  # fmt: skip
+    scores = scorer_of(experiment, experiment.corpus.held_out).scores(candidates)
     return pd.DataFrame(
         {
             "direction": _arm(plan).direction,

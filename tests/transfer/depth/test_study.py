@@ -212,11 +212,11 @@ def test_an_interrupted_study_goes_on_with_the_part_that_is_missing(
     train_phase(experiment, "scratch")
     seen: list[int] = []
 
-    def killed(experiment: Experiment, asked: Sequence[plans.DepthSae], coefficients: Any) -> Results:
+    def killed(experiment: Experiment, asked: Sequence[plans.DepthSae], *others: Any) -> Results:
         seen.append(asked[0].act_layer)
         if len(seen) == 2:
             raise Killed
-        return made(experiment, asked, coefficients)
+        return made(experiment, asked, *others)
 
     monkeypatch.setattr(study, "score_part", killed)
     with pytest.raises(Killed):
