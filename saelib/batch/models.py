@@ -3,7 +3,8 @@
     python -m saelib.batch.models
 
 In: the folders `results/<preset>/` that `publish` made, as many as there are, and the published numbers of paper 1.
-Out: `results/models.md`, for README. (The second paper's numbers by task are not public.)
+Out: `results/models.md`, and `results/models_short.md`, the rows and columns of it that README shows. (The second
+paper's numbers by task are not public.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from saelib.batch.model_rows import asked, measured
-from saelib.htest.scoring.main_table import LINE_KEYS, Line, main_table
+from saelib.batch.model_rows import CHANGE, L0, SAVED, asked, measured
+from saelib.htest.scoring.main_table import HEADINGS, LINE_KEYS, PAPER, Line, main_table
 from saelib.language.origin import model_origin
 from saelib.language.reference import gpt_neox_parameters
 from saelib.results.bootstrap import RESAMPLES
@@ -27,10 +28,16 @@ from saelib.transfer.convergence import final_rows
 from saelib.transfer.curves import replicates_of
 from saelib.transfer.directions import transfer_arms
 from saelib.transfer.published import MODEL, published_results
+from saelib.transfer.targets import TARGET_NAMES
 from saelib.transfer.wording import arm_label
 
-PLACE = "models.md"
+PLACE, SHORT = "models.md", "models_short.md"
 PYTHIA = (50_304, 12, 768)  # vocabulary with padding, layers, d_model of Pythia-160M (Biderman et al. 2023)
+
+FIRST_FACTS = ("model", "parameters", "layers with an SAE, from 0", "replicates", "tokens of each")
+FIRST_QUANTITIES = (*(SAVED.format(TARGET_NAMES[target]) for target in ("loss", "joint")), CHANGE, L0)
+"""What training makes small, and the score at equal sparsity; and what the end of training has of both."""
+FIRST_HEADINGS = tuple(HEADINGS[value] for value in ("accuracy", "share_a", "auroc"))
 
 
 class Column(NamedTuple):
@@ -124,8 +131,14 @@ def _words(arm: str) -> str:
     return arm_label(arm).replace(":", "")
 
 
-def htest_models(results: Path = RESULTS) -> pd.DataFrame:
-    """Paper 2: a row for each model, way of asking and set of items; who stands in several presets stands once.
+def short_transfer_models(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `transfer_models` that a first page needs."""
+    quantities = table[""].str.rsplit(": ", n=1).str[0]
+    return table[table[""].isin(FIRST_FACTS) | quantities.isin(FIRST_QUANTITIES)]
+
+
+def htest_lines(results: Path = RESULTS) -> list[Line]:
+    """Paper 2: a line for each model, way of asking and set of items; who stands in several presets stands once.
 
     Raises:
         DamagedFileError: a file is not what was written.
@@ -133,20 +146,31 @@ def htest_models(results: Path = RESULTS) -> pd.DataFrame:
     lines: dict[str, Line] = {}
     for line in (line for folder in kept_presets(results) for line in asked(folder)):
         lines.setdefault(repr([line[name] for name in (*LINE_KEYS, "readers")]), line)
-    return main_table([*lines.values()])
+    return [*lines.values()]
+
+
+def short_htest_models(lines: Sequence[Line]) -> pd.DataFrame:
+    """The main table of paper 2, as the released parser reads the replies."""
+    table = main_table([line for line in lines if PAPER in line["readers"]])
+    return table[[table.columns[0], *FIRST_HEADINGS]]
 
 
 def write_models(results: Path = RESULTS, *, resamples: int = RESAMPLES) -> Path:
-    """Make `models.md` of all that is kept.
+    """Make `models.md` of all that is kept, and `models_short.md` beside it.
 
     Raises:
         DamagedFileError: a file is not what was written.
     """
     columns = [*map(kept_column, kept_presets(results)), published_column()]
-    tables = (transfer_models(columns, resamples=resamples), htest_models(results))
-    text = "\n".join(map(as_markdown, tables))
-    write_atomically(results / PLACE, lambda path: path.write_text(text, encoding="utf-8"))
+    of_transfer, lines = transfer_models(columns, resamples=resamples), htest_lines(results)
+    _write([of_transfer, main_table(lines)], results / PLACE)
+    _write([short_transfer_models(of_transfer), short_htest_models(lines)], results / SHORT)
     return results / PLACE
+
+
+def _write(tables: Sequence[pd.DataFrame], path: Path) -> None:
+    text = "\n".join(map(as_markdown, tables))
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 if __name__ == "__main__":

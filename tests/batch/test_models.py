@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from saelib.batch.models import (
-    htest_models,
+    htest_lines,
     kept_column,
     kept_presets,
     published_column,
@@ -19,7 +19,7 @@ from saelib.batch.models import (
     write_models,
 )
 from saelib.htest.items.official import OFFICIAL_SET
-from saelib.htest.scoring.main_table import HEADINGS, main_lines
+from saelib.htest.scoring.main_table import HEADINGS, main_lines, main_table
 from saelib.run.reading import DamagedFileError
 from saelib.run.stored import RESULTS
 from saelib.transfer.published import published_evaluation
@@ -145,7 +145,7 @@ def test_the_papers_column_says_what_its_scores_say_and_no_more(shown: pd.DataFr
 
 def test_every_model_is_asked_on_released_and_on_fresh_items(results: Path) -> None:
     keep_scores(results / "small", ["smollm2", "embedded"])  # a preset that asks another one's model too
-    table = htest_models(results)
+    table = main_table(htest_lines(results))
     assert table.iloc[:, 0].tolist() == [
         f"{who}, 50 shots, {items} items"
         for who in ("smollm2 (4-bit weights (Q4_1), instruction-tuned)", "embedded")
@@ -166,7 +166,7 @@ def test_the_line_on_the_main_items_is_the_one_that_the_notebook_recorded(result
     asked = scores[(scores["model"] == "embedded") & (scores["k"] == 50) & scores["shuffle_seed"].isna()]
     (again,) = main_lines(asked[asked["item_set"] == OFFICIAL_SET])
     assert again["accuracy"] == line["accuracy"]
-    row = htest_models(results).iloc[-2]
+    row = main_table(htest_lines(results)).iloc[-2]
     assert row[HEADINGS["accuracy"]] == "{mean:.2f} ({low:.2f} to {high:.2f})".format(**line["accuracy"])
 
 
@@ -178,6 +178,20 @@ def test_both_tables_are_written_and_one_preset_is_enough(results: Path) -> None
     (results / "large" / "config.json").unlink()
     of_transfer, of_htest = tables(write_models(results, resamples=30).read_text(encoding="utf-8"))
     assert "large" not in of_transfer and "smollm2" not in of_htest
+
+
+def test_the_short_tables_are_rows_and_columns_of_the_whole_ones(results: Path) -> None:
+    whole = [_cells(table) for table in tables(write_models(results, resamples=30).read_text(encoding="utf-8"))]
+    short = [_cells(table) for table in tables((results / "models_short.md").read_text(encoding="utf-8"))]
+    assert [row for row in whole[0] if row in short[0]] == short[0]
+    told = {row[0].rsplit(": ", 1)[0] for row in short[0]}
+    assert {"model", "saved until level, held-out objective", "saved until level, CE-loss score at no more L0"} <= told
+    assert "saved until level, CE-loss score alone" not in told
+    assert [row[:4] for row in whole[1]] == short[1]
+
+
+def _cells(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines() if "---" not in row]
 
 
 def test_a_damaged_file_is_named_with_the_remedy(results: Path) -> None:
