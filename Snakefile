@@ -73,7 +73,7 @@ for number, entry in enumerate(NOTEBOOKS):
             cells=digest_with_sources(SOURCES, entry.name),
             library=LIBRARY,
             # By functions, whose values Snakemake does not search for wildcards.
-            settings=lambda wildcards, htest="htest" in entry.configs: SETTINGS.parameters(htest),
+            settings=lambda wildcards, configs=entry.configs: SETTINGS.parameters(*configs),
         threads: entry.threads
         priority: -number
         shell:

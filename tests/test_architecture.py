@@ -13,17 +13,21 @@ import saelib
 from saelib.run.files import PROJECT
 
 LIBRARY = PROJECT / "saelib"
-ROOMS = ("run", "results", "language", "sae", "transfer", "htest", "batch")
+ROOMS = ("run", "results", "language", "sae", "transfer", "interpret", "htest", "batch")
 HEAVY = {"torch", "transformers", "pandas", "matplotlib", "inspect_ai", "statsmodels", "scipy", "numba"}
 MUST_WAIT = {"torch", "transformers", "pandas", "matplotlib"}  # until what needs them is used
 INNER_ROOMS = sorted(
-    {path.parent.name for path in (LIBRARY / "htest").glob("*/__init__.py")} - {"figures"}
-)  # they draw
-REACHED_FIRST = ["saelib.transfer.experiment", "saelib.htest.study", "saelib.htest.stages", "saelib.batch.notebooks"]
+    f"{path.parent.parent.name}.{path.parent.name}"
+    for room in ("interpret", "htest")
+    for path in (LIBRARY / room).glob("*/__init__.py")
+    if path.parent.name != "figures"  # they draw
+)
+REACHED_FIRST = ["saelib.transfer.experiment", "saelib.interpret.interpretation", "saelib.htest.study",
+                 "saelib.htest.stages", "saelib.batch.notebooks"]  # fmt: skip
 LIGHT = [
     "saelib",
     *(f"saelib.{room}" for room in ROOMS),
-    *(f"saelib.htest.{room}" for room in INNER_ROOMS),
+    *(f"saelib.{room}" for room in INNER_ROOMS),
     *REACHED_FIRST,
 ]
 

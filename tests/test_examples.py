@@ -43,7 +43,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def layer_transfer(small: str) -> dict[str, Any]:
-    example, _ = typed(saelib.__doc__ or "")
+    example, *_ = typed(saelib.__doc__ or "")
     return run(example, ('preset="smoke", run="mine"', small))
 
 
@@ -56,8 +56,19 @@ def test_what_help_says_to_type_first_for_layer_transfer(layer_transfer: dict[st
     assert sae.lineage["sae_layer"] == 1
 
 
+def test_what_help_says_to_type_first_for_features(layer_transfer: dict[str, Any], small: str) -> None:
+    _, example, _ = typed(saelib.__doc__ or "")
+    *_, last = example.splitlines()
+    names = run(example, ('preset="smoke", run="mine"', small), (last, f"found = {last}"))
+    table = names["found"].table
+    assert "".join(names["found"].tokens).endswith("The list is empty.")
+    assert len(table) and table["activation"].min() > 0
+    sae = layer_transfer["experiment"].sae("forward_affine", 3)
+    assert table["feature"].between(0, sae.d_sae - 1).all()
+
+
 def test_what_help_says_to_type_first_for_htest(small: str) -> None:
-    _, example = typed(saelib.__doc__ or "")
+    _, _, example = typed(saelib.__doc__ or "")
     names = run(example)
     assert {reply.condition.k for reply in names["replies"]} == {4}
     assert {reply.condition.model for reply in names["replies"]} == {"embedded"}

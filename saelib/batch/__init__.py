@@ -6,6 +6,6 @@ Snakefile, `execute` and papermill: executed notebooks, `report.html`, and the s
 Public: `notebooks.NOTEBOOKS`, the one list; `digests`, which say when a notebook must run again; `engine.IpcEngine`,
 papermill without TCP ports; `console`, what a person sees meanwhile, with `durations` and `failures.failure_report`;
 `report.write_report`, with the parts of its `page` and what it says from `answers`, `report_tables` and `experiments`,
-the one list of the papers' experiments; `publish.publish`, with the two tables of a preset from `first_page`, and
-that of all that are kept from `models`.
+the one list of the papers' experiments, with `carried`; `publish.publish`, with the two tables of a preset from
+`first_page`, and that of all that are kept from `models`.
 """

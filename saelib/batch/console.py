@@ -98,7 +98,7 @@ def say_end(settings: Settings) -> None:
 
 def _lacks_released_items(settings: Settings) -> bool:
     path = settings.folder / "values" / "30_htest_items.json"
-    if settings.htest.get("official") is not None or not path.is_file():  # a folder of the user's, or left out
+    if settings.of("htest").get("official") is not None or not path.is_file():  # a folder of the user's, or left out
         return False
     return OFFICIAL_SET not in read_json(path, lambda content: content["values"]["items_sha256"])
 

@@ -63,7 +63,7 @@ def main(notebook: str, output: str) -> int:
     say(f"{entry.name}: running")
     try:
         with hold_for_children(settings.folder):
-            execute(Path(notebook), executed, settings.parameters("htest" in entry.configs))
+            execute(Path(notebook), executed, settings.parameters(*entry.configs))
             say_done(entry.name, settings, time.monotonic() - started)
             settle_times(executed.parent)
     except papermill.PapermillExecutionError:

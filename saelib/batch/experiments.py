@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from saelib.batch import carried
 from saelib.htest.scoring.findings import counted_silence, no_sizes, silence, tuned_tasks
 from saelib.htest.scoring.names import asked_model
 from saelib.results.notebook import verdict
@@ -19,6 +20,7 @@ from saelib.transfer.targets import TARGET_NAMES
 
 Values: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What notebooks recorded, by the name of the notebook."""
+NOT_MEASURED = "not measured"
 SHOWN = ("loss", "joint")
 """The targets that are named: what training makes small, and the score at equal sparsity."""
 
@@ -45,15 +47,26 @@ def experiments_table(values: Values, papers_model: bool = False) -> pd.DataFram
             "experiment of the papers": experiment.what,
             "here": verdict(PAPERS_MODEL if papers_model and experiment.here == OTHER_MODEL else experiment.here),
             "notebook": experiment.notebook,
-            "what agrees": experiment.agrees(values) if experiment.agrees else "",
+            "what agrees": _agreement(experiment, values),
         }
         for experiment in EXPERIMENTS
     )
 
 
+def _agreement(experiment: Experiment, values: Values) -> str:
+    if experiment.agrees is None:
+        return ""
+    return experiment.agrees(values) if experiment.notebook in values else NOT_MEASURED
+
+
 def experiments_markdown(values: Values, papers_model: bool = False) -> str:
-    """The table as README has it, each notebook a link; arguments as of `experiments_table`."""
-    text = as_markdown(experiments_table(values, papers_model))
+    """The table with each notebook as a link; arguments as of `experiments_table`."""
+    return linked(experiments_table(values, papers_model))
+
+
+def linked(table: pd.DataFrame) -> str:
+    """A table of experiments as Markdown at the top of the repository, each notebook a link."""
+    text = as_markdown(table)
     for notebook in {experiment.notebook for experiment in EXPERIMENTS} - {""}:
         text = text.replace(f"| {notebook} ", f"| [`{notebook}`](notebooks/{notebook}.ipynb) ")
     return text
@@ -71,11 +84,11 @@ def _convergence(values: Values) -> str:
 
 def _zero_shot(values: Values) -> str:
     """The claim about untrained neighbours, which needs transfers of both directions."""
-    for line in values["90_report"]["agreement"]:
+    for line in values.get("90_report", {}).get("agreement", []):
         if line["claim"].startswith("Untrained neighbours"):
             difference = f"{with_interval(line, 3)}; the paper {line['paper']:.3f}"
             return f"CE-loss score, layer after minus layer before: {difference}"
-    return "not measured"
+    return NOT_MEASURED
 
 
 def _claims(values: Values) -> str:
@@ -144,11 +157,11 @@ EXPERIMENTS = (
     Experiment("zero-shot matrix", OTHER_MODEL, "12_layer_transfer", _zero_shot),
     Experiment("normalised scores, claim by claim", OTHER_MODEL, "90_report", _claims),
     Experiment("angular distance between layers", OTHER_MODEL, "10_language_model", _angular),
-    Experiment("MMCS (likeness of decoder rows)", "no: not yet"),
-    Experiment("feature transfer (shared tokens)", "no: not yet"),
-    Experiment('attribution ("DLA")', "no: not yet"),
-    Experiment("faithfulness, completeness of circuits", "no: not yet"),
-    Experiment("human interpretability", "no: not yet"),
+    Experiment("MMCS (likeness of decoder rows)", OTHER_MODEL, "20_features", carried.likeness),
+    Experiment("feature transfer (shared tokens)", OTHER_MODEL, "20_features", carried.feature_transfer),
+    Experiment('attribution ("DLA")', OTHER_MODEL, "21_circuits", carried.attribution),
+    Experiment("faithfulness, completeness of circuits", OTHER_MODEL, "21_circuits", carried.circuits),
+    Experiment("human interpretability", "no: it takes people who judge"),
     Experiment("ten tasks, 4 to 50 shots", "in part: other models", "31_htest_accuracy", _ten_tasks),
     Experiment("shots; larger against smaller models", "in part: other models", "32_htest_shots_and_size", _shots),
     Experiment("chain of thought", "in part: other models", "33_htest_chain_of_thought", _thinking),

@@ -3,8 +3,8 @@
     python -m saelib.batch.models
 
 In: the folders `results/<preset>/` that `publish` made, as many as there are, and the published numbers of paper 1.
-Out: `results/models.md`, and `results/models_short.md`, the rows and columns of it that README shows. (The second
-paper's numbers by task are not public.)
+Out: `results/models.md`; `results/models_short.md`, the rows and columns of it that README shows; and beside them
+`results/experiments.md`. (The second paper's numbers by task are not public.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from saelib.batch.experiments_kept import experiments_of_markdown
 from saelib.batch.model_rows import CHANGE, L0, SAVED, asked, measured
 from saelib.htest.scoring.main_table import HEADINGS, LINE_KEYS, PAPER, Line, main_table
 from saelib.language.origin import model_origin
@@ -31,7 +32,7 @@ from saelib.transfer.published import MODEL, published_results
 from saelib.transfer.targets import TARGET_NAMES
 from saelib.transfer.wording import arm_label
 
-PLACE, SHORT = "models.md", "models_short.md"
+PLACE, SHORT, EXPERIMENTS = "models.md", "models_short.md", "experiments.md"
 PYTHIA = (50_304, 12, 768)  # vocabulary with padding, layers, d_model of Pythia-160M (Biderman et al. 2023)
 
 FIRST_FACTS = ("model", "parameters", "layers with an SAE, from 0", "replicates", "tokens of each")
@@ -156,20 +157,22 @@ def short_htest_models(lines: Sequence[Line]) -> pd.DataFrame:
 
 
 def write_models(results: Path = RESULTS, *, resamples: int = RESAMPLES) -> Path:
-    """Make `models.md` of all that is kept, and `models_short.md` beside it.
+    """Make `models.md` of all that is kept, and beside it `models_short.md` and `experiments.md`.
 
     Raises:
         DamagedFileError: a file is not what was written.
     """
-    columns = [*map(kept_column, kept_presets(results)), published_column()]
+    presets = kept_presets(results)
+    columns = [*map(kept_column, presets), published_column()]
     of_transfer, lines = transfer_models(columns, resamples=resamples), htest_lines(results)
-    _write([of_transfer, main_table(lines)], results / PLACE)
-    _write([short_transfer_models(of_transfer), short_htest_models(lines)], results / SHORT)
+    short = [short_transfer_models(of_transfer), short_htest_models(lines)]
+    _write("\n".join(map(as_markdown, [of_transfer, main_table(lines)])), results / PLACE)
+    _write("\n".join(map(as_markdown, short)), results / SHORT)
+    _write(experiments_of_markdown(presets), results / EXPERIMENTS)
     return results / PLACE
 
 
-def _write(tables: Sequence[pd.DataFrame], path: Path) -> None:
-    text = "\n".join(map(as_markdown, tables))
+def _write(text: str, path: Path) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 

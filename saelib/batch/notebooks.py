@@ -23,7 +23,8 @@ class Notebook:
     """Notebooks whose results it reads."""
     threads: int = 1
     configs: tuple[str, ...] = ("transfer",)
-    """Whose fields its parameters are: "transfer" (paper 1), "htest" (paper 2), or both."""
+    """Whose fields its parameters are: "transfer" (paper 1), "interpret" (what SAEs of it carry), "htest" (paper 2), or
+    several; the first is that of the run which its values are recorded with."""
     computes: bool = True
     """Whether it trains or asks; the others can be run from the stored results alone."""
 
@@ -34,6 +35,7 @@ class Notebook:
 
 
 HTEST = ("htest",)
+INTERPRET = ("interpret", "transfer")
 NOTEBOOKS = (
     Notebook(
         "10_language_model",
@@ -69,6 +71,20 @@ NOTEBOOKS = (
         "one trained layer carried to every other one by a linear map: scores against distance, and what it costs",
         ("12_layer_transfer",),
         threads=ALL_CORES,
+    ),
+    Notebook(
+        "20_features",
+        "what a transfer carries, feature by feature: contexts, likeness to source and scratch, a page to look into",
+        ("12_layer_transfer",),
+        threads=ALL_CORES,
+        configs=INTERPRET,
+    ),
+    Notebook(
+        "21_circuits",
+        "whether features of a transfer serve as well: attribution over checkpoints, faithfulness of circuits",
+        ("12_layer_transfer",),
+        threads=ALL_CORES,
+        configs=INTERPRET,
     ),
     Notebook(
         "30_htest_items",
@@ -118,12 +134,14 @@ NOTEBOOKS = (
             "10_language_model",
             "14_better_start",
             "15_map_distance",
+            "20_features",
+            "21_circuits",
             "32_htest_shots_and_size",
             "33_htest_chain_of_thought",
             "34_htest_fine_tuning",
             "35_htest_letter_geometry",
         ),
-        configs=("transfer", "htest"),
+        configs=("transfer", "interpret", "htest"),
         computes=False,
     ),
 )

@@ -1,4 +1,4 @@
-"""What would fail hours later, found before the first notebook: both papers' settings, held against what they name.
+"""What would fail hours later, found before the first notebook: all settings, held against what they name.
 
 In: settings. Out: nothing, or one error with a line for each fault. Read are the models' configs without their weights,
 and items and texts of one's own, whose tokens the notebooks then find in the cache; nothing else is written. What the
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from saelib.batch.preflight_transfer import check_transfer
 from saelib.batch.settings import Settings
 from saelib.htest.ablations.tuned_models import probe_items, training_items
 from saelib.htest.asking.encoded import first_token_text
@@ -23,12 +24,9 @@ from saelib.htest.items.kept import NAMED
 from saelib.htest.items.sources import official_items
 from saelib.htest.respondents import split_revision
 from saelib.htest.study import Study, open_study
+from saelib.interpret.interpretation import open_interpretation
 from saelib.language.api import open_api_model
-from saelib.language.corpus.load import AUSTEN, DOCSTRINGS, check_cut, load_corpus
-from saelib.language.corpus.text_files import text_source
 from saelib.run.files import runs_folder
-from saelib.transfer.experiment import Experiment, open_experiment
-from saelib.transfer.model_fit import check_context, chosen_layers, without_transfers
 
 SURELY_THERE = 1_500  # items of a task; of the words for tuning, some 3,000 pairs rhyme
 REFUSED = (ValueError, OSError, RuntimeError)
@@ -49,11 +47,11 @@ def check(settings: Settings) -> None:
         ValueError: names every fault: the field or the file, its value, and the remedy.
     """
     try:
-        experiment = open_experiment(**settings.parameters(htest=False))
-        study = open_study(**settings.parameters(htest=True))
+        interpretation = open_interpretation(**settings.parameters("transfer", "interpret"))
+        study = open_study(**settings.parameters("htest"))
     except REFUSED as error:
         raise ValueError(str(error)) from error
-    parts: list[Callable[[], None]] = [check_writable, partial(check_experiment, experiment)]
+    parts: list[Callable[[], None]] = [check_writable, partial(check_transfer, interpretation)]
     looks = (check_machine, check_shots, check_items, check_counts, check_tuned_tasks)
     parts += [partial(look, study) for look in looks]
     parts += [partial(check_model, study, model) for model in named_models(study.config)]
@@ -80,50 +78,6 @@ def check_writable() -> None:
         raise ValueError(f"SAELIB_RUNS: {folder} cannot be made, since {there} is a file; give another folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"SAELIB_RUNS: {there} is not yours to write in, and runs go to {folder}; give another folder")
-
-
-def check_experiment(experiment: Experiment) -> None:
-    """Device, model, layers and text of paper 1.
-
-    Raises:
-        ValueError, FileNotFoundError: they are not to be had, or do not fit each other.
-    """
-    from saelib.language.device import choose_device
-    from saelib.language.loading import load_config, pinned_revision
-    from saelib.language.sizes import longest_context
-
-    config, read = experiment.config, experiment.inputs
-    choose_device(config.device)
-    if "corpus" in read:
-        return
-    name = config.language_model
-    revision = pinned_revision(name, config.revision, read.get("language_model"))
-    sizes = load_config(name, revision)
-    check_context(config, name, longest_context(sizes))
-    layers = chosen_layers(config, name, sizes.num_hidden_layers)
-    if without := without_transfers(config, layers):
-        raise ValueError(f"{without}. The notebooks compare transfers; for scratch SAEs alone run 11_scratch_saes")
-    check_text(experiment, revision, sizes.vocab_size)
-
-
-def check_text(experiment: Experiment, revision: str | None, vocabulary: int) -> None:
-    """Whether the novels, or a text of one's own, are there and have rows enough.
-
-    The docstrings and hub data sets are left to the first notebook, which reads them before anything is computed.
-
-    Raises:
-        ValueError, FileNotFoundError: it is not there, cannot be read, is too short, or cannot be cut as is asked.
-    """
-    from saelib.language.loading import load_tokenizer
-
-    config = experiment.config
-    name = config.corpus
-    check_cut(name, config.rows == "within")
-    if name == AUSTEN or (name != DOCSTRINGS and text_source(name) is not None):
-        tokenizer = load_tokenizer(config.language_model, revision)
-        load_corpus(name, tokenizer, config.context_length, config.held_out_rows, config.data_seeds[0],
-                    config.prepend_bos, vocabulary, sink_token=config.named_sink,
-                    within_documents=config.rows == "within")  # fmt: skip
 
 
 def check_machine(study: Study) -> None:

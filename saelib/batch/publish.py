@@ -4,8 +4,9 @@
 
 In: the finished folder of a run of the preset as it is (settings PRESET and RUN in the environment, as for
 `make reproduce`). Out: `results/<preset>`: the tables and recorded values that notebooks show with `stored=True`, the
-figures, and what is to be quoted, `transfer.md`, `htest.md`, `htest_finding.md` and `experiments.md`; and beside it
-`models.md`, all presets that are kept side by side.
+figures that its executed notebooks show, and what is to be quoted, `transfer.md`, `htest.md`, `htest_finding.md` and
+`experiments.md`; and beside it `models.md`, all presets that are kept side by side. Of what was looked at in the SAEs
+the small tables are kept, and no table with a row for each feature.
 """
 
 import os
@@ -19,10 +20,12 @@ from saelib.batch.experiments import experiments_markdown
 from saelib.batch.first_page import htest_finding, htest_table, transfer_table
 from saelib.batch.models import write_models
 from saelib.batch.notebooks import NOTEBOOKS
+from saelib.batch.page.cells import named_figures, read_notebook
 from saelib.batch.settings import settings_from
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.scoring.stored import read_scores
 from saelib.htest.study import open_study
+from saelib.interpret.interpretation import PLACE, Interpretation, open_interpretation
 from saelib.language.origin import notes_on
 from saelib.results.tables import as_markdown
 from saelib.results.values import read_values
@@ -38,7 +41,9 @@ from saelib.transfer.tables import join_tables, read_results
 NEEDED = ("config.json", "evaluation.parquet", "evaluation_rows.parquet", "training.parquet", "maps.parquet",
           "htest.parquet")  # fmt: skip
 KEPT = ("*.json", "*.parquet")
-"""At the top of a run's folder: those, and the tables and choices that only some presets have."""
+"""At the top of a run's folder: those, and the tables and choices that only some presets have; in `interpret/` too."""
+LARGE = ("features", "contexts")
+"""Tables of `interpret/` with a row for each feature, which are not kept."""
 
 
 def publish(preset: str, run: str | None = None, results: Path = RESULTS) -> Path:
@@ -53,12 +58,14 @@ def publish(preset: str, run: str | None = None, results: Path = RESULTS) -> Pat
         FileExistsError: the run has another config than the preset.
     """
     experiment, study = open_experiment(preset=preset, run=run), open_study(preset=preset, run=run)
+    interpretation = open_interpretation(preset=preset, run=run)
     measured = read_results(experiment)
     _refuse_absent(experiment, ["config.json"])  # which whoever writes would make anew
     join_tables(experiment)
     read_scores(study)  # makes them anew where they are absent or old
     _refuse_absent(experiment, NEEDED)
-    runs: dict[str, Run] = {"transfer": experiment, "htest": study}
+    join_small_tables(interpretation)
+    runs: dict[str, Run] = {"transfer": experiment, "interpret": interpretation, "htest": study}
     found = {notebook.name: read_values(runs[notebook.configs[0]], notebook.name) for notebook in NOTEBOOKS}
     if OFFICIAL_SET not in found["30_htest_items"]["items_sha256"]:
         raise FileNotFoundError(f"{study.folder} has no official H-Test items, which README shows; run with a network")
@@ -69,8 +76,10 @@ def publish(preset: str, run: str | None = None, results: Path = RESULTS) -> Pat
         "experiments.md": experiments_markdown(found, papers_model=MODEL in experiment.config.language_model),
     }
 
+    figures = shown_figures(experiment.folder)
+
     def fill(temporary: Path) -> None:
-        _copy(experiment.folder, temporary)
+        _copy(experiment.folder, temporary, figures)
         savings(measured).to_csv(temporary / "savings.csv", index=False)
         for name, text in first_page.items():
             if text:
@@ -81,16 +90,42 @@ def publish(preset: str, run: str | None = None, results: Path = RESULTS) -> Pat
     return results / preset
 
 
-def _copy(run: Path, place: Path) -> None:
+def _copy(run: Path, place: Path, figures: Sequence[str]) -> None:
     """Tables, values and figures of a run, and how long it took, so that the next one can say what it will take."""
-    for path in (path for pattern in KEPT for path in sorted(run.glob(pattern))):
-        shutil.copy(path, place / path.name)
+    for path in (path for folder in (".", PLACE) for pattern in KEPT for path in sorted((run / folder).glob(pattern))):
+        if path.parent == run or path.stem not in LARGE:
+            kept = place / path.relative_to(run)
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copy(path, kept)
     if (run / DURATIONS).is_file():  # of a batch run
         (place / DURATIONS).parent.mkdir()
         shutil.copy(run / DURATIONS, place / DURATIONS)
     for name in ("values", "tables"):
         shutil.copytree(run / name, place / name)
-    shutil.copytree(run / "figures", place / "figures", ignore=shutil.ignore_patterns("*.svg"))
+    (place / "figures").mkdir()
+    for name in figures:
+        shutil.copy(run / "figures" / f"{name}.png", place / "figures" / f"{name}.png")
+
+
+def shown_figures(run: Path) -> list[str]:
+    """Names of the figures that a run's executed notebooks show: one that an earlier notebook left is none of these.
+
+    Raises:
+        FileNotFoundError: no notebook of the list was executed in the run's folder.
+    """
+    paths = [run / "notebooks" / f"{notebook.name}.ipynb" for notebook in NOTEBOOKS]
+    executed = [read_notebook(path) for path in paths if path.is_file()]
+    if not executed:
+        raise FileNotFoundError(f"{run / 'notebooks'} has no executed notebook, which say what its figures are")
+    return sorted({name for notebook in executed for name in named_figures(notebook, run / "figures")})
+
+
+def join_small_tables(interpretation: Interpretation) -> None:
+    """Make the tables of `interpret/` of their parts, where a killed run left them old."""
+    for folder in sorted(path for path in interpretation.interpret_folder.glob("*/") if path.name not in LARGE):
+        table = interpretation.table(folder.name)
+        if (parts := table.parts) and not table.is_joined(parts):
+            table.join(parts, table.together())
 
 
 def _refuse_absent(experiment: Experiment, names: Sequence[str]) -> None:

@@ -2,9 +2,9 @@
 
     PRESET=smoke RUN=first CORES=2 python -m saelib.batch.reproduce
 
-In: settings in the environment (PRESET, RUN, SEED, HTEST; CORES, or `all`; SNAKEMAKE, more options for it, such as
-`--dry-run`). Out: executed notebooks, tables, figures and report.html under `runs/<run>/`, and Snakemake's own folder
-there, so that nothing is written beside the notebooks or into the user's home.
+In: settings in the environment (PRESET, RUN, SEED, TRANSFER, INTERPRET, HTEST; CORES, or `all`; SNAKEMAKE, more
+options for it, such as `--dry-run`). Out: executed notebooks, tables, figures and report.html under `runs/<run>/`, and
+Snakemake's own folder there, so that nothing is written beside the notebooks or into the user's home.
 """
 
 import os

@@ -16,9 +16,11 @@ INPUT = "library"  # its name among a run's inputs
 LIBRARY = PROJECT / "saelib"
 WITHOUT_NUMBERS = tuple(
     f"language/{name}.py" for name in ("api", "figures", "hub", "metering", "patience", "request_budget",
-                                       "server_errors", "embedded/card", "embedded/train")
+                                       "server_errors", "gradients", "unembedding", "embedded/card",
+                                       "embedded/train")
 )  # fmt: skip
-"""Modules of rooms that decide no number of a local model: they fetch, wait, count what is asked, draw, word errors."""
+"""Modules of rooms that decide no number of a training, a score or a reply: they fetch, wait, count what is asked,
+draw, word errors, or are for looking into what was trained."""
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

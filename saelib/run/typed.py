@@ -14,6 +14,7 @@ import yaml
 from saelib.run.config_errors import shown
 
 WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
+EXAMPLES = {"transfer": "layers: [1, 2]", "interpret": "features: null", "htest": "models: [embedded]"}  # of settings
 MOST_DIGITS = 20  # of a seed; more are wrong in any case, and Python reads 4,300 at most
 MOST_VALUES = 10_000  # in a setting; a few lines of YAML that repeat each other may stand for millions
 
@@ -54,7 +55,7 @@ def typed_fields(name: str, text: str, reserved: Iterable[str] = ()) -> dict[str
     except RecursionError:
         raise ValueError(f"{quoted} has too many brackets inside each other; close each of them") from None
     if not isinstance(found, dict) or not all(isinstance(field, str) for field in found):
-        raise ValueError(f"{quoted} must name fields and their values: {name.upper()}='{{models: [embedded]}}'")
+        raise ValueError(f"{quoted} must name fields and their values: {name.upper()}='{{{EXAMPLES[name]}}}'")
     if given_otherwise := [field for field in reserved if field in found]:
         raise ValueError(f"{quoted}: {', '.join(f'{field} {_place_of(field)}' for field in given_otherwise)}")
     return found

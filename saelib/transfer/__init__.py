@@ -7,6 +7,7 @@ Public: `experiment.open_experiment`; `stages.train_phase`, `stages.evaluate_pha
 `rehearsal`, what a run would take; `passes.planned_memory`, what it would hold; `tables.read_results`;
 `curves.matched`, through which every comparison goes; `convergence`, `savings` and `gains`, what the curves say;
 `claims` and `agreement`, what the paper says; `ledger`, what it cost; `maps`, from layer to layer; `depth`, how far
-they carry; `studies` beside the default run; `published`, the paper's own numbers; `figures`, all of them by short
-names. README.md beside this file has the columns of the tables and the differences from the paper.
+they carry; `released.push_saes`, a run's SAEs for others; `studies` beside the default run; `published`, the paper's
+own numbers; `figures`, all of them by short names. README.md beside this file has the columns of the tables and the
+differences from the paper.
 """

@@ -8,9 +8,9 @@ COMPUTING = (
     *("language", "sae"),
     *(f"run/{name}.py" for name in ("config", "memory", "parquet", "reading", "resume", "threads")),
     "results/parted.py",
-    *(f"transfer/{name}.py" for name in ("checks", "config", "depth_config", "directions", "experiment", "fields",
-                                         "inputs", "lambda_search", "lambdas", "ledger", "maps", "model_fit", "parts",
-                                         "passes", "plans", "scored", "scoring", "source", "stages", "trial_scores",
-                                         "trials")),
+    *(f"transfer/{name}.py" for name in ("checks", "config", "depth_config", "directions", "experiment", "fetched",
+                                         "fields", "inputs", "lambda_search", "lambdas", "ledger", "maps", "model_fit",
+                                         "parts", "passes", "plans", "released_config", "scored", "scoring", "source",
+                                         "stages", "trial_scores", "trials")),
     *(f"transfer/depth/{name}.py" for name in ("lambdas", "maps", "plans", "scores", "study")),
 )  # fmt: skip

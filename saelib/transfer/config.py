@@ -12,6 +12,7 @@ from saelib.sae.config import TrainingPhase
 from saelib.sae.starts import Start
 from saelib.transfer.depth_config import SHORT_SHARE, DepthConfig, check_depth
 from saelib.transfer.fields import rising
+from saelib.transfer.released_config import PUBLISHED, check_released
 
 Value = TypeVar("Value")
 
@@ -42,6 +43,7 @@ class ExperimentConfig(DepthConfig, RunConfig):
     ADDED: ClassVar[tuple[str, ...]] = (
         *DepthConfig.ADDED,
         *("rows", "prepend_bos", "sink_token", "source", "l1_unit", "target_l0", "trial_tokens"),
+        *("saes", "saes_revision"),
     )
 
     seed: Seed
@@ -82,6 +84,11 @@ class ExperimentConfig(DepthConfig, RunConfig):
     source: Annotated[str | None, AfterValidator(_own)] = None
     """What transfers start from. None, or "scratch": the run's own finished SAEs. A folder: the SAE in it, yours or
     somebody else's (SAELens), at every other layer of the list, however far away; forward to deeper ones."""
+    saes: Literal["trained", "published"] = "trained"
+    """Where the run's SAEs come from. "trained": here. "published": those that the paper's authors have released are
+    fetched in place of training, for their model, at their checkpoints, and scored as ours are (`transfer.fetched`)."""
+    saes_revision: Name | None = None
+    """Commit or tag of the released SAEs; None takes the main branch."""
     map_tokens: Annotated[PositiveInt, Field(le=10**9)] = 16384
     """Training tokens from which a map between two layers is fitted."""
     l1_unit: Literal["absolute", "norm"] = "absolute"
@@ -147,6 +154,13 @@ class ExperimentConfig(DepthConfig, RunConfig):
 
     @model_validator(mode="after")
     def _checkpoints_end_chunks(self) -> Self:
+        if self.saes == PUBLISHED:
+            check_released(dict(self))
+            return self
+        if self.saes_revision is not None:
+            raise ValueError(
+                f"saes_revision={self.saes_revision!r}: of SAEs that are fetched; set saes='published' too"
+            )
         self.check_phases(scratch=self.scratch, transfer=self.transfer)
         alone = sorted(set(self.transfer.checkpoints) - set(self.scratch.checkpoints))
         if self.schedule == "wsd" and alone:

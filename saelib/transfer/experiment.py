@@ -18,6 +18,7 @@ from saelib.transfer.choices import check_choice, choose_sae
 from saelib.transfer.computing import COMPUTING
 from saelib.transfer.inputs import ReadingRun
 from saelib.transfer.presets import resolve_config
+from saelib.transfer.released_config import CAVEAT, PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +55,8 @@ class Experiment(ReadingRun):
         """What the caption of each of its figures has to add: of which weights, whose results, what diverged."""
         from saelib.transfer.divergence import left_out
 
-        model = notes_on([self.config.language_model])
-        return "; ".join(filter(None, (model, super().caveat, left_out(self.folder))))
+        model, whose = notes_on([self.config.language_model]), CAVEAT if self.config.saes == PUBLISHED else ""
+        return "; ".join(filter(None, (model, whose, super().caveat, left_out(self.folder))))
 
     def load_inputs(self) -> None:
         """Read model and text, before anything is computed from them; with this library, which is an input as well.
@@ -67,7 +68,7 @@ class Experiment(ReadingRun):
         """
         check_noted(self.config_path, *([LIBRARY] if self._has_computed else []))
         self.pin(LIBRARY, code_digest(*COMPUTING))
-        _ = self.corpus, self.source  # and with them the model, whose tokenizer cuts the text
+        _ = self.corpus, self.source, self.release  # and with them the model, whose tokenizer cuts the text
         if self.source is not None:
             self.source.compare_rows(self.corpus)
 

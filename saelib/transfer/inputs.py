@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from saelib.language.corpus.load import load_corpus
 from saelib.run.pinned import PinnedRun
+from saelib.sae.releases.layout import REPOSITORY
 from saelib.transfer.config import AUTO_SINK, NO_SINK, ExperimentConfig
 from saelib.transfer.model_fit import check_context, chosen_layers, without_transfers
+from saelib.transfer.released_config import PUBLISHED
 
 if TYPE_CHECKING:
     from saelib.language.corpus.rows import Corpus, TokenRows
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from saelib.transfer.source import OwnSource
 
 FOUND_SINK = "sink_token"  # its name among a run's inputs, where it was found
+RELEASE = "saes_revision"  # as well, where they are fetched
 
 
 class ReadingRun(PinnedRun[ExperimentConfig]):
@@ -125,3 +128,19 @@ class ReadingRun(PinnedRun[ExperimentConfig]):
         source = read_source(self.config.source, self.config, self.model)
         self.pin("source", folder_sha256(source.folder))
         return source
+
+    @cached_property
+    def release(self) -> str | None:
+        """The commit of the released SAEs that the run takes; None where it trains its own.
+
+        Raises:
+            FileNotFoundError: there is no such revision, or it cannot be had.
+            FileExistsError: the run was made from another commit.
+        """
+        from saelib.sae.releases.hub import commit_of
+
+        if self.config.saes != PUBLISHED:
+            return None
+        commit = commit_of(REPOSITORY, self.inputs.get(RELEASE) or self.config.saes_revision)
+        self.pin(RELEASE, commit)
+        return commit

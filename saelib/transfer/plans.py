@@ -11,6 +11,7 @@ from itertools import product
 from saelib.sae.training.plan import OWN_SOURCE, SaePlan
 from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.directions import DIRECTIONS, Arm
+from saelib.transfer.released_config import PUBLISHED
 from saelib.transfer.source import OwnSource
 
 
@@ -22,12 +23,14 @@ def scratch_plans(layers: Sequence[int], config: ExperimentConfig) -> list[SaePl
 def transfer_plans(layers: Sequence[int], config: ExperimentConfig, source: OwnSource | None = None) -> list[SaePlan]:
     """Every transfer, and by the schedule "paper" the control: the same random starts, for as many tokens.
 
+    No control was released by the paper's authors.
+
     Args:
         source: what all transfers start from; None takes the scratch SAEs.
     """
     arms = [Arm(*parts) for parts in product(DIRECTIONS, config.starts, config.distances)]
     transfers = [plan for arm in arms for plan in _of_arm(arm, layers, config, source)]
-    if config.schedule == "wsd":
+    if config.schedule == "wsd" or config.saes == PUBLISHED:
         return transfers
     return transfers + _from_scratch("control", layers, config, config.control_learning_rate)
 

@@ -8,6 +8,7 @@ from typing import Any
 from saelib.run.config import resolve
 from saelib.sae.config import TrainingPhase
 from saelib.transfer.config import ExperimentConfig
+from saelib.transfer.released_config import PUBLISHED, released_checkpoints
 
 
 def checkpoint_grid(chunk_tokens: int, first: int, even: int, steps: int) -> tuple[int, ...]:
@@ -142,5 +143,13 @@ PRESETS: dict[str, ExperimentConfig] = {
 
 
 def resolve_config(**parameters: Any) -> ExperimentConfig:
-    """A preset of `PRESETS` with overrides, checked by `run.config.resolve`, whose arguments and errors these are."""
-    return resolve(PRESETS, **parameters)
+    """A preset of `PRESETS` with overrides, checked by `run.config.resolve`, whose arguments and errors these are.
+
+    With `saes="published"` the checkpoints are those that were released, and the run's folder is called after both the
+    preset and that, where nothing else is said.
+    """
+    if parameters.get("saes") != PUBLISHED:
+        return resolve(PRESETS, **parameters)
+    released = {phase: {"checkpoints": released_checkpoints(phase)} for phase in ("scratch", "transfer")}
+    named = {"run": parameters.get("run") or f"{parameters.get('preset', 'tiny')}-{PUBLISHED}"}
+    return resolve(PRESETS, **released | parameters | named)

@@ -106,7 +106,7 @@ def _first_position(lineage: Mapping[str, Any]) -> int:
 def _doubts(lineage: Mapping[str, Any], model: "LanguageModel") -> Iterator[str]:
     """What may be of another model though it is as wide; a model has several names, so that none of this is refused."""
     trained_on = str(lineage.get("model_name", model.name))
-    if _short(trained_on) != _short(model.name):
+    if short_name(trained_on) != short_name(model.name):
         yield (
             f"its cfg.json (model_name) says that it was trained on {trained_on}, and the run's model is {model.name}; "
             "if these are two models, no number of the transfers means anything"
@@ -118,6 +118,6 @@ def _doubts(lineage: Mapping[str, Any], model: "LanguageModel") -> Iterator[str]
         )
 
 
-def _short(name: str) -> str:
-    """A model's name without the owner or the folder in front of it."""
+def short_name(name: str) -> str:
+    """A model's name without the owner or the folder in front of it, by which two names may mean one model."""
     return name.rstrip("/").replace("\\", "/").rpartition("/")[2].lower()

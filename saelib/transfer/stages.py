@@ -7,6 +7,7 @@ was interrupted goes on where it stopped. Layers, model and corpus are looked at
 import errno
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -18,11 +19,13 @@ from saelib.sae.training.divergence import check_streams
 from saelib.transfer.checks import table_of
 from saelib.transfer.directions import parse_arm
 from saelib.transfer.experiment import Experiment
+from saelib.transfer.fetched import fetch_phase
 from saelib.transfer.finished import check_kept, check_own, check_present, check_starts, logs_of
 from saelib.transfer.lambdas import is_chosen
 from saelib.transfer.maps import check_maps, fit_maps
 from saelib.transfer.parts import SOURCE, ZERO_SHOT, EvaluationParts, part_of
 from saelib.transfer.passes import Passes, note_passes, plan_passes, train_passes
+from saelib.transfer.released_config import PUBLISHED
 from saelib.transfer.scored import (
     ScoredSae,
     check_asked,
@@ -42,11 +45,13 @@ def phase_state(experiment: Experiment, name: str) -> str:
         return f"Phase {name}: stored results of {size}."
     if logs_of(experiment.folder).has(name):
         return f"Phase {name}: found {size}, finished."
-    return f"Phase {name}: {size} are trained now."
+    return f"Phase {name}: {size} are {'fetched' if experiment.config.saes == PUBLISHED else 'trained'} now."
 
 
 def train_phase(experiment: Experiment, name: str) -> pd.DataFrame:
     """Train all SAEs of phase "scratch" or "transfer", or finish them; returns the phase's training log.
+
+    With `saes="published"` they are fetched in place of that (`fetched`).
 
     The logs of the phases together are `training.parquet`. What a later phase needs of the config is checked before the
     first one: another config is another run, and would have to train from the beginning. Of stored results the log is
@@ -101,6 +106,10 @@ def _train_now(experiment: Experiment, name: str, parts: PartedTable) -> None:
     rows = experiment.training_rows(experiment.config.data_seeds[0])
     check_streams(experiment.model, rows, experiment.layers, experiment.settled)
     check_starts(plans, folders, experiment.phase_folders("scratch"), experiment.inputs)
+    if experiment.config.saes == PUBLISHED:
+        with writing(experiment):
+            parts.write(name, _log(experiment, name, fetch_phase(experiment, name)))
+        return
     check_maps(experiment, experiment.plans("transfer"))
     passes = plan_passes(experiment.settled, experiment.model, plans, experiment.phase(name), folders.resume)
     with writing(experiment):
@@ -111,9 +120,12 @@ def _train_now(experiment: Experiment, name: str, parts: PartedTable) -> None:
 
 
 def _train(experiment: Experiment, name: str, passes: Passes) -> pd.DataFrame:
-    config, folders, phase = experiment.config, experiment.phase_folders(name), experiment.phase(name)
-    rows = train_passes(experiment, passes, experiment.settled, phase, folders)
-    return table_of(rows).assign(phase=name, **provenance(config, experiment.inputs))
+    folders, phase = experiment.phase_folders(name), experiment.phase(name)
+    return _log(experiment, name, train_passes(experiment, passes, experiment.settled, phase, folders))
+
+
+def _log(experiment: Experiment, name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return table_of(rows).assign(phase=name, **provenance(experiment.config, experiment.inputs))
 
 
 def _with_lambdas(experiment: Experiment, passes: Passes) -> Passes:

@@ -12,6 +12,7 @@ import pandas as pd
 from saelib.language.origin import model_origin, note_on
 from saelib.results.text import escape_markdown, with_interval
 from saelib.transfer.directions import DIRECTIONS, parse_arm, transfer_arms
+from saelib.transfer.released_config import CAVEAT, PUBLISHED
 from saelib.transfer.targets import TARGET_NAMES
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def opening(config: "ExperimentConfig") -> str:
     model, corpus = escape_markdown(config.language_model), escape_markdown(config.corpus)
     origin = ", ".join(filter(None, model_origin(config.language_model)))
     known = f" ({escape_markdown(origin)})" if note_on(config.language_model) else ""
-    return f"Preset **{config.preset}**, language model **{model}**{known}, corpus **{corpus}**."
+    released = f" Here {CAVEAT}." if config.saes == PUBLISHED else ""
+    return f"Preset **{config.preset}**, language model **{model}**{known}, corpus **{corpus}**.{released}"
 
 
 def of_source(config: "ExperimentConfig", layer: int) -> str:

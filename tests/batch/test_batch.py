@@ -24,7 +24,10 @@ from tests.helpers.batch_project import BODY, NAMES, BatchProject, printed_by, w
 
 SETTINGS = ("PRESET=smoke", "RUN=2024", "SEED=3", "CORES=2")
 ABLATIONS = ("32_htest_shots_and_size", "33_htest_chain_of_thought", "34_htest_fine_tuning", "35_htest_letter_geometry")
-WITH_HTEST = [notebook.name for notebook in NOTEBOOKS if "htest" in notebook.configs]
+WITH = {
+    config: {notebook.name for notebook in NOTEBOOKS if config in notebook.configs}
+    for config in ("transfer", "interpret", "htest")
+}
 
 
 def planned(project: BatchProject, *settings: str) -> set[str]:
@@ -70,15 +73,26 @@ def test_a_changed_cell_runs_its_notebook_and_those_that_build_on_it(project: Ba
     rules = planned(project, *SETTINGS)
     path.write_text(before)
     transfers = {"12_layer_transfer", "13_convergence", "14_better_start", "15_map_distance"}
-    assert rules == transfers | {"90_report", "report", "all"}
+    assert rules == transfers | {"20_features", "21_circuits"} | {"90_report", "report", "all"}
 
 
 def test_another_seed_runs_every_notebook_again(project: BatchProject) -> None:
     assert planned(project, "PRESET=smoke", "RUN=2024", "SEED=4") == {*NAMES, "report", "all"}
 
 
-def test_settings_of_htest_run_its_notebooks_again(project: BatchProject) -> None:
-    assert planned(project, *SETTINGS, "HTEST={shots: [2, 4]}") == {*WITH_HTEST, "report", "all"}
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("transfer", "TRANSFER={layers: [1, 2, 3]}"),
+        ("interpret", "INTERPRET={features: null}"),
+        ("htest", "HTEST={shots: [2, 4]}"),
+    ],
+)
+def test_settings_of_a_config_run_the_notebooks_that_take_it_again(
+    project: BatchProject, config: str, told: str
+) -> None:
+    follow = {"90_report", "report", "all"}
+    assert planned(project, *SETTINGS, told) == WITH[config] | follow
 
 
 def test_settings_of_htest_reach_its_notebooks_to_the_letter(project: BatchProject, runs: Path) -> None:
@@ -149,9 +163,21 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
         ("12_layer_transfer", "13_convergence"),
         ("13_convergence", "14_better_start"),
         ("12_layer_transfer", "15_map_distance"),
+        ("12_layer_transfer", "20_features"),
+        ("12_layer_transfer", "21_circuits"),
         ("30_htest_items", "31_htest_accuracy"),
         *(("31_htest_accuracy", ablation) for ablation in ABLATIONS),
-        *((source, "90_report") for source in ("10_language_model", "14_better_start", "15_map_distance", *ABLATIONS)),
+        *(
+            (source, "90_report")
+            for source in (
+                "10_language_model",
+                "14_better_start",
+                "15_map_distance",
+                "20_features",
+                "21_circuits",
+                *ABLATIONS,
+            )
+        ),
         ("90_report", "report"),
     }
 
@@ -159,7 +185,8 @@ def test_rules_form_the_documented_graph(project: BatchProject) -> None:
 @pytest.mark.parametrize(("setting", "message"), [
     ("SEED=one", "seed='one'"), ("SEED=-1", "seed=-1"), ("RUN=a/b", "run='a/b'"), ("RUN=cache", "run='cache'"),
     ("PRESET=large", "preset='large' is unknown"), ("HTEST=4", "htest='4' must name fields"),
-    ("HTEST={seed: 5}", "seed is given as SEED="), ("HTEST={shoots: [4]}", "did you mean shots?"),
+    ("HTEST={seed: 5}", "seed is given as SEED="), ("INTERPRET={feature: 5}", "did you mean features?"),
+    ("TRANSFER={sae_seeds: 0}", "sae_seeds=0"), ("HTEST={shoots: [4]}", "did you mean shots?"),
     ("HTEST={shots: [5]}", "shots=[5]"), ("HTEST={", "while parsing"), ("SEED=010", "seed='010'"),
     ("SEED=1e5", "seed='1e5'"), ("CORES=many", "CORES='many' should be a whole number from 1 on, or all"),
     ("RUN=$(touch x)", "run='$(touch x)'"), ("RUN=`touch x`", "run='`touch x`'"), ("RUN=a b", "run='a b'"),

@@ -119,7 +119,7 @@ def test_the_end_says_once_that_the_released_items_were_not_to_be_had(
 ) -> None:
     values = {"items_sha256": dict.fromkeys(items, "")}
     write_json(settings.folder / "values" / "30_htest_items.json", {"values": values})
-    say_end(Settings("smoke", "mine", None, htest))
+    say_end(Settings("smoke", "mine", None, {"htest": htest}))
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == f"Done. The report: {settings.folder / 'report.html'}"
     assert ["The released H-Test items were not to be had" in line for line in lines[:-1]] == [True] * said

@@ -36,6 +36,9 @@ def values(**changes: Any) -> dict[str, Any]:
         "13_convergence": {"savings": [line | others for line in saved]},
         "90_report": {"agreement": [zero_shot | {"agrees": "yes"}, *claims]},
         "10_language_model": {"angular_distance": [[0, 0.2, 0.1], [0.2, 0, 0.4], [0.1, 0.4, 0]]},
+        "12_layer_transfer": {},
+        "20_features": {},
+        "21_circuits": {},
         "31_htest_accuracy": {"models": ["small"], "main": [first, first | {"accuracy": {}}]},
         "32_htest_shots_and_size": {"members": SIZES, "overall": {"shots": CHANGED, "size": CHANGED}},
         "33_htest_chain_of_thought": {"no_answer": 0.4, "overall": {"chain_of_thought": CHANGED}},
@@ -46,7 +49,7 @@ def values(**changes: Any) -> dict[str, Any]:
 
 
 def agrees(notebook: str, **changes: Any) -> str:
-    table = experiments_table(values(**changes)).set_index("notebook")
+    table = experiments_table(values(**changes)).drop_duplicates("notebook").set_index("notebook")
     return str(table.loc[notebook, "what agrees"])
 
 
@@ -100,7 +103,7 @@ def test_every_row_has_a_verdict_and_those_that_ran_say_where_and_what() -> None
 def test_a_run_on_the_papers_own_model_says_so() -> None:
     other, own = (experiments_table(values(), papers_model)["here"] for papers_model in (False, True))
     changed = other != own
-    assert changed.sum() == 4
+    assert changed.sum() == 8
     assert set(own[changed]) == {"✓ yes: the paper's model"}
     assert set(other[changed]) == {"◐ in part: another model"}
 

@@ -7,13 +7,11 @@ import nbformat
 import pytest
 
 from saelib.batch.notebooks import FOLDER, NOTEBOOKS, REPORT, Notebook
-from saelib.htest.config import HTestConfig
-from saelib.run.config import Config
+from saelib.batch.settings import CONFIGS as TOLD
 from saelib.run.parameters import divide
-from saelib.transfer.config import ExperimentConfig
 
 NAMES = [notebook.name for notebook in NOTEBOOKS]
-CONFIGS: dict[str, type[Config]] = {"transfer": ExperimentConfig, "htest": HTestConfig}
+CONFIGS = {name: config.kind for name, config in TOLD.items()}
 
 
 def test_names_are_unique_and_in_order() -> None:
@@ -48,7 +46,8 @@ class TestEntry:
     """What the list says of a notebook."""
 
     def test_its_family_is_that_of_its_configs(self, notebook: Notebook) -> None:
-        family = {"1": ("transfer",), "3": ("htest",), "9": ("transfer", "htest")}[notebook.name[0]]
+        families = {"1": ("transfer",), "2": ("interpret", "transfer"), "3": ("htest",)}
+        family = families.get(notebook.name[0], ("transfer", "interpret", "htest"))
         assert notebook.configs == family
         assert ("htest" in notebook.name) == (family == ("htest",))
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from saelib.batch import preflight, reproduce
-from saelib.batch.preflight import check, check_experiment, check_items, check_model, named_models
+from saelib.batch.preflight import check, check_items, check_model, named_models
+from saelib.batch.preflight_transfer import check_experiment
 from saelib.batch.settings import settings_from
 from saelib.htest import stages
 from saelib.htest.asking.prompts import Prompt
@@ -74,6 +75,28 @@ def test_a_text_of_ones_own_is_read_once_and_its_tokens_are_found_again(elsewher
 def test_what_a_notebook_of_htest_would_stop_at_is_named(htest: str, message: str) -> None:
     (line,) = faults(htest)
     assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("{feature_layers: [2, 6]}", "feature_layers=[2, 6]: the run has no transfers of [6]; choose from [0, 1, 2, 3"),
+        ("{circuit_seeds: 3}", "circuit_seeds=3: the run has 2 replicates"),
+        ("{feature_arms: [forward_3]}", "feature_arms=['forward_3']: the run has no transfers of ['forward_3']"),
+    ],
+)
+def test_what_a_notebook_of_features_or_circuits_would_stop_at_is_named(told: str, message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        check(settings_from({"PRESET": "smoke", "RUN": "fresh", "INTERPRET": told}))
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith(message)
+
+
+def test_a_fault_of_paper_1_is_named_once() -> None:
+    with pytest.raises(ValueError) as refused:
+        check(settings_from({"PRESET": "smoke", "RUN": "fresh", "TRANSFER": "{layers: [0, 9]}"}))
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith("layers=[9]: embedded has layers 0 to 5")
 
 
 def test_more_items_for_tuning_than_there_are_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,18 +4,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from saelib.batch import publish as publishing
 from saelib.batch.first_page import SHOWN_CONTROLS
 from saelib.batch.notebooks import NOTEBOOKS
-from saelib.batch.publish import NEEDED, publish
+from saelib.batch.publish import NEEDED, publish, shown_figures
 from saelib.htest.items.official import OFFICIAL_SET
 from saelib.htest.scoring.main_table import HEADINGS
 from saelib.htest.study import open_study
+from saelib.interpret.interpretation import open_interpretation
+from saelib.results.parted import PartedTable
 from saelib.results.provenance import write_table
 from saelib.results.values import read_values, record_values
+from saelib.run.config import Run
 from saelib.transfer.experiment import PHASES, Experiment, open_experiment
 from saelib.transfer.parts import ZERO_SHOT, EvaluationParts, part_of
 from saelib.transfer.tables import read_results
@@ -42,6 +47,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     monkeypatch.setenv("SAELIB_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(publishing, "read_scores", lambda _: None)  # of replies, of which there are none
     experiment, study = open_experiment(preset="smoke"), open_study(preset="smoke")
+    runs: dict[str, Run] = {"transfer": experiment, "interpret": open_interpretation(preset="smoke"), "htest": study}
     made = made_results(["forward", "backward"], layers=2, replicates=2, rows=4)
     evaluation = made.evaluation.assign(config_sha256=experiment.config.sha256())
     assert made.rows is not None
@@ -53,11 +59,27 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
         values = VALUES.get(notebook.name, {})
         if notebook.name == "31_htest_accuracy":
             values = asked | values
-        record_values(experiment if notebook.configs[0] == "transfer" else study, notebook.name, values)
-    for place in ("tables/a.md", "figures/a.png", "figures/a.svg", "resume_points/large.safetensors"):
+        record_values(runs[notebook.configs[0]], notebook.name, values)
+    for name in ("likeness", "features", "contexts"):
+        table = PartedTable(experiment.folder / "interpret" / name)
+        for part in ("one", "two"):
+            table.write(part, pd.DataFrame({"value": [1.0]}))
+            table.join(table.parts, table.together())
+    for place in ("tables/a.md", "figures/a.png", "figures/a.svg", "figures/of_an_older_notebook.png",
+                  "resume_points/large.safetensors", "interpret/dashboard.html"):  # fmt: skip
         (experiment.folder / place).parent.mkdir(exist_ok=True)
         (experiment.folder / place).write_text("x")
+    execute(experiment.folder, "20_features", "a")
     return experiment
+
+
+def execute(run: Path, name: str, *figures: str) -> None:
+    """Put an executed notebook where a batch run leaves it, in which these figures are shown."""
+    outputs = [new_output("display_data", {"image/png": ""}, metadata={"image/png": {"name": figure, "alt": ""}})
+               for figure in figures]  # fmt: skip
+    path = run / "notebooks" / f"{name}.ipynb"
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(new_notebook(cells=[new_code_cell("", outputs=outputs)]), path)
 
 
 def test_small_files_are_kept_and_large_ones_are_not(
@@ -70,7 +92,7 @@ def test_small_files_are_kept_and_large_ones_are_not(
     kept = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     assert kept == {
         *NEEDED, "depth.parquet", "savings.csv", "transfer.md", "htest.md", "experiments.md", "tables/a.md",
-        "figures/a.png",
+        "figures/a.png", "interpret/config.json", "interpret/likeness.parquet",
         *(f"values/{notebook.name}.json" for notebook in NOTEBOOKS),
     }  # fmt: skip
     pd.testing.assert_frame_equal(
@@ -84,7 +106,28 @@ def test_small_files_are_kept_and_large_ones_are_not(
     assert "preset smoke" in (results.parent / "models.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["10_language_model", "35_htest_letter_geometry", "90_report"])
+def test_figures_that_no_notebook_of_the_run_shows_are_not_published(finished: Experiment, tmp_path: Path) -> None:
+    execute(finished.folder, "90_report", "a", "of_an_older_notebook")
+    execute(finished.folder, "99_of_nobody", "b")
+    assert shown_figures(finished.folder) == ["a", "of_an_older_notebook"]
+    execute(finished.folder, "90_report")
+    assert shown_figures(finished.folder) == ["a"]
+    shutil.rmtree(finished.folder / "notebooks")
+    with pytest.raises(FileNotFoundError, match="notebooks has no executed notebook"):
+        publish("smoke", results=tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_small_tables_of_interpretation_are_made_of_their_parts_first(finished: Experiment, tmp_path: Path) -> None:
+    write_table(pd.DataFrame({"value": [3.0]}), finished.folder / "interpret" / "likeness.parquet")
+    publish("smoke", results=tmp_path / "results")
+    kept = pd.read_parquet(tmp_path / "results" / "smoke" / "interpret" / "likeness.parquet")
+    assert kept["value"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "name", ["10_language_model", "20_features", "21_circuits", "35_htest_letter_geometry", "90_report"]
+)
 def test_a_run_whose_notebook_is_missing_is_not_published(finished: Experiment, tmp_path: Path, name: str) -> None:
     (finished.folder / "values" / f"{name}.json").unlink()
     with pytest.raises(FileNotFoundError, match=f"values/{name}"):
@@ -133,6 +176,8 @@ def test_what_is_published_is_shown_as_stored(
     monkeypatch.setattr("saelib.run.stored.RESULTS", tmp_path / "results")
     shutil.rmtree(finished.folder)
     stored, study = open_experiment(preset="smoke", stored=True), open_study(preset="smoke", stored=True)
+    looked_at = open_interpretation(preset="smoke", stored=True)
+    assert len(looked_at.table("likeness").together()) == 2 and read_values(looked_at, "21_circuits") == {}
     assert stored.folder == study.folder == tmp_path / "results" / "smoke"
     assert len(read_results(stored).evaluation) and read_values(study, "31_htest_accuracy")["models"] == ["embedded"]
 
@@ -152,7 +197,7 @@ def test_the_command_line_takes_preset_and_run_from_the_environment(
     calls: list[tuple[str, str]] = []
     monkeypatch.setattr(publishing, "publish", lambda preset, run: calls.append((preset, run)))
     for names in ({}, {"PRESET": "smoke"}, {"PRESET": "smoke", "RUN": "published"}):
-        for name in ("PRESET", "RUN", "SEED", "HTEST"):
+        for name in ("PRESET", "RUN", "SEED", "TRANSFER", "INTERPRET", "HTEST"):
             monkeypatch.setenv(name, names.get(name, ""))
         publishing.main()
     assert calls == [("tiny", "tiny"), ("smoke", "smoke"), ("smoke", "published")]

@@ -19,6 +19,7 @@ from saelib.batch.page.head import warnings as warnings_of
 from saelib.batch.report import write_report
 from saelib.htest.config import resolve_htest_config
 from saelib.htest.items.official import OFFICIAL_SET
+from saelib.interpret.config import resolve_interpret_config
 from saelib.results.figures import figure, new_figure, save_figure
 from saelib.results.parted import PartedTable
 from saelib.run.files import write_json
@@ -195,6 +196,8 @@ def real_run(run: SmallRun, item_set: str, **htest: Any) -> None:
     write_json(run.folder / "config.json", resolve_config(run="mine", language_model="org/a|b").as_dict())
     write_json(run.folder / "htest" / "config.json", resolve_htest_config(run="mine", **htest).as_dict())
     write_json(run.folder / "values" / "13_convergence.json", {"config_sha256": "abc", "values": {}})
+    write_json(run.folder / "interpret" / "config.json", resolve_interpret_config(run="mine").as_dict())
+    write_json(run.folder / "values" / "20_features.json", {"config_sha256": "fed", "values": {}})
     write_json(run.folder / "values" / "31_htest_accuracy.json", {"config_sha256": "def", "values": {}})
     items = {"config_sha256": "def", "values": {"items_sha256": {item_set: "123"}}}
     write_json(run.folder / "values" / "30_htest_items.json", items)
@@ -213,10 +216,18 @@ def test_the_head_says_where_the_numbers_come_from(run: SmallRun) -> None:
     execute(run, "90_report")
     page = page_of(run)
     for words in ("<td>mine</td>", "2026-01-02 03:04 to 2026-01-02 03:10 UTC", "3.0 minutes in 2 notebooks", "c0ffee",
-                  "SHA-256 abc", "SHA-256 def", "SHA-256 123", "torch 2.0", "saelib ", "cores", "org/a|b", "org/small",
-                  "<td>l1_coefficient</td>", "<td>scratch: checkpoints</td>"):  # fmt: skip
+                  "SHA-256 abc", "SHA-256 fed", "SHA-256 def", "SHA-256 123", "torch 2.0", "saelib ", "cores",
+                  "org/a|b", "org/small", "<td>l1_coefficient</td>", "<td>scratch: checkpoints</td>",
+                  "<td>circuit_tasks</td>"):  # fmt: skip
         assert words in page, words
     assert "box warning" not in page
+
+
+def test_a_run_that_was_not_looked_into_says_so(run: SmallRun) -> None:
+    real_run(run, OFFICIAL_SET, models=["org/small"])
+    (run.folder / "values" / "20_features.json").unlink()
+    execute(run, "90_report")
+    assert "20_features has not run here:</strong> there are no numbers of interpretation." in page_of(run)
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from saelib.batch.settings import Settings, settings_from
+from saelib.batch.settings import CONFIGS, NAMES, Settings, settings_from
 from saelib.htest.config import presets as htest_presets
+from saelib.interpret import config as interpret_presets
+from saelib.run.config import RunConfig
 from saelib.transfer import presets as transfer_presets
 
 
 def test_what_is_empty_or_absent_is_not_set(runs: Path) -> None:
     tiny = Settings("tiny", "tiny", None, {})
-    assert settings_from({}) == settings_from(dict.fromkeys(["PRESET", "RUN", "SEED", "HTEST"], "")) == tiny
+    assert settings_from({}) == settings_from(dict.fromkeys(NAMES, "")) == tiny
     assert tiny.folder == runs / "tiny"
-    assert tiny.parameters(htest=True) == {"preset": "tiny", "run": "tiny"}
+    assert tiny.parameters("transfer", "htest") == {"preset": "tiny", "run": "tiny"}
 
 
 @pytest.mark.parametrize("run", ["2024", "1e5", "2024-01-01", "true", "null", "007", "0x10", "größe"])
 def test_a_name_stays_a_text(run: str) -> None:
     settings = settings_from({"PRESET": "smoke", "RUN": run, "SEED": "3", "HTEST": "{shots: [2, 4]}"})
-    assert settings == Settings("smoke", run, 3, {"shots": [2, 4]})
-    assert settings.parameters(htest=True) == {"preset": "smoke", "run": run, "seed": 3, "shots": [2, 4]}
-    assert settings.parameters(htest=False) == {"preset": "smoke", "run": run, "seed": 3}
+    assert settings == Settings("smoke", run, 3, {"htest": {"shots": [2, 4]}})
+    assert settings.parameters("htest") == {"preset": "smoke", "run": run, "seed": 3, "shots": [2, 4]}
+    assert settings.parameters("transfer") == {"preset": "smoke", "run": run, "seed": 3}
     quoted = run if run.isascii() else f"'{run}'"
     assert settings.command == f"""make reproduce PRESET=smoke RUN={quoted} SEED=3 HTEST='{{"shots": [2, 4]}}'"""
 
@@ -54,15 +56,58 @@ def test_fields_of_htest_are_checked_before_anything_is_started(htest: str, mess
     assert str(refused.value).startswith(message)
 
 
+def test_each_config_has_a_setting_whose_fields_reach_the_notebooks_that_take_it(runs: Path) -> None:
+    told = {"TRANSFER": "{layers: [0, 1, 2]}", "INTERPRET": '{"features": null}', "HTEST": "{shots: [4]}"}
+    settings = settings_from({"PRESET": "smoke", "RUN": "mine"} | told)
+    named = {"preset": "smoke", "run": "mine"}
+    assert settings.parameters("interpret", "transfer") == named | {"layers": [0, 1, 2], "features": None}
+    assert settings.parameters("htest") == named | {"shots": [4]}
+    assert settings.command == (
+        """make reproduce PRESET=smoke RUN=mine TRANSFER='{"layers": [0, 1, 2]}' INTERPRET='{"features": null}' """
+        """HTEST='{"shots": [4]}'"""
+    )
+    assert settings_from({"PRESET": "smoke", "INTERPRET": "{}"}).command == "make reproduce PRESET=smoke"
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"INTERPRET": "{featurs: 4}"}, "parameter 'featurs' is unknown; did you mean features?"),
+        ({"INTERPRET": "{features: 0}"}, "features=0: should be"),
+        ({"INTERPRET": "features"}, "interpret='features' must name fields and their values: INTERPRET='{features: nu"),
+        ({"TRANSFER": "{run: x}"}, "transfer='{run: x}': run is given as RUN="),
+        ({"TRANSFER": "{layers: 1}"}, "layers=1: should be a list"),
+        ({"HTEST": "{revision: v1}"}, "revision: TRANSFER and HTEST both have such a field, and the report reads one"),
+        ({"HTEST": "{revision: v1}", "TRANSFER": "{revision: v2}"}, "revision: TRANSFER and HTEST both have such a"),
+    ],
+)
+def test_fields_of_every_config_are_checked_before_anything_is_started(told: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        settings_from({"PRESET": "smoke"} | told)
+    assert str(refused.value).startswith(message)
+
+
+def test_a_field_of_two_configs_is_told_both() -> None:
+    """The report has every parameter once, and hands it to each config that knows it."""
+    told = settings_from({"PRESET": "smoke", "TRANSFER": "{revision: v1}", "HTEST": "{revision: v1}"})
+    assert told.parameters("transfer", "interpret", "htest")["revision"] == "v1"
+    assert settings_from({"PRESET": "smoke", "HTEST": "{device: cpu}"}).of("htest") == {"device": "cpu"}
+    kinds = [config.kind for config in CONFIGS.values()]
+    known = [name for kind in kinds for name in kind.model_fields if name not in RunConfig.model_fields]
+    assert {name for name in known if known.count(name) > 1} == {"revision", "device"}
+
+
 @pytest.mark.parametrize("seed", ["-1", "4294967296", str(2**64), "9" * 5000, "1.5", "nan", "true"])
 def test_a_seed_that_is_none_is_refused(seed: str) -> None:
     with pytest.raises(ValueError, match="^seed="):
         settings_from({"SEED": seed})
 
 
-def test_one_preset_s_name_asks_both_papers() -> None:
-    assert set(transfer_presets.PRESETS) == set(htest_presets.PRESETS)
-    for presets in (transfer_presets.PRESETS, htest_presets.PRESETS):
+def test_one_preset_s_name_asks_all_configs_and_begins_at_one_seed() -> None:
+    assert set(transfer_presets.PRESETS) == set(htest_presets.PRESETS) == set(interpret_presets.PRESETS)
+    for presets in (transfer_presets.PRESETS, htest_presets.PRESETS, interpret_presets.PRESETS):
         assert {name: config.preset for name, config in presets.items()} == {name: name for name in presets}
     for name in transfer_presets.PRESETS:
         assert settings_from({"PRESET": name}) == Settings(name, name, None, {})
+    for name, config in transfer_presets.PRESETS.items():
+        assert interpret_presets.PRESETS[name].seed == config.seed

@@ -25,8 +25,8 @@ from ipykernel.connect import get_connection_info
 print(repr(preset), repr(run), repr(seed), json.loads(get_connection_info())["transport"])"""
 MAY_TAKE = 300  # seconds; a busy machine starts a kernel slowly
 # `make test` runs this: what that make tells a make inside it, and settings of the user's shell, are not for this one.
-NOT_FOR_A_TEST = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PRESET", "RUN", "SEED", "HTEST", "CORES",
-                  "SNAKEMAKE", "TORCH", "PYTHON", "MODELS", "DRY"}  # fmt: skip
+NOT_FOR_A_TEST = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PRESET", "RUN", "SEED", "TRANSFER",
+                  "INTERPRET", "HTEST", "CORES", "SNAKEMAKE", "TORCH", "PYTHON", "MODELS", "DRY"}  # fmt: skip
 
 
 def environment_of_a_test() -> dict[str, str]:

@@ -34,7 +34,8 @@ def keep(folder: Path, results: Results, model: str, parameters: int, **htest: A
         htest: of `made_scores`.
     """
     write_json(folder / "config.json", resolve_config(language_model=model).as_dict())
-    write_json(folder / "values" / "10_language_model.json", {"values": {"parameters": parameters}})
+    model_values = {"parameters": parameters, "angular_distance": [[0, 0.2], [0.2, 0]]}
+    write_json(folder / "values" / "10_language_model.json", {"values": model_values})
     assert results.rows is not None
     for name, table in {"evaluation": results.evaluation, "evaluation_rows": results.rows}.items():
         write_table(table, folder / f"{name}.parquet")

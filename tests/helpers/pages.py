@@ -10,8 +10,8 @@ import pandas as pd
 
 from saelib.run.files import PROJECT
 
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "saelib/transfer/README.md", "saelib/htest/README.md",
-         "benchmarks/README.md")  # fmt: skip
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "saelib/transfer/README.md",
+         "saelib/interpret/README.md", "saelib/htest/README.md", "benchmarks/README.md")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 UNRELEASED = re.compile(r"^## Unreleased\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 

@@ -13,14 +13,18 @@ from hypothesis import strategies as st
 from saelib.batch.settings import Settings, settings_from
 from saelib.htest.config import PRESETS as HTEST_PRESETS
 from saelib.htest.config import HTestConfig, resolve_htest_config
+from saelib.interpret.config import PRESETS as INTERPRET_PRESETS
+from saelib.interpret.config import InterpretConfig, resolve_interpret_config
 from saelib.run.config import RunConfig, checked, folder_name
 from saelib.run.parameters import notebook_parameters
 from saelib.run.typed import typed_fields, typed_seed
 from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.presets import PRESETS, resolve_config
 
-CONFIGS: dict[type[RunConfig], Any] = {ExperimentConfig: resolve_config, HTestConfig: resolve_htest_config}
-SHOWN = [config.as_dict() for config in (*PRESETS.values(), *HTEST_PRESETS.values())]
+CONFIGS: dict[type[RunConfig], Any] = {
+    ExperimentConfig: resolve_config, InterpretConfig: resolve_interpret_config, HTestConfig: resolve_htest_config
+}  # fmt: skip
+SHOWN = [config.as_dict() for config in (*PRESETS.values(), *INTERPRET_PRESETS.values(), *HTEST_PRESETS.values())]
 RIGHT_SOMEWHERE = [value for config in SHOWN for value in config.values()]
 PARTS = sorted({name for config in SHOWN for value in config.values() if isinstance(value, dict) for name in value})
 LOOPED: list[Any] = []
@@ -153,9 +157,10 @@ def test_any_text_is_a_seed_or_is_refused(text: str) -> None:
 
 
 @given(preset=st.sampled_from(["", "smoke", "tiny"]) | texts, run=texts | st.sampled_from(["", "mine", "Cache", ".."]),
-       seed=texts | st.integers().map(str), htest=htest_texts)  # fmt: skip
-def test_settings_of_make_are_read_or_refused(preset: str, run: str, seed: str, htest: str) -> None:
-    environment = {"PRESET": preset, "RUN": run, "SEED": seed, "HTEST": htest}
+       seed=texts | st.integers().map(str), told=htest_texts,
+       config=st.sampled_from(["TRANSFER", "INTERPRET", "HTEST"]))  # fmt: skip
+def test_settings_of_make_are_read_or_refused(preset: str, run: str, seed: str, told: str, config: str) -> None:
+    environment = {"PRESET": preset, "RUN": run, "SEED": seed, config: told}
     try:
         found = settings_from(environment)
     except ValueError as error:

@@ -11,14 +11,17 @@ from saelib.run.command import make_command
 from saelib.run.files import PROJECT
 from tests.helpers.batch_project import environment_of_a_test
 
-SAY = "import json, os; print(json.dumps({n: os.environ[n] for n in ('PRESET', 'RUN', 'SEED', 'HTEST')}))"
+SAY = "import json, os; print(json.dumps({n: os.environ[n] for n in ('PRESET', 'RUN', 'SEED', 'INTERPRET', 'HTEST')}))"
 
 
 def test_the_command_to_continue_names_what_differs_from_the_defaults() -> None:
     assert make_command("tiny", "tiny", None) == "make reproduce"
     assert make_command("smoke", "smoke", None) == "make reproduce PRESET=smoke"
     assert make_command("tiny", "second try", 1) == "make reproduce RUN='second try' SEED=1"
-    assert make_command("tiny", "tiny", None, {"shots": [4]}) == """make reproduce HTEST='{"shots": [4]}'"""
+    assert make_command("tiny", "tiny", None, {"htest": {"shots": [4]}}) == """make reproduce HTEST='{"shots": [4]}'"""
+    assert make_command("tiny", "tiny", None, {"interpret": {"features": None}, "htest": {}}) == (
+        """make reproduce INTERPRET='{"features": null}'"""
+    )
 
 
 @pytest.fixture
@@ -78,12 +81,15 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_arrives_to_the_letter(arrived, name: str) -> None:
-    assert arrived(make_command("smoke", name, 3)) == {"PRESET": "smoke", "RUN": name, "SEED": "3", "HTEST": ""}
+    assert arrived(make_command("smoke", name, 3)) == {
+        "PRESET": "smoke", "RUN": name, "SEED": "3", "INTERPRET": "", "HTEST": ""
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NAMES)
 def test_settings_of_htest_arrive_to_the_letter(arrived, text: str) -> None:
     fields = {"system": text, "models": [text]}
-    found = arrived(make_command(text, "tiny", None, fields))
+    found = arrived(make_command(text, "tiny", None, {"htest": fields, "interpret": {text: text}}))
     assert found["PRESET"] == text
     assert json.loads(found["HTEST"]) == fields
+    assert json.loads(found["INTERPRET"]) == {text: text}

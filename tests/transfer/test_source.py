@@ -25,7 +25,7 @@ from saelib.transfer.published import published_results
 from saelib.transfer.source import OwnSource
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, train_phase
 from saelib.transfer.tables import read_results
-from tests.helpers.pages import fences
+from tests.helpers.pages import fences, section
 from tests.helpers.small_saes import scaled, small_sae
 from tests.transfer.conftest import TEXT, OpenSmall
 
@@ -134,7 +134,7 @@ def test_one_transfer_needs_no_scratch_phase(empty_runs: Path, open_small: OpenS
 
 
 def test_the_example_of_the_page_runs(empty_runs: Path, random_model_folder: Path, tmp_path: Path) -> None:
-    (example,) = fences(PAGE.read_text(encoding="utf-8"), "python")
+    (example,) = fences(section(PAGE.read_text(encoding="utf-8"), "An SAE of your own as the source"), "python")
     (tmp_path / "prose.txt").write_text(TEXT)
     small = {"preset": "smoke", "language_model": str(random_model_folder), "corpus": str(tmp_path / "prose.txt")}
     for old, new in (('preset="tiny"', ", ".join(f"{name}={value!r}" for name, value in small.items())),

@@ -13,9 +13,10 @@ import pandas as pd
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.batch.page.cells import each_check, named_figures
 from saelib.batch.page.glossary import GLOSSARY
-from saelib.batch.page.head import CONFIGS
+from saelib.batch.page.head import CARRIED, CONFIGS
 from saelib.batch.page.markup import Token, folded, heading, tokens_of
 from saelib.htest.config import HTestConfig
+from saelib.interpret.config import InterpretConfig
 from saelib.results.tables import as_markdown
 from saelib.run.config import Config
 from saelib.run.reading import read_json
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 SHOWS = {notebook.name: notebook.shows for notebook in NOTEBOOKS}
-KINDS: dict[str, type[Config]] = {"layer transfer": ExperimentConfig, "H-Test": HTestConfig}
+KINDS: dict[str, type[Config]] = {"layer transfer": ExperimentConfig, CARRIED: InterpretConfig, "H-Test": HTestConfig}
 
 
 def appendix(folder: Path, executed: "dict[str, NotebookNode]", shown: list[Token]) -> list[Token]:
@@ -102,5 +103,6 @@ def _files(folder: Path, executed: "dict[str, NotebookNode]") -> Iterator[str]:
         yield f"- `{name}`: {SHOWS[name]}"
     for path in sorted((folder / "tables").glob("*.csv")):
         yield f"- [tables/{path.name}](tables/{path.name})"
-    for path in sorted(folder.glob("*.parquet")):
-        yield f"- [{path.name}]({path.name})"
+    for path in sorted((*folder.glob("*.parquet"), *folder.glob("interpret/*.parquet"))):
+        name = path.relative_to(folder).as_posix()
+        yield f"- [{name}]({name})"

@@ -28,6 +28,14 @@ GLOSSARY = {
     "95% interval": "layer transfer: bootstrap over replicates and held-out rows; H-Test: over items. Layers are not "
     "drawn: tables by layer show how they differ.",
     "open": "the interval holds the border between yes and no, or the paper's number is nearer to it than that.",
+    "MMCS": "mean over decoder rows of the largest cosine with a row of another SAE's decoder.",
+    "feature transfer": "tokens that two features share among those whose logits they raise and lower most and those "
+    "at which they are strongest, as a share of all that could be shared.",
+    "attribution": "a feature's activation times the gradient of the answer's logit over a wrong one's; the largest of "
+    "a prompt counts.",
+    "circuit": "features of one layer's SAE that are kept, by position; the others stand at their mean.",
+    "faithfulness, completeness": "how much of the answer a circuit gives alone (1: all of it), and how much is left "
+    "without it (0: nothing). Above 1 and below 0 are no errors: a circuit lacks what opposes the answer.",
     "shots (k)": "solved examples before the question, half of them A.",
     "AUROC": "how often an A item has a larger margin log p(A) − log p(B) than a B item; 50% is guessing. It does not "
     "see a liking for one letter.",

@@ -33,10 +33,11 @@ from saelib.transfer.tables import evaluation_of
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-CONFIGS = {"layer transfer": "config.json", "H-Test": "htest/config.json"}
+CARRIED = "interpretation"
+CONFIGS = {"layer transfer": "config.json", CARRIED: "interpret/config.json", "H-Test": "htest/config.json"}
 WHOSE = {"layer transfer": ("language_model", "corpus"), "H-Test": ("models",)}
 """Fields of each config that say what a run was made with."""
-RECORDED = {"layer transfer": "13_convergence", "H-Test": "31_htest_accuracy"}
+RECORDED = {"layer transfer": "13_convergence", CARRIED: "20_features", "H-Test": "31_htest_accuracy"}
 """A notebook of each paper, whose recorded values have the hash of the config."""
 HTEST_TABLE = "htest.parquet"
 EMBEDDED = "embedded"

@@ -1,7 +1,8 @@
 """The published numbers of paper 1 (Pythia-160M), in the form of a run's own tables.
 
 In: the CSV files beside this one, whose first line names their source. Out: tables with the columns of
-`evaluation.parquet`, so that every function that reads a run reads the paper too, and matrices.
+`evaluation.parquet`, so that every function that reads a run reads the paper too, matrices, and what the paper's other
+analyses gave: means without intervals, which call arms and layers as a run does.
 """
 
 import io
@@ -16,6 +17,7 @@ from saelib.transfer.directions import DIRECTIONS
 
 MODEL = "pythia-160m-deduped"
 METRICS = ("ce_score", "mse", "l0", "explained_variance")
+D_SAE = 6144  # features of each SAE
 SOURCE_TOKENS = 1_000_000_000  # that each no-transfer SAE was trained on
 SEED = 42  # the paper's only one
 KEYS = ("arm", "direction", "start", "source_layer", "sae_layer", "act_layer", "seed", "data_seed", "tokens",
@@ -59,6 +61,48 @@ def published_angular_distance() -> Float[np.ndarray, "12 12"]:
     """Mean angular distance of all pairs of layers, read off the paper's heat map (2 decimals)."""
     upper = _read("angular_distance.csv").set_index("layer").fillna(0.0).to_numpy(float)
     return upper + upper.T
+
+
+def published_mmcs() -> pd.DataFrame:
+    """How alike the decoders of a transfer and of the scratch SAE of its layer are, both after 500M tokens.
+
+    Returns:
+        arm, tokens, act_layer, mmcs, uncertainty (of reading it off a figure).
+    """
+    return _read("mmcs.csv")
+
+
+def published_feature_transfer() -> pd.DataFrame:
+    """What features of the same index share in a source and in the transfer from it, means over features.
+
+    Returns:
+        arm, tokens, source_layer, act_layer, features, shared_top, shared_bottom and shared_maximal (tokens, of 10),
+        share (of all 30).
+    """
+    table = _read("feature_transfer.csv")
+    act_layer = table["source_layer"] - table["arm"].map(DIRECTIONS)
+    table.insert(3, "act_layer", act_layer)
+    return table.assign(share=table.pop("percent") / 100)
+
+
+def published_attribution() -> pd.DataFrame:
+    """The largest attribution of a feature, mean over fact prompts, at each checkpoint.
+
+    Returns:
+        arm, tokens, act_layer, prompts, attribution.
+    """
+    return _read("attribution.csv")
+
+
+def published_faithfulness() -> pd.DataFrame:
+    """Faithfulness and completeness of circuits of k features at each position, means over layers.
+
+    Returns:
+        measure, arm, tokens, task, k, share (of all features), value.
+    """
+    table = _read("faithfulness.csv")
+    table.insert(5, "share", table["k"] / D_SAE)
+    return table
 
 
 def _read(name: str) -> pd.DataFrame:

@@ -1,0 +1,98 @@
+"""How well the model itself does a task, and whether that is well enough to look for its circuit.
+
+In: a model and prompts. Out: the share of prompts on which it prefers the right answer, with its interval. Chance is
+one half: the wrong answer is the right one of the patched prompt, and both kinds of prompts are as frequent. A model
+that does not do a task has no circuit for it, and a score would divide by next to nothing: such a task has none.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from saelib.interpret.circuits.tasks.prompts import Prompts
+from saelib.results.intervals import wilson
+
+if TYPE_CHECKING:
+    from saelib.language.model import LanguageModel
+
+CHANCE = 0.5
+LEAST = 0.6  # that the lower end of the interval of an accuracy must be above
+BATCH_ROWS = 32  # in one forward pass; no number depends on it beyond rounding
+
+
+class Accuracy(NamedTuple):
+    """What a model does with the clean prompts of a task."""
+
+    accuracy: float
+    """Share on which the right answer has a higher logit than that of the patched prompt."""
+    low: float
+    high: float
+    """Ends of Wilson's 95% interval."""
+    prompts: int
+    likeliest: float
+    """Share on which no token at all has a higher logit than the right answer."""
+    difference: float
+    """Mean of logit(answer) - logit(patch answer) on clean prompts: m(M)."""
+    patched: float
+    """The same difference on patched prompts, where it should be lower."""
+
+    @property
+    def scored(self) -> bool:
+        """Whether the model does the task."""
+        return self.low > LEAST
+
+    @property
+    def reason(self) -> str:
+        """Why there is no score; empty where there is one."""
+        if self.scored:
+            return ""
+        return f"near chance: right on {self.accuracy:.0%} ({self.low:.0%} to {self.high:.0%}), chance {CHANCE:.0%}"
+
+
+def task_accuracy(model: "LanguageModel", prompts: Prompts) -> Accuracy:
+    """How well a model does a task."""
+    clean = answer_logits(model, prompts.clean, prompts.answer, prompts.patch_answer)
+    patch = answer_logits(model, prompts.patch, prompts.answer, prompts.patch_answer)
+    right, differences = clean.right > clean.wrong, clean.right - clean.wrong
+    low, high = wilson(int(right.sum()), len(prompts))
+    return Accuracy(
+        float(right.mean()), low, high, len(prompts), float((clean.right >= clean.highest).mean()),
+        float(differences.mean()), float((patch.right - patch.wrong).mean()),
+    )  # fmt: skip
+
+
+class AnswerLogits(NamedTuple):
+    """Logits behind each prompt, float64."""
+
+    right: Float[np.ndarray, " prompts"]
+    wrong: Float[np.ndarray, " prompts"]
+    highest: Float[np.ndarray, " prompts"]
+    """Of all tokens."""
+
+
+def answer_logits(
+    model: "LanguageModel",
+    prompts: Int[np.ndarray, "prompts context"],
+    right: Int[np.ndarray, " prompts"],
+    wrong: Int[np.ndarray, " prompts"],
+) -> AnswerLogits:
+    """Logits of two answers behind each prompt, and the highest of all."""
+    logits = torch.cat([batch.cpu() for batch in last_logits(model, prompts)])
+    asked = torch.from_numpy(np.stack([right, wrong], axis=1)).long()
+    of_two, highest = logits.gather(1, asked).double().numpy(), logits.amax(1).double().numpy()
+    return AnswerLogits(of_two[:, 0], of_two[:, 1], highest)
+
+
+def last_logits(
+    model: "LanguageModel", prompts: Int[np.ndarray, "prompts context"]
+) -> Iterator[Float[Tensor, "batch vocabulary"]]:
+    """Logits behind the last token of each prompt, batch by batch."""
+    end = model.n_layers - 1
+    for tokens in torch.from_numpy(prompts).long().split(BATCH_ROWS):
+        last = tokens[:, -1:].to(model.device)
+        residual = model.residual_streams(tokens, [end])[0, :, -1:]
+        yield model.logits_from(residual, end, last)[:, 0]

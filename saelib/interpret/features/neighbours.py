@@ -1,0 +1,56 @@
+"""Which decoder rows point the same way: the nearest ones within an SAE, and the best match in another.
+
+In: decoder rows. Out: indices and cosines, chunk by chunk, so that no matrix of all pairs is held.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+COSINES_AT_ONCE = 16_000_000  # numbers of one product: 64 MB
+
+
+class Neighbours(NamedTuple):
+    """Of each row, the nearest first; of equally near ones any."""
+
+    indices: Int[Tensor, "rows count"]
+    cosines: Float[Tensor, "rows count"]
+
+
+@torch.no_grad()
+def nearest_rows(
+    rows: Float[Tensor, "rows d_model"], among: Float[Tensor, "others d_model"], count: int = 1
+) -> Neighbours:
+    """The rows of another decoder with the largest cosines; a row of zeros has a cosine of 0 with all.
+
+    `count=1` is the best match of each row.
+    """
+    first, second = _unit(rows), _unit(among)
+    count = min(count, len(second))
+    parts = [
+        (part @ second.T).topk(count, dim=1) for part in first.split(max(1, COSINES_AT_ONCE // max(1, len(second))))
+    ]
+    return Neighbours(torch.cat([part.indices for part in parts]), torch.cat([part.values for part in parts]))
+
+
+@torch.no_grad()
+def neighbours(decoder: Float[Tensor, "features d_model"], count: int = 5) -> Neighbours:
+    """The nearest other rows of the same decoder."""
+    unit = _unit(decoder)
+    count = min(count, len(unit) - 1)
+    at_once = max(1, COSINES_AT_ONCE // len(unit))
+    parts = []
+    for start in range(0, len(unit), at_once):
+        cosines = unit[start : start + at_once] @ unit.T
+        own = torch.arange(len(cosines), device=cosines.device)
+        cosines[own, start + own] = -torch.inf
+        parts.append(cosines.topk(count, dim=1))
+    return Neighbours(torch.cat([part.indices for part in parts]), torch.cat([part.values for part in parts]))
+
+
+def _unit(rows: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_model"]:
+    rows = rows.float()
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / norms.where(norms > 0, 1)

@@ -1,0 +1,35 @@
+"""Nearest decoder rows, by hand and beside numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from saelib.interpret.features import neighbours as module
+from saelib.interpret.features.neighbours import nearest_rows, neighbours
+
+
+def test_a_case_by_hand() -> None:
+    # Row 0 points along x, row 1 at 45 degrees to it (cosine 0.7071), row 2 against it, row 3 is 0: cosine 0 with all.
+    decoder = torch.tensor([[2.0, 0.0], [1.0, 1.0], [-3.0, 0.0], [0.0, 0.0]])
+    found = neighbours(decoder, 3)
+    assert found.indices[0].tolist() == [1, 3, 2]
+    assert found.cosines[0].tolist() == pytest.approx([0.5**0.5, 0.0, -1.0])
+    assert nearest_rows(torch.tensor([[-1.0, 0.1]]), decoder).indices.tolist() == [[2]]
+
+
+def test_they_are_numpys_however_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = torch.randn(23, 6), torch.randn(31, 6)
+    monkeypatch.setattr(module, "COSINES_AT_ONCE", 5 * 31)
+    unit = [(rows / rows.norm(dim=1, keepdim=True)).double().numpy() for rows in (first, second)]
+    among = unit[0] @ unit[1].T
+    found = nearest_rows(first, second, 4)
+    assert found.indices.tolist() == np.argsort(-among, axis=1)[:, :4].tolist()
+    assert np.allclose(found.cosines, -np.sort(-among, axis=1)[:, :4], atol=1e-6)
+    own = unit[1] @ unit[1].T
+    np.fill_diagonal(own, -np.inf)
+    assert neighbours(second, 4).indices.tolist() == np.argsort(-own, axis=1)[:, :4].tolist()
+
+
+def test_a_small_decoder_has_fewer() -> None:
+    assert neighbours(torch.eye(3), 9).indices.shape == (3, 2)
+    assert nearest_rows(torch.eye(3), torch.eye(3)[:2], 9).indices.shape == (3, 2)

@@ -1,0 +1,96 @@
+"""What the tables say: by hand on tables that somebody made up, with the paper's numbers beside them."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from saelib.interpret.likeness.tables import (
+    ends,
+    feature_values,
+    likeness_by_layer,
+    likeness_values,
+    mean_likeness,
+    mean_transfer,
+    transfer_by_layer,
+)
+from tests.helpers.tidy_likeness import likeness_table, transfer_table
+
+FEW = 99
+
+
+def one(table: pd.DataFrame, **wanted: object) -> pd.Series:
+    for name, value in wanted.items():
+        table = table[table[name] == value]
+    (row,) = table.index
+    return table.loc[row]
+
+
+def test_means_are_over_layers_and_replicates() -> None:
+    table = likeness_table()
+    who = {"arm": "forward", "tokens": 2000, "reference": "scratch_end", "features": "all", "measure": "mmcs"}
+    values = table.loc[(table[list(who)] == list(who.values())).all(axis="columns"), "value"]
+    found = one(mean_likeness(table, resamples=FEW), **who)
+    assert found["mean"] == pytest.approx(values.mean()) and found["count"] == 3
+    assert found["low"] <= found["mean"] <= found["high"]
+    by_layer = likeness_by_layer(table, resamples=FEW)
+    mine = by_layer[(by_layer[list(who)] == list(who.values())).all(axis="columns")]
+    assert mine["act_layer"].tolist() == [1, 2, 3]
+    assert mine["mean"].mean() == pytest.approx(found["mean"])
+    assert "angular_distance" not in set(by_layer["measure"])  # of layers, not of SAEs
+
+
+def test_ends_are_those_of_each_arm() -> None:
+    table = mean_likeness(likeness_table(), resamples=FEW)
+    assert set(ends(table).loc[ends(table)["arm"] == "forward", "tokens"]) == {2000}
+
+
+def test_shares_by_hand() -> None:
+    # Two features of ten and ten logit tokens and ten maximal ones: 6 + 3 + 0 and 9 + 9 + 3 of 30: 0.3 and 0.7.
+    table = transfer_table(layers=1, features=2, arms=("forward",)).query("comparison == 'same_index'")
+    table = table.assign(shared_top=[6, 9], shared_bottom=[3, 9], shared_maximal=[0, 3], shared_counted=[0, 8])
+    found = mean_transfer(table, resamples=FEW)
+    told = found.set_index("measure")["mean"].to_dict()
+    assert told == pytest.approx(
+        {"share": 0.5, "shared_top": 7.5, "shared_bottom": 6, "shared_maximal": 1.5, "shared_counted": 4}
+    )
+    share = one(found, measure="share")
+    assert 0.3 <= share["low"] < 0.5 < share["high"] <= 0.7
+
+
+def test_a_lead_is_taken_feature_by_feature() -> None:
+    table = transfer_table()
+    found = mean_transfer(table, resamples=FEW)
+    mine = {name: one(found, arm="forward", comparison=name, measure="share")["mean"]
+            for name in ("same_index", "other_feature", "same_index minus other_feature")}  # fmt: skip
+    difference = mine["same_index"] - mine["other_feature"]
+    assert mine["same_index minus other_feature"] == pytest.approx(difference)
+
+
+def test_the_place_of_a_feature_is_that_among_those_of_its_source() -> None:
+    found = feature_values(transfer_table(features=5))
+    for _, part in found.groupby(["arm", "act_layer", "comparison", "measure"]):
+        assert part.sort_values("feature")["drawn"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_layers_have_their_own_means() -> None:
+    table = transfer_table()
+    found = transfer_by_layer(table, resamples=FEW)
+    for arm, layer in itertools.product(("forward", "backward"), (1, 2)):
+        row = one(found, arm=arm, act_layer=layer, comparison="same_index", measure="shared_top")
+        chosen = table[(table["arm"] == arm) & (table["act_layer"] == layer) & (table["comparison"] == "same_index")]
+        assert row["mean"] == pytest.approx(chosen["shared_top"].mean())
+        assert row["source_layer"] == layer + (1 if arm == "backward" else -1)
+
+
+def test_recorded_values_stand_beside_the_papers() -> None:
+    values = likeness_values(likeness_table(), transfer_table())
+    assert {line["arm"] for line in values["mmcs"]} == {"forward", "backward"}
+    assert all(np.isfinite([line["mean"], line["low"], line["high"]]).all() for line in values["mmcs"])
+    assert [line["mean"] for line in values["mmcs_published"]] == pytest.approx([0.8115, 0.7946], abs=5e-5)
+    for line in values["feature_transfer"]:
+        assert line["null"] < line["mean"] < line["high"] and line["best_match"] > line["null"]
+    assert [line["mean"] for line in values["feature_transfer_published"]] == pytest.approx([0.3031, 0.2878], abs=5e-5)
+    shares = pd.DataFrame(values["moved"]).groupby("arm")["mean"].sum()
+    assert shares.tolist() == pytest.approx([1, 1])
