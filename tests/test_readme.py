@@ -15,7 +15,7 @@ from saelib.transfer.presets import PRESETS
 from saelib.transfer.studies.starts import stored_leads
 from tests.helpers.pages import links, one_match, read_page, tables
 
-QUOTED = (("results/models_short.md", "README.md"), ("results/tiny/experiments.md", "README.md"),
+QUOTED = (("results/models_short.md", "README.md"), ("results/experiments.md", "README.md"),
           ("results/benchmark.md", "benchmarks/README.md"), ("results/benchmark_busy.md", "benchmarks/README.md"),
           ("results/benchmark_htest.md", "benchmarks/README.md"))  # fmt: skip
 LONGEST_README = 180  # lines

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from saelib.interpret.circuits.tasks.library import TASKS
 from saelib.results.text import with_interval
 from saelib.transfer import published
 from saelib.transfer.wording import arm_label
@@ -53,15 +54,25 @@ def feature_transfer(values: Values) -> str:
 
 
 def attribution(values: Values) -> str:
-    """The largest attribution of a feature at the end of training, for scratch and for copies."""
-    arms = (SCRATCH, *COPIES)
-    lines = _first_of_arms(_latest(_lines(values, "21_circuits", "attribution")), arms)
-    theirs = pd.DataFrame(_latest(published.published_attribution().to_dict("records"))).groupby("arm")["attribution"]
-    return _beside(lines, theirs.mean(), 2)
+    """The largest attribution of a feature at the end of training, of copies and of scratch at the same layers."""
+    recorded = _latest(_lines(values, "21_circuits", "attribution"))
+    pairs = [_first_of_arms([line for line in recorded if line["direction"] == copy], (copy, SCRATCH))
+             for copy in COPIES]  # fmt: skip
+    pairs = [pair for pair in pairs if len(pair) == 2]
+    if not pairs:
+        return NOTHING
+    ends = pd.DataFrame(_latest(published.published_attribution().to_dict("records")))
+    theirs = ends.groupby("arm")["attribution"].mean()
+    ours = "; ".join(f"{_told(own, 2)}, {_told(scratch, 2)} at its layers" for own, scratch in pairs)
+    papers = ", ".join(f"{theirs[own['arm']]:.2f}" for own, _ in pairs)
+    return f"{ours}; the paper {papers}, {arm_label(SCRATCH)} {theirs[SCRATCH]:.2f}"
 
 
 def circuits(values: Values) -> str:
-    """Faithfulness and completeness at the largest circuits, mean over the tasks that the model can do."""
+    """Faithfulness and completeness at the largest circuits, of the tasks that the model does and the paper has.
+
+    Where the paper has none of those with a score the mean is over all of these, and none of the paper's stands beside.
+    """
     tasks = _lines(values, "21_circuits", "tasks")
     done = [line["task"] for line in tasks if line.get("scored")]
     if not done:
@@ -74,24 +85,36 @@ def circuits(values: Values) -> str:
 
 
 def _measure(measure: str, lines: Sequence[Line], theirs: Sequence[Line]) -> str:
-    """One of the two, by arm: its mean over tasks at the largest share, here and in the paper."""
-    ours, papers = (_at_most(measure, found) for found in (lines, theirs))
-    if ours.empty:
+    """One of the two: copies and scratch at the same layers, over the tasks of which all of them have a number."""
+    own = [line for line in lines if line["measure"] == measure]
+    ours = _largest([line for line in own if line["arm"] in (line["direction"], SCRATCH)])
+    wide = ours.pivot_table(index="task", columns=["direction", "arm"], values="mean", sort=False)
+    if wide.empty or (wide := wide.dropna()).empty:
         return ""
-    arms = [arm for arm in (SCRATCH, *COPIES) if arm in ours.index.get_level_values("arm")]
-    share = ours.index.get_level_values("share").max()
-    told = ", ".join(f"{arm_label(arm)} {ours.xs(arm, level='arm').iloc[0]:.2f}" for arm in arms)
-    paper = ", ".join(f"{papers.xs(arm, level='arm').iloc[0]:.2f}" for arm in arms)
-    return f"{measure} at {share:.1%} of the features: {told}; the paper {paper}"
+    tasks = [task for task in wide.index if task in {line["task"] for line in theirs}] or [*wide.index]
+    means = wide.loc[tasks].mean()
+    copies = [copy for copy in COPIES if (copy, copy) in means and (copy, SCRATCH) in means]
+    if not copies:
+        return ""
+    told = "; ".join(f"{arm_label(copy)} {means[copy, copy]:.2f}, {arm_label(SCRATCH)} {means[copy, SCRATCH]:.2f}"
+                     for copy in copies)  # fmt: skip
+    named = ", ".join(TASKS[task].label for task in tasks)
+    share = f"{measure} at {ours['share'].max():.1%} of the features ({named}): {told}"
+    papers = _largest(_latest([line for line in theirs if line["measure"] == measure and line["task"] in tasks]))
+    if papers.empty:
+        return f"{share}; the paper has none of these tasks"
+    arms = papers.groupby("arm")["mean"].mean()
+    beside = ", ".join(f"{arms[copy]:.2f}" for copy in copies)
+    return f"{share}; the paper {beside}, {arm_label(SCRATCH)} {arms[SCRATCH]:.2f}"
 
 
-def _at_most(measure: str, lines: Sequence[Line]) -> pd.Series:
-    """Means over tasks by arm at the largest share of each arm, at its latest tokens where there are several."""
-    rows = [line for line in lines if line["measure"] == measure and not math.isnan(_mean(line.get("mean")))]
-    rows = _latest(rows) if rows and "tokens" in rows[0] else rows
-    table = pd.DataFrame({name: [line[name] for line in rows] for name in ("arm", "share", "mean")})
-    means = table.groupby(["arm", "share"])["mean"].mean()
-    return means[means.index.get_level_values("share") == table["share"].max()]
+def _largest(lines: Sequence[Line]) -> pd.DataFrame:
+    """Those at the largest share that have a number."""
+    columns = ("task", "direction", "arm", "share")
+    table = pd.DataFrame([{name: line.get(name) for name in columns} | {"mean": _mean(line.get("mean"))}
+                          for line in lines], columns=[*columns, "mean"])  # fmt: skip
+    table = table[table["mean"].notna()]
+    return table[table["share"] == table["share"].max()]
 
 
 def _lines(values: Values, notebook: str, name: str) -> list[Line]:
@@ -116,10 +139,15 @@ def _beside(lines: Sequence[Line], theirs: "pd.Series[float]", digits: int, perc
     """The run's numbers by arm, then the paper's of the same arms."""
     if not lines:
         return NOTHING
-    bounds = [line | {name: _mean(line.get(name)) for name in ("low", "high")} for line in map(dict, lines)]
-    told = ", ".join(f"{arm_label(line['arm'])} {with_interval(line, digits, percent=percent)}" for line in bounds)
+    told = ", ".join(_told(line, digits, percent) for line in lines)
     sign = "%" if percent else "f"
     return f"{told}; the paper {', '.join(format(theirs[line['arm']], f'.{digits}{sign}') for line in lines)}"
+
+
+def _told(line: Line, digits: int, percent: bool = False) -> str:
+    """An arm and its number, with the interval."""
+    bounds = {name: _mean(line.get(name)) for name in ("low", "high")}
+    return f"{arm_label(line['arm'])} {with_interval({**line, **bounds}, digits, percent=percent)}"
 
 
 def _mean(value: Any) -> float:

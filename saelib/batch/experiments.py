@@ -1,6 +1,6 @@
 """The experiments of the two papers, one row each: repeated here or not, where, and what agrees. The one list of them.
 
-In: the values that notebooks recorded. Out: a table, for the report and README (`results/<preset>/experiments.md`).
+In: the values that notebooks recorded. Out: a table of one run, for the report; `experiments_kept` has that of README.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,11 +57,6 @@ def _agreement(experiment: Experiment, values: Values) -> str:
     if experiment.agrees is None:
         return ""
     return experiment.agrees(values) if experiment.notebook in values else NOT_MEASURED
-
-
-def experiments_markdown(values: Values, papers_model: bool = False) -> str:
-    """The table with each notebook as a link; arguments as of `experiments_table`."""
-    return linked(experiments_table(values, papers_model))
 
 
 def linked(table: pd.DataFrame) -> str:

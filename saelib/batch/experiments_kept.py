@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from saelib.batch.experiments import Values, experiments_table, linked
+from saelib.batch.experiments import Values, experiments_table
 from saelib.batch.notebooks import NOTEBOOKS
-from saelib.run.reading import read_json
+from saelib.run.reading import read_json, read_json_object
 from saelib.run.stored import REMEDY
+from saelib.transfer.published import MODEL
 
 AGREES = "what agrees"  # its column in the table of one preset
 
@@ -25,14 +26,10 @@ def experiments_of(folders: Sequence[Path]) -> pd.DataFrame:
     Raises:
         DamagedFileError: a file is not what was written.
     """
-    tables = [experiments_table(kept_values(folder)) for folder in folders]
+    papers = any(MODEL in read_json_object(folder / "config.json", REMEDY)["language_model"] for folder in folders)
+    tables = [experiments_table(kept_values(folder), papers) for folder in folders]
     found = {f"preset {folder.name}": table[AGREES] for folder, table in zip(folders, tables, strict=True)}
     return tables[0].drop(columns=AGREES).assign(**found)
-
-
-def experiments_of_markdown(folders: Sequence[Path]) -> str:
-    """That table as README has it, each notebook a link."""
-    return linked(experiments_of(folders))
 
 
 def kept_values(folder: Path) -> Values:

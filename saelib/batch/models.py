@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from saelib.batch.experiments_kept import experiments_of_markdown
+from saelib.batch.experiments import linked
+from saelib.batch.experiments_kept import experiments_of
 from saelib.batch.model_rows import CHANGE, L0, SAVED, asked, measured
 from saelib.htest.scoring.main_table import HEADINGS, LINE_KEYS, PAPER, Line, main_table
 from saelib.language.origin import model_origin
@@ -168,7 +169,7 @@ def write_models(results: Path = RESULTS, *, resamples: int = RESAMPLES) -> Path
     short = [short_transfer_models(of_transfer), short_htest_models(lines)]
     _write("\n".join(map(as_markdown, [of_transfer, main_table(lines)])), results / PLACE)
     _write("\n".join(map(as_markdown, short)), results / SHORT)
-    _write(experiments_of_markdown(presets), results / EXPERIMENTS)
+    _write(linked(experiments_of(presets)), results / EXPERIMENTS)
     return results / PLACE
 
 

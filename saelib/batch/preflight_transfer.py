@@ -17,8 +17,10 @@ def check_transfer(interpretation: Interpretation) -> None:
     """What paper 1 needs, and whether what is to be looked at is among what is trained.
 
     Raises:
-        ValueError, FileNotFoundError: as `check_experiment`; or there are no transfers of a layer, arm or replicate.
+        ValueError, FileNotFoundError: as `check_experiment`; or there are no transfers of a layer, arm or replicate,
+            or more logit tokens are wanted than the model has.
     """
+    from saelib.interpret.features.logit_tokens import check_logit_tokens
     from saelib.transfer.plans import transfer_plans
 
     experiment, was_read = interpretation.experiment, "corpus" in interpretation.inputs
@@ -27,6 +29,7 @@ def check_transfer(interpretation: Interpretation) -> None:
         config, sizes = experiment.config, _sizes(experiment)
         layers = chosen_layers(config, config.language_model, sizes.num_hidden_layers)
         check_looked_at(interpretation.config, transfer_plans(layers, config))
+        check_logit_tokens(interpretation.config.logit_tokens, sizes.vocab_size)
 
 
 def check_experiment(experiment: Experiment) -> None:

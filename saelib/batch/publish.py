@@ -4,9 +4,9 @@
 
 In: the finished folder of a run of the preset as it is (settings PRESET and RUN in the environment, as for
 `make reproduce`). Out: `results/<preset>`: the tables and recorded values that notebooks show with `stored=True`, the
-figures that its executed notebooks show, and what is to be quoted, `transfer.md`, `htest.md`, `htest_finding.md` and
-`experiments.md`; and beside it `models.md`, all presets that are kept side by side. Of what was looked at in the SAEs
-the small tables are kept, and no table with a row for each feature.
+figures that its executed notebooks show, and what is to be quoted, `transfer.md`, `htest.md` and `htest_finding.md`;
+and beside it `models.md`, `models_short.md` and `experiments.md`, all presets that are kept side by side. Of what was
+looked at in the SAEs the small tables are kept, and none with a row for each feature of an SAE.
 """
 
 import os
@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from saelib.batch.durations import DURATIONS
-from saelib.batch.experiments import experiments_markdown
 from saelib.batch.first_page import htest_finding, htest_table, transfer_table
 from saelib.batch.models import write_models
 from saelib.batch.notebooks import NOTEBOOKS
@@ -34,7 +33,6 @@ from saelib.run.config import Run
 from saelib.run.files import replace_folder
 from saelib.run.stored import RESULTS
 from saelib.transfer.experiment import Experiment, open_experiment
-from saelib.transfer.published import MODEL
 from saelib.transfer.savings import savings
 from saelib.transfer.tables import join_tables, read_results
 
@@ -73,7 +71,6 @@ def publish(preset: str, run: str | None = None, results: Path = RESULTS) -> Pat
         "transfer.md": as_markdown(transfer_table(measured, notes_on([experiment.config.language_model]))),
         "htest.md": as_markdown(htest_table(found["31_htest_accuracy"], found["34_htest_fine_tuning"]["tuned"])),
         "htest_finding.md": htest_finding(found["31_htest_accuracy"]),
-        "experiments.md": experiments_markdown(found, papers_model=MODEL in experiment.config.language_model),
     }
 
     figures = shown_figures(experiment.folder)

@@ -59,11 +59,12 @@ class InterpretConfig(RunConfig):
     """Arms of transfers that are looked at, features and circuits alike; None takes those from a neighbour, by every
     start."""
     feature_seeds: Count = 1
-    """Replicates, the first ones, whose features and attributions are looked at."""
+    """Replicates whose features and attributions are looked at: those where fewest transfers diverged, the first of
+    equal ones."""
     features: Count | None = 256
     """Features of each SAE that get contexts and a card, drawn among those that are alive in the source; None: all."""
     text_rows: Annotated[NonNegativeInt, Field(le=MOST)] = 224
-    """Rows of the training text that are read for contexts beside the held-out ones. No score is of them."""
+    """Rows of the training text that are read for contexts beside the held-out ones, each once. No score is of them."""
     top_contexts: Annotated[PositiveInt, Field(le=1000)] = 10
     """Contexts of a feature that are kept: those where it is strongest, one of a row at most."""
     context_tokens: Annotated[PositiveInt, Field(le=1000)] = 12
@@ -81,7 +82,7 @@ class InterpretConfig(RunConfig):
     circuit_prompts: Count = 256
     """Prompts of a task for effects and means, and as many others for the scores."""
     circuit_seeds: Count = 1
-    """Replicates, the first ones, whose circuits are looked for."""
+    """Replicates whose circuits are looked for, chosen alike."""
     faithfulness_shares: Shares = (0.02, 0.04, 0.06, 0.08)
     """Shares of an SAE's features that a circuit keeps at each position."""
     completeness_shares: Shares = (0.0007, 0.006, 0.011, 0.016)
@@ -135,12 +136,12 @@ PRESETS: dict[str, InterpretConfig] = {
         circuit_prompts=48,
         patching_features=32,
     ),
-    # The paper's counts. Its contexts come from held-out rows alone: there are a million tokens of them.
+    # The paper's counts. Its contexts come from held-out rows alone: there are a million tokens of them. Its layers 1
+    # to 10 are those of the source for feature transfer: transfers of every layer are looked at.
     "pythia-160m": InterpretConfig(
         preset="pythia-160m",
         run="pythia-160m",
         seed=42,
-        feature_layers=tuple(range(1, 11)),
         features=488,
         text_rows=0,
         circuit_layers=tuple(range(1, 11)),

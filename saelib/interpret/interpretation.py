@@ -15,16 +15,17 @@ from jaxtyping import Int32
 
 from saelib.interpret.config import InterpretConfig, resolve_interpret_config
 from saelib.interpret.lineages import check_looked_at, find_lineages
+from saelib.interpret.results_folder import check_results_folder
 from saelib.interpret.subjects import OWN, SCRATCH, Lineage, Subject
 from saelib.run.identity import check_noted
 from saelib.run.parameters import divide
 from saelib.run.pinned import PinnedRun
+from saelib.run.stored import check_stored
 from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.experiment import Experiment, open_experiment
+from saelib.transfer.presets import resolve_config
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from saelib.language.model import LanguageModel
     from saelib.results.parted import PartedTable
     from saelib.sae.autoencoder import SparseAutoencoder
@@ -56,6 +57,9 @@ class Interpretation(PinnedRun[InterpretConfig]):
             FileExistsError: it was; the message names the fields, and what may be deleted: the SAEs are kept.
             FileNotFoundError: stored results are asked for, and the repository keeps none of this config.
         """
+        if self.config.stored:
+            check_stored(self.config, PLACE)
+            return
         try:
             super().check()
         except FileExistsError as error:
@@ -67,10 +71,12 @@ class Interpretation(PinnedRun[InterpretConfig]):
         """Write the config and what was read so far into the folder, before the first result.
 
         Raises:
-            FileExistsError: as `check`; or the run was begun by an earlier release, which did not note its inputs.
+            FileExistsError: as `check`; or the folder is a file, or has results whose config is gone; or the run was
+                begun by an earlier release, which did not note its inputs.
             PermissionError: stored results are not written to.
         """
         if not self.config.stored:
+            check_results_folder(self.interpret_folder, self.config_path)
             check_noted(self.experiment.config_path)
             self.check()
         self._read |= self.experiment.inputs
@@ -97,14 +103,17 @@ class Interpretation(PinnedRun[InterpretConfig]):
         return self.experiment.settled.skipped
 
     def rows(self) -> Int32[np.ndarray, "rows context"]:
-        """What is read for contexts: the run's held-out rows, then `text_rows` of its training text."""
+        """What is read for contexts: the run's held-out rows, then `text_rows` of its training text, each once."""
         return self._rows
 
     @cached_property
     def _rows(self) -> Int32[np.ndarray, "rows context"]:
-        config = self.experiment.config
-        more = self.experiment.training_rows(config.data_seeds[0]).take(0, self.config.text_rows)
-        return np.concatenate([self.experiment.corpus.held_out, more])
+        config, corpus = self.experiment.config, self.experiment.corpus
+        there = (
+            self.config.text_rows if corpus.train_tokens is None else corpus.train_tokens // corpus.held_out.shape[1]
+        )
+        more = self.experiment.training_rows(config.data_seeds[0]).take(0, min(self.config.text_rows, there))
+        return np.concatenate([corpus.held_out, more])
 
     @property
     def held_out_count(self) -> int:
@@ -206,25 +215,6 @@ def _phase(subject: Subject) -> str:
     return "scratch" if subject.arm == SCRATCH else "transfer"
 
 
-def check_same_saes(interpretation: Interpretation, part: "pd.DataFrame", place: Path, *subjects: Subject) -> None:
-    """Refuse a part that was made of other SAEs than those that are there now; deleted ones are taken as they were.
-
-    Args:
-        part: with a column `sae_sha256`, `interpretation.sha256(*subjects)` in every row.
-        place: of its file.
-
-    Raises:
-        ValueError: it was; the message names the file and the remedy.
-    """
-    if interpretation.config.stored or not all(interpretation.folder_of(one).is_dir() for one in subjects):
-        return
-    if len(part) and set(part["sae_sha256"]) != {interpretation.sha256(*subjects)}:
-        raise ValueError(
-            f"{place} was made of another SAE than {' and '.join(map(str, subjects))} as it is now; put the SAE back "
-            f"as it was, or delete {interpretation.interpret_folder}, and all in it is made again"
-        )
-
-
 def open_interpretation(**parameters: Any) -> Interpretation:
     """Open what is looked at in a run: `open_interpretation(preset="tiny", run="mine", features=None)`.
 
@@ -236,7 +226,8 @@ def open_interpretation(**parameters: Any) -> Interpretation:
         FileNotFoundError: `stored=True`, and the repository keeps no results of this config.
     """
     of_run, own = divide(parameters, ExperimentConfig, InterpretConfig)
-    config = resolve_interpret_config(**own)
+    # The folder is that of the SAEs, which are called after more than the preset where they are fetched.
+    config = resolve_interpret_config(**own | {"run": resolve_config(**of_run).run})
     interpretation = Interpretation(config, open_experiment(**of_run))
     interpretation.check()
     return interpretation

@@ -3,6 +3,7 @@
 In: the run's plans, and what the config asks for. Out: lineages; what the run does not have is refused by name.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check_looked_at(config: InterpretConfig, plans: "Iterable[SaePlan]") -> None:
-    """Refuse layers, arms and replicates that no transfer has.
+    """Refuse layers, arms and replicates that no transfer has, and a run without transfers.
 
     Args:
         plans: of the transfers.
@@ -25,6 +26,9 @@ def check_looked_at(config: InterpretConfig, plans: "Iterable[SaePlan]") -> None
         ValueError: names the field, its value, and what there is.
     """
     transfers = [plan for plan in plans if parse_arm(plan.arm) is not None]
+    if not transfers:
+        raise ValueError("a transfer needs two layers, and this run has scratch SAEs only: name two layers or more "
+                         "(layers), or see 11_scratch_saes")  # fmt: skip
     layers = sorted({plan.sae_layer for plan in transfers})
     arms, replicates = (list(dict.fromkeys(getattr(plan, name) for plan in transfers)) for name in ("arm", "seed"))
     for field, there in {"feature_layers": layers, "circuit_layers": layers, "feature_arms": arms}.items():
@@ -51,17 +55,19 @@ def find_lineages(
         experiment: whose they are.
         layers: of the transfers; None takes all.
         arms: None takes those from the nearest source.
-        seeds: how many replicates, the first ones.
+        seeds: how many replicates: those where fewest diverged, the first of equal ones. They are taken whole, as
+            arms are compared within one.
         has_diverged: whether a training was stopped before that token count.
     """
     chosen = [
         plan for plan in plans
-        if plan.seed in experiment.seeds[:seeds]
-        and (layers is None or plan.sae_layer in layers)
-        and (plan.arm in arms if arms else _is_near(plan))
+        if (layers is None or plan.sae_layer in layers) and (plan.arm in arms if arms else _is_near(plan))
     ]  # fmt: skip
     found = (_lineage(plan, experiment, has_diverged) for plan in chosen)
-    return [lineage for lineage in found if lineage is not None]
+    sound = [lineage for lineage in found if lineage is not None]
+    counts = Counter(lineage.seed for lineage in sound)
+    taken = sorted(experiment.seeds, key=lambda seed: -counts[seed])[:seeds]
+    return [lineage for lineage in sound if lineage.seed in taken]
 
 
 def _is_near(plan: "SaePlan") -> bool:

@@ -29,17 +29,21 @@ def is_stored(config: "RunConfig") -> bool:
     return any(read_json_object(path, REMEDY).get("config_sha256") == wanted for path in paths)
 
 
-def check_stored(config: "RunConfig") -> None:
+def check_stored(config: "RunConfig", place: str = "values") -> None:
     """See that what is asked for is kept.
+
+    Args:
+        place: the folder of a preset that holds such results, where some are kept.
 
     Raises:
         FileNotFoundError: the repository has no results of this config; the message says which it has.
     """
     if not is_stored(config):
-        kept = sorted(path.parent.name for path in RESULTS.glob("*/values"))
+        kept = sorted(path.parent.name for path in RESULTS.glob(f"*/{place}"))
+        those = f"those of the preset {' and '.join(kept)} as it is" if kept else "none"
         raise FileNotFoundError(
-            f"stored=True: {stored_folder(config)} has no results of this config; the repository keeps those of the "
-            f"preset {' and '.join(kept) or 'of none'} as it is; leave out stored to compute others"
+            f"stored=True: {stored_folder(config)} has no results of this config; the repository keeps {those}; leave "
+            "out stored to compute others"
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from saelib.sae.releases.hub import check_repository
 from saelib.sae.releases.push import Upload, send, upload_of
 from saelib.transfer.checks import has_diverged
 from saelib.transfer.choices import PHASES, check_choice
@@ -56,6 +57,7 @@ def push_saes(
         DamagedFileError: an SAE is not what was trained there.
         HubError: the hub did not take them.
     """
+    check_repository(repository)
     config = experiment.config
     if config.saes == PUBLISHED:
         raise ValueError(f"saes={PUBLISHED!r}: the SAEs of this run were released by others, and are on the hub")

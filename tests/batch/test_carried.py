@@ -14,23 +14,38 @@ SHARED = [
     {"arm": "forward", "mean": 0.25, "null": 0.02, "best_match": {"mean": 0.4, "low": 0.3, "high": 0.5}} | BOUNDS,
     {"arm": "backward", "mean": 0.35, "null": 0.03, "best_match": {"mean": 0.5}} | BOUNDS,
 ]
-ATTRIBUTION = [{"arm": arm, "tokens": tokens, "mean": mean, "low": None, "high": None} for arm, tokens, mean in
-               (("scratch", 64, 0.1), ("scratch", 128, 0.3), ("forward", 64, 0.2), ("backward", 32, 0.4))]  # fmt: skip
-TASKS = [{"task": "ioi", "scored": False}, {"task": "repeats", "scored": True}, {"task": "agreement", "scored": True}]
+# Scratch has other layers beside backward transfers than beside forward ones: two lines at each count of tokens.
+ATTRIBUTION = [
+    {"direction": direction, "arm": arm, "tokens": tokens, "mean": mean, "low": None, "high": None}
+    for direction, arm, tokens, mean in (
+        ("forward", "scratch", 64, 0.1), ("forward", "scratch", 128, 0.3), ("forward", "forward", 64, 0.2),
+        ("backward", "scratch", 64, 0.15), ("backward", "scratch", 128, 0.55), ("backward", "backward", 32, 0.4),
+    )
+]  # fmt: skip
+DONE = {"ioi": False, "repeats": True, "agreement": True, "greater_than": True}
+TASKS = [{"task": task, "scored": scored} for task, scored in DONE.items()]
 
 
-def faithful(task: str, share: float, mean: float | None, arm: str = "forward", measure: str = "faithfulness"):
-    return {"task": task, "share": share, "mean": mean, "arm": arm, "measure": measure} | BOUNDS
+def faithful(
+    task: str, share: float, mean: float | None, arm: str, direction: str = "forward", measure: str = "faithfulness"
+) -> dict[str, Any]:
+    return {"task": task, "share": share, "mean": mean, "arm": arm, "direction": direction, "measure": measure} | BOUNDS
 
 
 FAITHFULNESS = [
-    faithful("repeats", 0.02, 0.2),
-    faithful("repeats", 0.08, 0.6),
-    faithful("agreement", 0.08, 0.8),
-    faithful("ioi", 0.08, 99.0),
-    faithful("repeats", 0.08, 0.5, "scratch"),
-    faithful("agreement", 0.08, None, "scratch"),
-    faithful("repeats", 0.016, -0.5, measure="completeness"),
+    faithful("agreement", 0.02, 0.2, "forward"),
+    faithful("agreement", 0.08, 0.6, "forward"),
+    faithful("agreement", 0.08, 0.5, "scratch"),
+    faithful("agreement", 0.08, 0.7, "backward", "backward"),
+    faithful("agreement", 0.08, 0.9, "scratch", "backward"),
+    faithful("greater_than", 0.08, 0.8, "forward"),
+    faithful("greater_than", 0.08, None, "scratch"),
+    faithful("repeats", 0.08, 55.0, "forward"),
+    faithful("repeats", 0.08, 55.0, "scratch"),
+    faithful("ioi", 0.08, 99.0, "forward"),
+    faithful("agreement", 0.08, 77.0, "zero_shot"),
+    faithful("agreement", 0.016, -0.5, "forward", measure="completeness"),
+    faithful("agreement", 0.016, -0.25, "scratch", measure="completeness"),
 ]
 
 
@@ -53,28 +68,55 @@ def test_feature_transfer_stands_beside_chance_and_the_best_match() -> None:
     assert "random" not in carried.feature_transfer({"20_features": {"feature_transfer": alone}})
 
 
-def test_attribution_is_read_at_the_end_of_each_arm() -> None:
+def test_attribution_is_read_at_the_end_of_each_arm_beside_scratch_of_the_same_layers() -> None:
     said = carried.attribution({"21_circuits": {"attribution": ATTRIBUTION}})
-    assert said.startswith("from scratch 0.30, forward: copy 0.20, backward: copy 0.40; the paper ")
+    assert said.startswith(
+        "forward: copy 0.20, from scratch 0.30 at its layers; backward: copy 0.40, from scratch 0.55 at its layers; "
+        "the paper "
+    )
     table = published.published_attribution()
     ends = table[table["tokens"] == table.groupby("arm")["tokens"].transform("max")]
     means = ends.groupby("arm")["attribution"].mean()
-    assert said.endswith(", ".join(f"{means[arm]:.2f}" for arm in ("scratch", "forward", "backward")))
+    assert said.endswith(f"{means['forward']:.2f}, {means['backward']:.2f}, from scratch {means['scratch']:.2f}")
+    alone = [line for line in ATTRIBUTION if line["direction"] == "backward"]
+    assert carried.attribution({"21_circuits": {"attribution": alone}}).startswith("backward: copy 0.40, from scratch")
 
 
-def test_circuits_are_means_over_the_tasks_that_the_model_does_at_the_largest_share() -> None:
-    """By hand: faithfulness of forward at 8% (0.6 + 0.8) / 2; ioi is not done; scratch has one number."""
+def test_circuits_stand_beside_scratch_of_their_layers_and_the_papers_same_tasks() -> None:
+    """By hand, of agreement alone: the paper lacks repeats, scratch has no number of greater_than, ioi is not done."""
     said = carried.circuits({"21_circuits": {"tasks": TASKS, "faithfulness": FAITHFULNESS}})
-    assert said.startswith("2 of 3 tasks are done by the model; faithfulness at 8.0% of the features: ")
-    assert "features: from scratch 0.50, forward: copy 0.70; the paper " in said
-    assert "completeness at 1.6% of the features: forward: copy -0.50; the paper " in said
-    table = published.published_faithfulness().query("measure == 'faithfulness' and arm == 'forward' and k == 492")
-    assert f"the paper {_theirs('scratch'):.2f}, {table['value'].mean():.2f}; completeness" in said
+    assert said.startswith(
+        "3 of 4 tasks are done by the model; faithfulness at 8.0% of the features (agreement across a clause): "
+        "forward: copy 0.60, from scratch 0.50; backward: copy 0.70, from scratch 0.90; "
+    )
+    theirs = [_theirs(arm, ["agreement"]) for arm in ("forward", "backward", "scratch")]
+    assert "; the paper {:.2f}, {:.2f}, from scratch {:.2f}; completeness at 1.6%".format(*theirs) in said
+    assert "(agreement across a clause): forward: copy -0.50, from scratch -0.25; the paper " in said
 
 
-def _theirs(arm: str) -> float:
+def test_circuits_are_means_over_the_tasks_that_both_have() -> None:
+    """Forward (0.6 + 0.8) / 2, scratch (0.5 + 0.3) / 2; and the paper's means over the same two tasks."""
+    lines = [line for line in FAITHFULNESS if line["direction"] == "forward" and line["mean"] is not None]
+    more = [*lines, faithful("greater_than", 0.08, 0.3, "scratch")]
+    said = carried.circuits({"21_circuits": {"tasks": TASKS, "faithfulness": more}})
+    assert "(agreement across a clause, greater than): forward: copy 0.70, from scratch 0.40; the paper" in said
+    theirs = [_theirs(arm, ["agreement", "greater_than"]) for arm in ("forward", "scratch")]
+    assert "the paper {:.2f}, from scratch {:.2f}; completeness".format(*theirs) in said
+
+
+def test_tasks_that_the_paper_has_not_stand_without_it() -> None:
+    lines = [line for line in FAITHFULNESS if line["task"] == "repeats"]
+    lines.append(faithful("agreement", 0.08, None, "scratch"))  # which the paper has, but no score is there
+    done = [task | {"scored": task["task"] in ("repeats", "agreement")} for task in TASKS]
+    assert carried.circuits({"21_circuits": {"tasks": done, "faithfulness": lines}}) == (
+        "2 of 4 tasks are done by the model; faithfulness at 8.0% of the features (repeated random words): "
+        "forward: copy 55.00, from scratch 55.00; the paper has none of these tasks"
+    )
+
+
+def _theirs(arm: str, tasks: list[str]) -> float:
     table = published.published_faithfulness().query("measure == 'faithfulness' and k == 492")
-    own = table[table["arm"] == arm]
+    own = table[(table["arm"] == arm) & table["task"].isin(tasks)]
     return float(own[own["tokens"] == own["tokens"].max()]["value"].mean())
 
 
@@ -109,6 +151,6 @@ def test_sentences_are_of_what_was_measured() -> None:
 def test_a_model_that_does_no_task_is_said_to_do_none() -> None:
     none = [task | {"scored": False} for task in TASKS]
     said = carried.circuits({"21_circuits": {"tasks": none, "faithfulness": FAITHFULNESS}})
-    assert said == "not measured: the model does none of 3 tasks"
+    assert said == "not measured: the model does none of 4 tasks"
     without = carried.circuits({"21_circuits": {"tasks": TASKS, "faithfulness": []}})
-    assert without == "2 of 3 tasks are done by the model"
+    assert without == "3 of 4 tasks are done by the model"

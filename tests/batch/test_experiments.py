@@ -3,20 +3,12 @@
 import re
 from typing import Any
 
-import pytest
-
-from saelib.batch.experiments import EXPERIMENTS, experiments_markdown, experiments_table
+from saelib.batch.experiments import EXPERIMENTS, experiments_table, linked
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.htest.config import FAMILIES
 from saelib.results.notebook import VERDICT_SIGNS
-from saelib.run.reading import read_json
-from saelib.run.stored import RESULTS
 from saelib.transfer.claims import claims_of
 from saelib.transfer.directions import DIRECTIONS
-from saelib.transfer.presets import PRESETS
-from saelib.transfer.published import MODEL
-from tests.helpers.kept import KEPT_PRESETS
-from tests.helpers.pages import read_page, tables
 
 SIZES = [FAMILIES["pythia"][0], FAMILIES["pythia"][-1]]
 CHANGED = {"difference": 0.016, "low": -0.007, "high": 0.039}
@@ -109,25 +101,8 @@ def test_a_run_on_the_papers_own_model_says_so() -> None:
 
 
 def test_the_markdown_links_each_notebook() -> None:
-    links = re.findall(r"\[`(\w+)`\]\(notebooks/(\w+)\.ipynb\)", experiments_markdown(values()))
+    links = re.findall(r"\[`(\w+)`\]\(notebooks/(\w+)\.ipynb\)", linked(experiments_table(values())))
     assert links == [(experiment.notebook,) * 2 for experiment in EXPERIMENTS if experiment.notebook]
-
-
-def kept(preset: str) -> dict[str, Any]:
-    """The table's page of a preset that is kept, made of what its notebooks recorded."""
-    paths = sorted((RESULTS / preset / "values").glob("*.json"))
-    return {path.stem: read_json(path)["values"] for path in paths}
-
-
-@pytest.mark.parametrize("preset", KEPT_PRESETS)
-def test_the_kept_table_is_made_of_what_the_notebooks_recorded(preset: str) -> None:
-    page = (RESULTS / preset / "experiments.md").read_text(encoding="utf-8")
-    assert page == experiments_markdown(kept(preset), papers_model=MODEL in PRESETS[preset].language_model)
-
-
-def test_the_table_of_readme_is_one_of_those_that_are_kept() -> None:
-    page = read_page("README.md")
-    assert any(tables(experiments_markdown(kept(preset)))[0] in page for preset in KEPT_PRESETS)
 
 
 def test_the_claim_that_the_zero_shot_row_reads_is_one_of_the_claims() -> None:

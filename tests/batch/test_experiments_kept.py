@@ -2,20 +2,25 @@
 
 from pathlib import Path
 
-from saelib.batch.experiments import experiments_table
-from saelib.batch.experiments_kept import experiments_of, experiments_of_markdown, kept_values
+import pytest
+
+from saelib.batch.experiments import experiments_table, linked
+from saelib.batch.experiments_kept import experiments_of, kept_values
+from saelib.batch.models import kept_presets
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.run.files import write_json
+from saelib.run.stored import RESULTS
 
 DISTANCES = {"far": [[0, 0.4], [0.4, 0]], "near": [[0, 0.1], [0.1, 0]]}
 
 
-def kept(results: Path, preset: str) -> Path:
+def kept(results: Path, preset: str, model: str = "embedded") -> Path:
     """A preset of which one notebook's values are kept."""
     folder = results / preset
     (folder / "values").mkdir(parents=True)
     values = {"values": {"angular_distance": DISTANCES[preset]}}
     write_json(folder / "values" / "10_language_model.json", values)
+    write_json(folder / "config.json", {"language_model": model})
     return folder
 
 
@@ -42,7 +47,19 @@ def test_what_a_run_was_made_without_is_not_measured(tmp_path: Path) -> None:
     assert set(table.loc[table["notebook"] == "", "preset far"]) == {""}
 
 
+def test_a_preset_of_the_papers_own_model_repeats_its_experiments(tmp_path: Path) -> None:
+    alone = experiments_of([kept(tmp_path, "far")])
+    both = experiments_of([tmp_path / "far", kept(tmp_path, "near", "EleutherAI/pythia-160m-deduped")])
+    assert "✓ yes: the paper's model" not in set(alone["here"])
+    assert "✓ yes: the paper's model" in set(both["here"])
+
+
 def test_notebooks_are_links(tmp_path: Path) -> None:
-    text = experiments_of_markdown([kept(tmp_path, "far")])
+    text = linked(experiments_of([kept(tmp_path, "far")]))
     named = {notebook.name for notebook in NOTEBOOKS if f"[`{notebook.name}`](notebooks/{notebook.name}.ipynb)" in text}
     assert {"10_language_model", "13_convergence"} <= named
+
+
+@pytest.mark.skipif(not (RESULTS / "experiments.md").is_file(), reason="results/experiments.md was not made yet")
+def test_the_kept_table_is_of_what_the_notebooks_recorded() -> None:
+    assert (RESULTS / "experiments.md").read_text(encoding="utf-8") == linked(experiments_of(kept_presets()))

@@ -3,13 +3,14 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from saelib.batch import preflight, reproduce
+from saelib.batch import preflight, preflight_transfer, reproduce
 from saelib.batch.preflight import check, check_items, check_model, named_models
-from saelib.batch.preflight_transfer import check_experiment
+from saelib.batch.preflight_transfer import check_experiment, check_transfer
 from saelib.batch.settings import settings_from
 from saelib.htest import stages
 from saelib.htest.asking.prompts import Prompt
@@ -18,6 +19,7 @@ from saelib.htest.config import resolve_htest_config
 from saelib.htest.items.generators import fresh_items
 from saelib.htest.items.item import Item
 from saelib.htest.study import Study, open_study
+from saelib.interpret.interpretation import open_interpretation
 from saelib.transfer.experiment import open_experiment
 from tests.helpers.small_studies import Listener, respondent
 
@@ -237,3 +239,12 @@ def test_make_says_the_faults_starts_nothing_and_writes_nothing(
     assert "models: '/nowhere': language model folder /nowhere does not exist" in printed
     assert "Traceback" not in printed
     assert not elsewhere.exists()
+
+
+def test_more_logit_tokens_than_the_model_has_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = SimpleNamespace(num_hidden_layers=6, vocab_size=999)
+    monkeypatch.setattr(preflight_transfer, "check_experiment", lambda _: None)
+    monkeypatch.setattr(preflight_transfer, "_sizes", lambda _: sizes)
+    check_transfer(open_interpretation(preset="smoke", run="fresh", logit_tokens=999))
+    with pytest.raises(ValueError, match="^logit_tokens=1000: the vocabulary has 999 tokens; take as many at most"):
+        check_transfer(open_interpretation(preset="smoke", run="fresh", logit_tokens=1000))

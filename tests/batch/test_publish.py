@@ -91,7 +91,7 @@ def test_small_files_are_kept_and_large_ones_are_not(
     assert publish("smoke", results=results.parent) == results
     kept = {path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()}
     assert kept == {
-        *NEEDED, "depth.parquet", "savings.csv", "transfer.md", "htest.md", "experiments.md", "tables/a.md",
+        *NEEDED, "depth.parquet", "savings.csv", "transfer.md", "htest.md", "tables/a.md",
         "figures/a.png", "interpret/config.json", "interpret/likeness.parquet",
         *(f"values/{notebook.name}.json" for notebook in NOTEBOOKS),
     }  # fmt: skip

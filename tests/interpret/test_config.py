@@ -4,7 +4,7 @@ import pytest
 
 from saelib.interpret.config import PRESETS, TASKS, InterpretConfig, resolve_interpret_config
 from saelib.transfer.presets import PRESETS as TRANSFER_PRESETS
-from saelib.transfer.published import D_SAE
+from saelib.transfer.published import D_SAE, published_feature_transfer
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,15 @@ def test_the_papers_own_model_has_the_papers_counts() -> None:
     assert [round(share * d_sae) for share in paper.faithfulness_shares] == [123, 246, 368, 492]
     assert [round(share * d_sae) for share in paper.completeness_shares] == [4, 36, 68, 100]
     assert (paper.features, paper.circuit_prompts) == (488, 1024)
-    assert paper.feature_layers == paper.circuit_layers == tuple(range(1, 11))
+    assert paper.circuit_layers == tuple(range(1, 11))
+
+
+def test_every_transfer_of_the_papers_feature_transfer_is_looked_at() -> None:
+    """Its layers 1 to 10 are the source's: transfers end at 2 to 11 (forward) and at 0 to 9 (backward)."""
+    looked_at = PRESETS["pythia-160m"].feature_layers
+    wanted = set(published_feature_transfer()["act_layer"])
+    assert wanted == set(range(12))
+    assert looked_at is None or wanted <= set(looked_at)
 
 
 def test_what_may_grow_decides_which_parts_there_are_and_no_number_of_them() -> None:

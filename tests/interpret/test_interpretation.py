@@ -9,13 +9,17 @@ import pandas as pd
 import pytest
 import torch
 
-from saelib.interpret.interpretation import Interpretation, check_same_saes, open_interpretation
+from saelib.interpret.interpretation import Interpretation, open_interpretation
+from saelib.interpret.lineages import check_looked_at
+from saelib.interpret.same_saes import check_same_saes
 from saelib.interpret.subjects import OWN, Lineage, Subject
+from saelib.language.corpus.rows import ShuffledRows
 from saelib.results.values import read_values, record_values
 from saelib.run.files import write_json
 from saelib.run.lock import writing
 from saelib.run.reading import read_json
 from saelib.sae.training.divergence import note_divergence
+from saelib.transfer.plans import scratch_plans
 from tests.helpers.small_interpretations import BUDGETS, CONTEXT, D_SAE, HELD_OUT
 
 Copy = Callable[..., Interpretation]
@@ -76,11 +80,12 @@ def diverge(copy: Interpretation, subject: Subject, from_tokens: int) -> None:
 
 
 def test_where_one_diverged_the_lineage_is_left_out(copy_interpretation: Copy) -> None:
-    copy = copy_interpretation(feature_arms=["forward", "backward"])
+    copy = copy_interpretation(feature_arms=["forward", "backward"], feature_seeds=2)
+    second = {("forward", 1, 1), ("forward", 2, 1), ("backward", 0, 1), ("backward", 1, 1)}
     diverge(copy, Subject("scratch", 0, 0, 0, END), END)  # forward at 1 starts from it, backward at 0 is compared
-    assert named(copy.lineages()) == {("forward", 2, 0), ("backward", 1, 0)}
+    assert named(copy.lineages()) == {("forward", 2, 0), ("backward", 1, 0)} | second
     diverge(copy, Subject("forward", 2, 2, 0, END), END)
-    assert named(copy.lineages()) == {("backward", 1, 0)}
+    assert named(copy.lineages()) == {("backward", 1, 0)} | second
     assert copy.at_checkpoints(Subject("forward", 2, 2, 0, END)) == [
         Subject("forward", 2, 2, 0, tokens) for tokens in BUDGETS[:-1]
     ]
@@ -191,3 +196,63 @@ def test_a_source_from_elsewhere_is_the_source_of_every_transfer(
     assert source == Subject(OWN, 1, 1, 0, END) and own.folder_of(source) == folder
     torch.testing.assert_close(own.sae(source).W_dec, interpretation.sae(Subject("scratch", 1, 1, 0, END)).W_dec)
     assert own.at_checkpoints(source) == [source]
+
+
+def test_a_run_of_one_layer_is_told_that_it_has_no_transfers() -> None:
+    one = open_interpretation(preset="smoke", run="one", layers=[1], feature_layers=None, circuit_layers=None)
+    with pytest.raises(ValueError, match="this run has scratch SAEs only: name two layers or more"):
+        check_looked_at(one.config, [])
+    with pytest.raises(ValueError, match="this run has scratch SAEs only"):
+        check_looked_at(one.config, scratch_plans([1], one.experiment.config))
+
+
+def test_a_replicate_that_diverged_gives_its_place_to_a_sound_one(copy_interpretation: Copy) -> None:
+    copy = copy_interpretation(feature_arms=["forward", "backward"])
+    diverge(copy, Subject("backward", 0, 0, 0, END), END)
+    ways = (("forward", 1), ("forward", 2), ("backward", 0), ("backward", 1))
+    assert named(copy.lineages()) == {(*way, 1) for way in ways}  # whole: arms are compared within a replicate
+    both = copy_interpretation_of(copy, feature_seeds=2)
+    assert named(both.lineages()) == {(*way, seed) for way in ways for seed in (0, 1)} - {("backward", 0, 0)}
+
+
+def copy_interpretation_of(copy: Interpretation, **changes: Any) -> Interpretation:
+    return Interpretation(copy.config.replace(**changes), copy.experiment)
+
+
+def test_more_text_than_there_is_is_read_once(copy_interpretation: Copy) -> None:
+    copy = copy_interpretation(text_rows=10**6)
+    train = copy.experiment.corpus.train
+    assert isinstance(train, ShuffledRows)
+    assert sorted(map(bytes, copy.rows()[HELD_OUT:])) == sorted(map(bytes, train.rows))
+
+
+def test_parts_whose_config_is_gone_are_not_added_to(copy_interpretation: Copy) -> None:
+    copy = copy_interpretation()
+    with writing(copy):
+        copy.table("likeness").write("one", pd.DataFrame({"value": [1.0]}))
+    (copy.interpret_folder / "config.json").unlink()
+    with pytest.raises(FileExistsError, match=r"config\.json is gone, .* parts of likeness .*or delete .*interpret,"):
+        copy.claim()
+    copy.interpret_folder.rename(copy.folder / "elsewhere")
+    copy.claim()
+
+
+def test_a_file_in_place_of_the_folder_is_named(copy_interpretation: Copy) -> None:
+    copy = copy_interpretation()
+    copy.interpret_folder.write_text("mine")
+    with pytest.raises(FileExistsError, match="interpret is a file, and results go into a folder of that name"):
+        copy.claim()
+
+
+def test_stored_results_are_those_of_presets_that_keep_some_of_this_room(
+    copy_interpretation: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copy_interpretation(stored=False)
+    monkeypatch.setattr("saelib.run.stored.RESULTS", tmp_path)
+    stored = Interpretation(copy.config.replace(stored=True), copy.experiment)
+    (tmp_path / "tiny" / "values").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="the repository keeps none; leave out stored"):
+        stored.check()
+    (tmp_path / "smollm2" / "interpret").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="keeps those of the preset smollm2 as it is; leave out stored"):
+        stored.check()

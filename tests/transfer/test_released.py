@@ -93,6 +93,14 @@ def test_the_folders_are_as_sae_lens_reads_them(run: Experiment, tmp_path: Path)
     assert load_release(str(folder), "backward/L0/seed0").d_sae == run.d_sae
 
 
+def test_a_repository_that_can_be_none_is_refused_before_anything_is_read(
+    run: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saelib.transfer.released.read_results", lambda experiment: pytest.fail("results were read"))
+    with pytest.raises(ValueError, match=r"repository '\.\./\.\.': a name on the hub is owner/name"):
+        push_saes(run, "../..")
+
+
 def test_a_run_that_is_not_finished_is_not_sent(empty_runs: Path, open_small: OpenSmall) -> None:
     with pytest.raises(FileNotFoundError, match="evaluation.parquet with both phases"):
         push_saes(open_small(), "me/saes")

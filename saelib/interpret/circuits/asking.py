@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from saelib.interpret.circuits.attribution import attribute, fact_scores
 from saelib.interpret.circuits.examples import Examples, read_facts, read_pairs, stream_gradients
@@ -19,16 +19,16 @@ from saelib.interpret.circuits.faithfulness import CurvePoint, circuit_curves
 from saelib.interpret.circuits.patching import compared_places, exact_effects
 from saelib.interpret.circuits.tasks.accuracy import Accuracy, task_accuracy
 from saelib.interpret.circuits.tasks.library import make_prompts
-from saelib.interpret.circuits.tasks.prompts import Prompts, TaskError
+from saelib.interpret.circuits.tasks.prompts import Prompts, TaskError, check_length
 from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.subjects import Subject
+from saelib.language.corpus.beginning import row_beginning
 from saelib.language.tokenizing import document_separator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCKS = 16  # of the prompts that scores are of, for intervals: single prompts would make large tables
-LONGEST_BEGINNING = 4  # tokens
 KEYS = ("arm", "sae_layer", "act_layer", "seed", "tokens")
 
 
@@ -44,7 +44,8 @@ class Asker:
         """Facts, or text; as many as the config says."""
         config, experiment = self.interpretation.config, self.interpretation.experiment
         beginning = rows_beginning(self.interpretation)
-        return questions_for(experiment.model, beginning, experiment.corpus.held_out, config.facts, config.seed)
+        held_out, skipped = experiment.corpus.held_out, self.interpretation.skipped
+        return questions_for(experiment.model, beginning, held_out, config.facts, config.seed, skipped)
 
     def _read(self, layer: int) -> "tuple[Examples, Tensor]":
         asked, model = self.questions, self.interpretation.model
@@ -57,8 +58,8 @@ class Asker:
         examples, gradient = self.read(subject.act_layer)
         sae = self.interpretation.sae(subject)
         scores = fact_scores(self.interpretation.model, sae, examples, gradient)
-        kind = self.questions.kind
-        return pd.DataFrame(_keys(subject) | {"prompt": np.arange(len(scores)), "kind": kind, "score": scores})
+        asked = {"kind": self.questions.kind, "wanted": self.interpretation.config.facts, "tried": self.questions.tried}
+        return pd.DataFrame(_keys(subject) | {"prompt": np.arange(len(scores))} | asked | {"score": scores})
 
 
 class Finder:
@@ -76,9 +77,15 @@ class Finder:
         return {f"{task}-{one.part}": (task, one) for task in tasks for one in order}
 
     def prompts(self, task: str) -> Prompts:
-        """Twice as many as the config says: for effects and means, and for the scores."""
+        """Twice as many as the config says: for effects and means, and for the scores.
+
+        Raises:
+            TaskError: the tokenizer has none such, or no SAE reads a position of them.
+        """
         tokenizer, count = self.interpretation.model.tokenizer, 2 * self.config.circuit_prompts
-        return make_prompts(task, tokenizer, count, self.config.seed, rows_beginning(self.interpretation))
+        found = make_prompts(task, tokenizer, count, self.config.seed, rows_beginning(self.interpretation))
+        check_length(found.clean.shape[1], self.interpretation.skipped)
+        return found
 
     def accuracy(self, task: str) -> pd.DataFrame:
         """One row: how well the model itself does a task, or why it has none."""
@@ -140,14 +147,6 @@ def in_blocks(values: Float[np.ndarray, " prompts"], blocks: int = BLOCKS) -> Fl
 
 
 def rows_beginning(interpretation: Interpretation) -> list[int]:
-    """Token ids with which every row begins; where they begin with nothing, what stands between two documents."""
-    return common_beginning(interpretation.experiment.corpus.held_out) or [
-        document_separator(interpretation.model.tokenizer)
-    ]
-
-
-def common_beginning(rows: Int[np.ndarray, "rows context"]) -> list[int]:
-    """The tokens that all rows have in common at their beginning, a few at most."""
-    same = (rows[:, :LONGEST_BEGINNING] == rows[0, :LONGEST_BEGINNING]).all(axis=0)
-    count = int(np.cumprod(same).sum())
-    return [int(token) for token in rows[0, :count]]
+    """Token ids in front of every row's text; where there are none, what stands between two documents."""
+    tokenizer = interpretation.model.tokenizer
+    return row_beginning(interpretation.experiment.corpus, tokenizer) or [document_separator(tokenizer)]

@@ -185,8 +185,11 @@ def _read(
     skipped: int,
     batch_rows: int,
 ) -> dict[int, Examples]:
-    if not len(last) or not 0 <= skipped <= last.min():
-        raise ValueError(f"skipped={skipped} leaves no position of prompts of {sorted({*last.tolist()})} + 1 tokens")
+    if not len(last):
+        raise ValueError("there are no prompts to read; give one or more")
+    if not 0 <= skipped <= last.min():
+        raise ValueError(f"skipped={skipped}: the shortest prompt has {last.min() + 1} tokens, and none would be left; "
+                         "take longer prompts")  # fmt: skip
     tokens, final = _ids(model, prompts), model.n_layers - 1
     *streams, end = _streams(model, tokens, [*layers, final], batch_rows)
     answer, other, places = (_ids(model, np.asarray(values)) for values in (*answers, last))

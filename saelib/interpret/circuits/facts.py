@@ -7,7 +7,7 @@ the likeliest token comes next, a whole word; wrong is then the second likeliest
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from saelib.interpret.circuits.fact_list import FACTS, Fact
 from saelib.interpret.circuits.tasks.accuracy import LEAST, answer_logits, last_logits
-from saelib.interpret.circuits.tasks.prompts import TaskError, Words
+from saelib.interpret.circuits.tasks.prompts import TaskError, Words, check_length
 from saelib.results.intervals import wilson
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Questions:
     wrong: Int[np.ndarray, " prompts"]
     accuracy: float
     """Share of what was tried on which the model preferred the right answer; all that is kept it does."""
+    tried: int
+    """Facts whose answers are one token each, or places of text that were looked at."""
 
     def __len__(self) -> int:
         """How many."""
@@ -55,7 +57,7 @@ class Questions:
     def take(self, places: Sequence[int] | Int[np.ndarray, " places"]) -> "Questions":
         """Some of them."""
         prompts = tuple(self.prompts[place] for place in places)
-        return Questions(self.kind, prompts, self.right[places], self.wrong[places], self.accuracy)
+        return Questions(self.kind, prompts, self.right[places], self.wrong[places], self.accuracy, self.tried)
 
 
 def questions_for(
@@ -64,6 +66,7 @@ def questions_for(
     held_out: Int[np.ndarray, "rows context"],
     count: int,
     seed: int,
+    skipped: int = 0,
 ) -> Questions:
     """Facts where the model knows them, text elsewhere.
 
@@ -72,18 +75,21 @@ def questions_for(
         held_out: rows that begin so.
         count: at most.
         seed: of which are taken.
+        skipped: positions at the start of a prompt that no SAE reads; shorter prompts are left out.
 
     Raises:
-        TaskError: it is sure of too little text, either.
+        TaskError: it is sure of too little text, either; or that is too short.
     """
     asked = single_token_facts(Words(model.tokenizer, beginning))
+    read = [place for place, prompt in enumerate(asked.prompts) if len(prompt) > skipped]
+    asked = replace(asked.take(read), tried=len(read))
     if len(asked):
         known = _preferred(model, asked)
         is_known = wilson(int(known.sum()), len(asked))[0] > LEAST
         if is_known and known.sum() >= LEAST_PROMPTS:
             kept = np.random.default_rng(seed).permutation(np.flatnonzero(known))[:count]
-            right = asked.take(np.sort(kept))
-            return Questions("facts", right.prompts, right.right, right.wrong, float(known.mean()))
+            return replace(asked.take(np.sort(kept)), accuracy=float(known.mean()))
+    check_length(len(beginning) + _text_length(held_out), skipped)
     return confident_prompts(model, beginning, held_out, count, seed)
 
 
@@ -95,7 +101,8 @@ def single_token_facts(words: Words, facts: Sequence[Fact] = FACTS) -> Questions
         if right is not None and wrong is not None and right != wrong:
             found.append(((*words.beginning, *words.ids(fact.prompt)), right, wrong))
     prompts, right_ones, wrong_ones = zip(*found, strict=True) if found else ((), (), ())
-    return Questions("facts", prompts, np.array(right_ones, np.int64), np.array(wrong_ones, np.int64), np.nan)
+    answers = np.array([right_ones, wrong_ones], np.int64)
+    return Questions("facts", prompts, answers[0], answers[1], np.nan, len(prompts))
 
 
 def _preferred(model: "LanguageModel", asked: Questions) -> np.ndarray:
@@ -121,7 +128,7 @@ def confident_prompts(
     Raises:
         TaskError: there are fewer than `LEAST_PROMPTS`.
     """
-    length = min(LENGTH, held_out.shape[1] // 2)
+    length = _text_length(held_out)
     windows, following = _windows(model, held_out, len(beginning), length, count, seed)
     prompts = np.concatenate([np.tile(np.array(beginning, np.int64), (len(windows), 1)), windows], axis=1)
     right, wrong, sure = _two_likeliest(model, prompts)
@@ -132,7 +139,12 @@ def confident_prompts(
             f"{len(held_out)} held-out rows, {LEAST_PROMPTS} are needed; take more rows (held_out_rows)"
         )
     rows = tuple(tuple(map(int, prompts[place])) for place in kept)
-    return Questions("text", rows, right[kept], wrong[kept], float((right == following).mean()))
+    return Questions("text", rows, right[kept], wrong[kept], float((right == following).mean()), len(prompts))
+
+
+def _text_length(held_out: Int[np.ndarray, "rows context"]) -> int:
+    """Tokens of text in a prompt."""
+    return min(LENGTH, held_out.shape[1] // 2)
 
 
 def _windows(

@@ -1,11 +1,15 @@
-"""Numbers of circuits by other ways, for checks: attribution by differences, and the circuit that is the whole model.
+"""Numbers of circuits by other ways, for checks: means by loops, attribution by differences, the circuit of everything.
 
-In: an interpretation with trained SAEs. Out: pairs of numbers that must agree.
+In: a table of attribution; or an interpretation with trained SAEs. Out: numbers that must agree with those of `tables`
+and `study`.
 """
 
+from collections import defaultdict
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
 from saelib.interpret.circuits.asking import Asker, Finder
@@ -23,6 +27,30 @@ class BothWays(NamedTuple):
 
     ours: float
     other: float
+
+
+def attribution_by_loop(table: pd.DataFrame, arms: Collection[str], arm: str, tokens: int) -> float:
+    """A point of `tables.attribution_curves`: the mean over prompts, then layers, then replicates, one after the other.
+
+    Args:
+        table: `attribution.parquet`.
+        arms: that are compared, as the curves of one direction have them. Layers of a replicate at which one of them
+            lacks a checkpoint, as its training was stopped, count for none.
+        arm: one of them.
+        tokens: after which.
+    """
+    scores: dict[tuple[int, int], dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
+    columns = table[["seed", "act_layer", "arm", "tokens", "score"]]
+    for seed, layer, name, count, score in columns.itertuples(index=False, name=None):
+        if name in arms:
+            scores[seed, layer][name, count].append(score)
+    every = {curve for curves in scores.values() for curve in curves}
+    by_seed: dict[int, list[float]] = defaultdict(list)
+    for (seed, _), curves in scores.items():
+        if curves.keys() == every:
+            own = curves[arm, tokens]
+            by_seed[seed].append(sum(own) / len(own))
+    return sum(sum(means) / len(means) for means in by_seed.values()) / len(by_seed)
 
 
 @torch.no_grad()

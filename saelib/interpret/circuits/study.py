@@ -12,13 +12,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from saelib.interpret.circuits.asking import KEYS, Asker, Finder
-from saelib.interpret.circuits.parts import make_parts, parts_state
 from saelib.interpret.circuits.tasks.prompts import TaskError
 from saelib.interpret.interpretation import Interpretation
+from saelib.interpret.parts import make_parts, parts_state
 from saelib.interpret.subjects import Subject
 
 ATTRIBUTION, TASKS_DONE, FAITHFULNESS, PATCHING = "attribution", "circuit_tasks", "faithfulness", "patching"
-ATTRIBUTION_COLUMNS = [*KEYS, "prompt", "kind", "score"]
+ATTRIBUTION_COLUMNS = [*KEYS, "prompt", "kind", "wanted", "tried", "score"]
 CURVE_COLUMNS = ["task", *KEYS, "measure", "choice", "share", "k", "score", "standard_error", "reason", "prompts",
                  "circuit", "empty", "model", "sae_sha256"]  # fmt: skip
 PATCHING_COLUMNS = ["task", *KEYS, "position", "feature", "estimate", "exact"]
@@ -48,8 +48,8 @@ def run_attribution(interpretation: Interpretation) -> pd.DataFrame:
     """Make `attribution.parquet`, or finish it: of scratch and each arm at all their checkpoints.
 
     Returns:
-        arm, sae_layer, act_layer, seed, tokens, prompt, kind ("facts" or "text"), score, sae_sha256 (of all SAEs of the
-        part together), and where the numbers come from.
+        arm, sae_layer, act_layer, seed, tokens, prompt, kind ("facts" or "text"), wanted and tried (how many prompts),
+        score, sae_sha256 (of all SAEs of the part together), and where the numbers come from.
 
     A model that knows no facts and is sure of no text has none: a warning says so, and the table is empty.
 

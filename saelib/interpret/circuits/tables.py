@@ -118,7 +118,8 @@ def circuit_scores(table: pd.DataFrame, *, seed: int = 0, resamples: int = RESAM
     """Faithfulness and completeness of each kind of SAE, mean over layers, by direction.
 
     An SAE without a score, as ablation of all its features moves nothing, is left out with all of its layer and
-    replicate, so that means of different SAEs are of the same layers; a zero-shot one goes from that task alone.
+    replicate, so that means of different SAEs are of the same layers; a zero-shot one goes from that task alone. Where
+    sources lie at several distances, the zero-shot one is the nearest.
 
     Args:
         table: `faithfulness.parquet`.
@@ -145,11 +146,17 @@ def _by_task(table: pd.DataFrame, seed: int, resamples: int, lead: bool) -> pd.D
     for direction in _directions(named):
         beside = _beside(named, direction)
         way = np.sign(beside["sae_layer"] - beside["act_layer"])
-        ours = beside[(beside["arm"] != ZERO_SHOT) | (way == DIRECTIONS[direction])]
+        ours = _with_nearest(beside[(beside["arm"] != ZERO_SHOT) | (way == DIRECTIONS[direction])])
         for (task, measure), rows in ours.groupby(["task", "measure"], sort=False):
             told = _scores_of(rows, seed, resamples, lead)
             found.append(told.assign(direction=direction, task=task, measure=measure))
     return _stacked(found, [*CURVE, *MEANS])
+
+
+def _with_nearest(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the zero-shot SAEs that read a layer the one from nearest by; all that are no zero-shot ones."""
+    away = (table["sae_layer"] - table["act_layer"]).abs().where(table["arm"] == ZERO_SHOT)
+    return table[away.isna() | (away == away.groupby(table["act_layer"]).transform("min"))]
 
 
 def _scores_of(rows: pd.DataFrame, seed: int, resamples: int, lead: bool) -> pd.DataFrame:
@@ -163,16 +170,24 @@ def _scores_of(rows: pd.DataFrame, seed: int, resamples: int, lead: bool) -> pd.
     if wide.empty:
         return keys.iloc[:0].assign(mean=[], low=[], high=[], count=[])
     blocks = {name: np.stack([np.stack(list(wide[name][key])) for key in wide[name]]).astype(float) for name in SUMS}
+    over_layers = _over_layers(wide.index.get_level_values("seed"))
 
     def mean(weights: list[Weights]) -> Float[np.ndarray, "draws series"]:
         circuit, empty, model = (np.einsum("db,skb->dsk", weights[-1], blocks[name]) for name in SUMS)
-        scores = ((circuit - empty) / (model - empty)).mean(-1)
+        of_replicates = ((circuit - empty) / (model - empty)) @ over_layers
+        scores = np.einsum("dr,dsr->ds", weights[0], of_replicates) if len(weights) > 1 else of_replicates.mean(-1)
         return (scores - scores[:, of_scratch] if lead else scores)[:, kept]
 
     count = blocks["model"].shape[2]
-    low, high = _bounds(mean, 1, count, seed, resamples)
+    low, high = _bounds(mean, over_layers.shape[1], count, seed, resamples)
     whole = mean([np.full((1, count), 1 / count)])[0]
     return keys.iloc[kept].assign(mean=whole, low=low, high=high, count=len(wide))
+
+
+def _over_layers(seeds: "pd.Index[int]") -> Float[np.ndarray, "saes replicates"]:
+    """Weights that make of scores of single SAEs the mean over layers of each replicate."""
+    own = np.equal.outer(seeds.to_numpy(), seeds.unique().to_numpy()).astype(float)
+    return own / own.sum(0)
 
 
 def _comparable(wide: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,26 @@ SURE = {"facts": "facts that the model knows", "text": "held-out text of which t
 CHOICES = {"attribution": "largest effects", "top_activation": "most active", "random": "random"}
 
 
+def prompts_text(attributed: pd.DataFrame) -> str:
+    """How many prompts the attribution has, of what kind, and whether they are as many as were asked for.
+
+    Args:
+        attributed: `attribution.parquet`, with one row at least.
+    """
+    found = prompt_values(attributed)
+    short = "" if found["kept"] >= found["wanted"] else f", **fewer than the {found['wanted']} that are asked for**"
+    return f"**{found['kept']}** prompts{short}: {SURE[found['kind']]}, of {found['tried']} that were tried"
+
+
+def prompt_values(attributed: pd.DataFrame) -> dict[str, Any]:
+    """The prompts of the attribution: kind, kept, wanted, tried; empty without any."""
+    if attributed.empty:
+        return {}
+    kept = int(attributed["prompt"].nunique())
+    numbers = {name: int(attributed[name].iloc[0]) for name in ("wanted", "tried")}
+    return {"kind": str(attributed["kind"].iloc[0]), "kept": kept} | numbers
+
+
 def task_label(task: str) -> str:
     """A task in words."""
     return TASKS[task].label
@@ -33,12 +53,14 @@ def task_table(tasks: pd.DataFrame) -> pd.DataFrame:
     for line in tasks.to_dict("records"):
         asked = line["prompts"] > 0
         interval = {"mean": line["accuracy"], "low": line["low"], "high": line["high"]}
+        fall = {"mean": line["fall"], "low": line["fall_low"], "high": line["fall_high"]}
         lines.append({
             "task": task_label(line["task"]), "prompts": line["prompts"],
-            "accuracy (chance: 50%)": with_interval(interval, 0, percent=True) if asked else "-",
+            "accuracy (guessing: 50%)": with_interval(interval, 0, percent=True) if asked else "-",
             "likeliest of all tokens": f"{line['likeliest']:.0%}" if asked else "-",
             "clean": f"{line['difference']:+.2f}" if asked else "-",
             "patched": f"{line['patched']:+.2f}" if asked else "-",
+            "fall": with_interval(fall, 2) if asked else "-",
             "circuits": "yes" if line["scored"] else f"no: {line['reason']}",
         })  # fmt: skip
     return pd.DataFrame(lines)
@@ -83,12 +105,13 @@ def patching_table(agreement: pd.DataFrame) -> pd.DataFrame:
 
 
 def circuit_values(
-    curves: pd.DataFrame, tasks: pd.DataFrame, scores: pd.DataFrame, agreement: pd.DataFrame
+    attributed: pd.DataFrame, curves: pd.DataFrame, tasks: pd.DataFrame, scores: pd.DataFrame, agreement: pd.DataFrame
 ) -> dict[str, Any]:
     """What the notebook records for the report: percentages as shares, and of circuits those by attribution alone."""
     own = scores[scores["choice"] == "attribution"]
-    named = ["task", "accuracy", "low", "high", "scored", "reason"]
+    named = ["task", "accuracy", "low", "high", "fall", "fall_low", "fall_high", "scored", "reason"]
     return {
+        "attribution_prompts": prompt_values(attributed),
         "attribution": curves[["arm", "direction", "tokens", "mean", "low", "high"]].to_dict("records"),
         "tasks": tasks[named].to_dict("records"),
         "faithfulness": own[["task", "arm", "direction", "share", "measure", "mean", "low", "high"]].to_dict("records"),

@@ -13,6 +13,7 @@ from saelib.interpret.dashboard.shown import Piece, pieces, visible
 
 BAR_HEIGHT = 10  # units of a histogram's picture
 SUMMARY_TOKENS = 3
+NOTHING_SHOWN = "No feature of the source was active in the text that was read."
 
 
 class Line(NamedTuple):

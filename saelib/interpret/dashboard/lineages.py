@@ -1,10 +1,12 @@
 """Cards of a transfer: each feature in the source, in the source read at the new layer, in the transfer, and its match.
 
-In: profiles of the four SAEs of a `Lineage` and their decoders. Out: cards, by feature. The fourth panel is the scratch
-SAE's feature whose decoder row has the largest cosine with the transferred one's: its index means nothing.
+In: profiles of the four SAEs of a `Lineage` and their decoders. Out: cards, by feature. The fourth panel is, of the
+scratch SAE's features that fire, the one whose decoder row has the largest cosine with the transferred one's: its index
+means nothing.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from saelib.interpret.dashboard.cards import (
     with_shared_scale,
 )
 from saelib.interpret.features.chosen import best_matches
-from saelib.interpret.features.profiles import Profile, read_profile, source_sample
+from saelib.interpret.features.profiles import Profile, living_features, read_profile, source_sample
 from saelib.interpret.features.statistics import HISTOGRAM_EDGES
 from saelib.interpret.likeness.cosines import by_index
 from saelib.interpret.likeness.transferred import meanings, shared
@@ -143,7 +145,7 @@ def _cosines(
 ) -> tuple[list[float], list[float], list[int]]:
     """Of transferred decoder rows with the source's, with the nearest of scratch, and which that is."""
     decoders = [interpretation.sae(one).W_dec[features.tolist()] for one in (lineage.source, lineage.transferred)]
-    matches = best_matches(interpretation, lineage, features)
+    matches = best_matches(interpretation, lineage, features, partial(living_features, interpretation))
     return by_index(*decoders).tolist(), matches.cosines[:, 0].tolist(), matches.indices[:, 0].tolist()
 
 

@@ -57,7 +57,9 @@ def write_neuronpedia(interpretation: "Interpretation", subjects: "Iterable[Subj
         RunInUseError: another process is at work on the run.
     """
     from saelib.interpret.features.profiles import read_profile
+    from saelib.sae.releases.push import public_name
 
+    config = interpretation.experiment.config
     asked = dict.fromkeys(one for lineage in interpretation.lineages() for one in lineage)
     paths, rows = [], interpretation.rows()
     with writing(interpretation):
@@ -65,9 +67,9 @@ def write_neuronpedia(interpretation: "Interpretation", subjects: "Iterable[Subj
             batch = neuronpedia_batch(
                 read_profile(interpretation, subject),
                 subject.act_layer,
-                model_id=interpretation.experiment.config.language_model,
+                model_id=public_name(config.language_model),
                 sae_set=f"{interpretation.config.run}-{subject.part}",
-                dataset=interpretation.experiment.config.corpus,
+                dataset=public_name(config.corpus),
                 n_prompts_total=len(rows),
                 n_tokens_in_prompt=rows.shape[1],
             )

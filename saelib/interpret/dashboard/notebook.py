@@ -4,11 +4,12 @@ In: an interpretation, or cards. Out: an object that JupyterLab shows as HTML, a
 taken out.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from saelib.interpret.dashboard.cards import Card, Panel
+from saelib.interpret.dashboard.cards import NOTHING_SHOWN, Card, Panel
 from saelib.transfer.choices import check_choice
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from saelib.interpret.subjects import Lineage
 
 PLAIN_CONTEXTS = 3
+DOLLAR = r"\$(?![^<]*>)"  # in a text, not in a tag: JupyterLab would set what stands between two as a formula
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,17 @@ class CardsView:
     def _repr_html_(self) -> str:
         from saelib.interpret.dashboard.page import fragment_html
 
-        return fragment_html(self.cards)
+        return re.sub(DOLLAR, "<span>$</span>", fragment_html(self.cards))
 
     def __repr__(self) -> str:
         """The same without shades: what a code host, a terminal and a screen reader have."""
-        return "\n".join(line for card in self.cards for line in _plain_card(card))
+        return "\n".join(line for card in self.cards for line in _plain_card(card)) or NOTHING_SHOWN
 
 
 def notebook_view(
     interpretation: "Interpretation", feature: int | None = None, lineage: "Lineage | None" = None
 ) -> CardsView:
-    """The card of a feature, for the last line of a cell.
+    """The card of a feature, for the last line of a cell; a sentence where the source has no living feature.
 
     Args:
         feature: index in the source; None for the first one that was profiled.
@@ -50,8 +52,12 @@ def notebook_view(
     from saelib.interpret.dashboard.lineages import chosen_lineage, lineage_cards
 
     cards = {card.feature: card for card in lineage_cards(interpretation, lineage or chosen_lineage(interpretation))}
-    check_choice("feature", shown := next(iter(cards), None) if feature is None else feature, cards)
-    return CardsView([cards[shown]] if shown is not None else [])
+    if feature is None:
+        return CardsView([*cards.values()][:1])
+    if not cards:
+        raise ValueError(f"feature={feature!r}: {NOTHING_SHOWN}")
+    check_choice("feature", feature, cards)
+    return CardsView([cards[feature]])
 
 
 def _plain_card(card: Card) -> Iterator[str]:

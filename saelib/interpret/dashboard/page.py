@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from saelib.interpret.dashboard.cards import Card
+from saelib.interpret.dashboard.cards import NOTHING_SHOWN, Card
 from saelib.interpret.dashboard.shown import STEPS, visible
 from saelib.run.files import write_atomically
 from saelib.run.lock import writing
@@ -65,7 +65,7 @@ def dashboard_html(cards: Sequence[Card], title: str, opening: Sequence[str] = (
 
 def fragment_html(cards: Sequence[Card]) -> str:
     """The cards alone, with their style and without a script: for the output of a notebook's cell."""
-    return _templates().get_template("fragment.html").render(cards=cards)
+    return _templates().get_template("fragment.html").render(cards=cards, nothing=NOTHING_SHOWN)
 
 
 def _part(name: str) -> str:
@@ -79,7 +79,7 @@ def _sum(text: str) -> str:
 
 def write_dashboard(
     interpretation: "Interpretation",
-    path: Path | None = None,
+    path: Path | str | None = None,
     count: int | None = None,
     lineage: "Lineage | None" = None,
 ) -> Path:
@@ -87,20 +87,26 @@ def write_dashboard(
 
     Args:
         path: of the file; None for `interpret/dashboard.html` of the run, or one named after the lineage that is given.
-        count: features at most, the first ones; None for `MOST_CARDS`.
+        count: features at most, the first ones, one at least; None for `MOST_CARDS`.
         lineage: None for `lineages.chosen_lineage`.
 
     Raises:
+        ValueError: the count is none, or the path is that of a folder.
         FileNotFoundError: the features were not profiled yet; the message says how to do it.
         RunInUseError: another process is at work on the run.
     """
     from saelib.interpret.dashboard.lineages import chosen_lineage, lineage_cards
 
+    if count is not None and (type(count) is not int or count < 1):
+        raise ValueError(f"count={count!r}: give a whole number from 1 on, or leave it out")
+    asked = None if path is None else Path(path).expanduser()
+    if asked is not None and asked.is_dir():
+        raise ValueError(f"path={str(path)!r} is a folder; give the name of a file in it")
     shown = lineage or chosen_lineage(interpretation)
     cards = lineage_cards(interpretation, shown, MOST_CARDS if count is None else count)
     written = dashboard_html(cards, title_of(interpretation, shown), opening_of(interpretation, cards))
     name = "dashboard" if lineage is None else f"dashboard-{lineage.transferred.part}"
-    place = path or interpretation.interpret_folder / f"{name}.html"
+    place = asked or interpretation.interpret_folder / f"{name}.html"
     with writing(interpretation):
         write_atomically(place, lambda temporary: temporary.write_text(written, encoding="utf-8"))
     return place
@@ -115,11 +121,14 @@ def title_of(interpretation: "Interpretation", lineage: "Lineage") -> str:
 
 def opening_of(interpretation: "Interpretation", cards: Sequence[Card]) -> list[str]:
     """What a reader has to know of a page before its first card."""
+    from saelib.sae.releases.push import public_name
+
     config, rows = interpretation.config, len(interpretation.rows())
+    model = public_name(interpretation.experiment.config.language_model)
     held_out = interpretation.held_out_count
     training = f", and {rows - held_out} of the training text" if rows > held_out else ""
     return [
-        f"Language model {interpretation.experiment.config.language_model}. {len(cards)} features, drawn among those "
+        f"Language model {model}. {len(cards)} features, drawn among those "
         "that are active in the source on this text. Each stands in four SAEs side by side: in the source; in the "
         "source as it reads the new layer, untrained there; in the transfer that started from it; and in the new "
         "layer's own SAE from scratch. The first three at the same index, the last at the feature whose decoder row is "

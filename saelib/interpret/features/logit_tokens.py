@@ -22,6 +22,16 @@ class LogitTokens(NamedTuple):
     bottom_logits: Float[Tensor, "features count"]
 
 
+def check_logit_tokens(count: int, vocabulary: int) -> None:
+    """Refuse to look for more tokens at either end than there are.
+
+    Raises:
+        ValueError: the vocabulary has not so many.
+    """
+    if count > vocabulary:
+        raise ValueError(f"logit_tokens={count}: the vocabulary has {vocabulary} tokens; take as many at most")
+
+
 @torch.no_grad()
 def logit_tokens(
     decoder: Float[Tensor, "features d_model"], unembedding: Float[Tensor, "d_model vocabulary"], count: int = 10
@@ -37,8 +47,7 @@ def logit_tokens(
         ValueError: the vocabulary has not so many.
     """
     vocabulary = unembedding.shape[1]
-    if count > vocabulary:
-        raise ValueError(f"logit_tokens={count}: the vocabulary has {vocabulary} tokens")
+    check_logit_tokens(count, vocabulary)
     parts = []
     for rows in decoder.split(max(1, LOGITS_AT_ONCE // vocabulary)):
         logits = rows.float() @ unembedding

@@ -5,8 +5,9 @@ In: decoder rows. Out: indices and cosines, chunk by chunk, so that no matrix of
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 COSINES_AT_ONCE = 16_000_000  # numbers of one product: 64 MB
@@ -21,18 +22,34 @@ class Neighbours(NamedTuple):
 
 @torch.no_grad()
 def nearest_rows(
-    rows: Float[Tensor, "rows d_model"], among: Float[Tensor, "others d_model"], count: int = 1
+    rows: Float[Tensor, "rows d_model"],
+    among: Float[Tensor, "others d_model"],
+    count: int = 1,
+    alive: Bool[np.ndarray, " others"] | None = None,
 ) -> Neighbours:
     """The rows of another decoder with the largest cosines; a row of zeros has a cosine of 0 with all.
 
     `count=1` is the best match of each row.
+
+    Args:
+        rows: whose neighbours.
+        among: where they are looked for.
+        count: how many; fewer where there are not so many.
+        alive: rows of the other decoder that are searched, those of features that fire: a dead one's is what it started
+            as. All where none is alive.
     """
-    first, second = _unit(rows), _unit(among)
+    places = searched_rows(len(among), alive).to(among.device)
+    first, second = _unit(rows), _unit(among[places])
     count = min(count, len(second))
     parts = [
         (part @ second.T).topk(count, dim=1) for part in first.split(max(1, COSINES_AT_ONCE // max(1, len(second))))
     ]
-    return Neighbours(torch.cat([part.indices for part in parts]), torch.cat([part.values for part in parts]))
+    return Neighbours(places[torch.cat([part.indices for part in parts])], torch.cat([part.values for part in parts]))
+
+
+def searched_rows(count: int, alive: Bool[np.ndarray, " others"] | None) -> Int[Tensor, " searched"]:
+    """Which of so many rows may be a match: those that are alive; all where that is not known, or none is."""
+    return torch.arange(count) if alive is None or not alive.any() else torch.from_numpy(np.flatnonzero(alive))
 
 
 @torch.no_grad()

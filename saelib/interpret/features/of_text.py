@@ -18,8 +18,8 @@ from saelib.interpret.features.pieces import Pieces
 from saelib.interpret.features.profiles import Profile, has_profile, read_profile
 from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.subjects import Subject
+from saelib.language.corpus.beginning import row_beginning
 from saelib.language.precision import matrix_products
-from saelib.language.tokenizing import special_token
 from saelib.language.unembedding import unembedding
 from saelib.results.text import printable
 from saelib.transfer.choices import PHASES, choose_sae
@@ -53,7 +53,8 @@ class TextFeatures:
     def _repr_html_(self) -> str:
         """What a notebook shows: a cell for each number, texts as text."""
         body = self._shown.to_html(index=False, escape=True, float_format="{:.3g}".format, border=0)
-        return f"<p>{html.escape(printable(self.source))}</p>\n{body}"
+        whole = f"<p>{html.escape(printable(self.source))}</p>\n{body}"
+        return whole.replace("$", "<span>$</span>")  # JupyterLab would set what stands between two as a formula
 
     @property
     def _shown(self) -> pd.DataFrame:
@@ -65,7 +66,12 @@ class TextFeatures:
 
 
 def features_of(
-    text: str, interpretation: Interpretation, arm: str = "scratch", layer: int | None = None, top: int = 5
+    text: str,
+    interpretation: Interpretation,
+    arm: str = "scratch",
+    layer: int | None = None,
+    top: int = 5,
+    seed: int | None = None,
 ) -> TextFeatures:
     """The strongest features of a text at each token: `features_of("The list is empty.", interpretation, layer=3)`.
 
@@ -77,12 +83,15 @@ def features_of(
         arm: "scratch", "forward", "forward_affine", ...
         layer: of the SAE; the middle one of the run if not given.
         top: features at a token, at most.
+        seed: of the replicate; the run's first one if not given.
 
     Raises:
-        ValueError: there is no such SAE; the message names what there is. Or the text is empty, or too long.
+        ValueError: there is no such SAE; the message names what there is. Or the text is empty, too long, or no text
+            that can be written; or `top` is below 1.
         FileNotFoundError: the SAE is not trained yet, or these are stored results.
     """
-    subject = _subject(interpretation, arm, layer)
+    _check_asked(text, top)
+    subject = _subject(interpretation, arm, layer, seed)
     profile = read_profile(interpretation, subject) if has_profile(interpretation, subject) else None
     found = features_in(
         text,
@@ -91,7 +100,7 @@ def features_of(
         subject.act_layer,
         top,
         profile,
-        _beginning(interpretation),
+        row_beginning(interpretation.experiment.corpus, interpretation.model.tokenizer),
         interpretation.skipped,
     )
     return TextFeatures(str(subject), found.tokens, found.table)
@@ -121,8 +130,10 @@ def features_in(
         skipped: positions of such a row that the SAE did not learn; they are not shown.
 
     Raises:
-        ValueError: the text is empty, or longer than the model's context.
+        ValueError: the text is empty, longer than the model's context, or no text that can be written; or `top` is
+            below 1.
     """
+    _check_asked(text, top)
     ids = [*beginning, *model.tokenizer.encode(text, add_special_tokens=False)]
     if len(ids) == len(beginning):
         raise ValueError(f"text={text!r} has no token: write some words")
@@ -150,6 +161,18 @@ def seen(piece: str) -> str:
     return printable((BLANK * before + inside + BLANK * after).replace("\n", "↵").replace("\t", "⇥"))
 
 
+def _check_asked(text: object, top: int) -> None:
+    """Refuse what no tokenizer takes, before anything is read."""
+    if not isinstance(text, str):
+        raise ValueError(f'text={text!r}: should be a text, such as "The list is empty."')
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"text={text!r}: half of a sign stands at {error.start}; write the whole one") from None
+    if top < 1:
+        raise ValueError(f"top={top}: should be 1 or more features at a token")
+
+
 def _strongest(activations: Float[Tensor, " d_sae"], top: int) -> list[tuple[int, float]]:
     values, features = activations.float().topk(min(top, len(activations)))
     return [pair for pair in zip(features.tolist(), values.tolist(), strict=True) if pair[1] > 0]
@@ -175,21 +198,13 @@ def _raised(
     return {feature: pieces(ids) for feature, ids in zip(features, found.top_ids.tolist(), strict=True)}, nothing
 
 
-def _subject(interpretation: Interpretation, arm: str, layer: int | None) -> Subject:
+def _subject(interpretation: Interpretation, arm: str, layer: int | None, seed: int | None) -> Subject:
     experiment = interpretation.experiment
     plans = {name: experiment.plans(name) for name in PHASES}
     if layer is None:
         layers = sorted({plan.sae_layer for ones in plans.values() for plan in ones if plan.arm == arm})
         layer = layers[len(layers) // 2] if layers else experiment.layers[0]
     checkpoints = {name: experiment.phase(name).checkpoints for name in PHASES}
-    seed = experiment.config.seed
+    seed = experiment.config.seed if seed is None else seed
     _, tokens = choose_sae(plans, checkpoints, arm, layer, seed, None)
     return Subject(arm, layer, layer, seed, tokens)
-
-
-def _beginning(interpretation: Interpretation) -> list[int]:
-    """Token ids that every row of the run begins with: the sink token, then BOS."""
-    corpus, tokenizer = interpretation.experiment.corpus, interpretation.model.tokenizer
-    sink = [corpus.first_token] if corpus.sink_token is not None else []
-    bos = special_token(tokenizer, "bos") if corpus.prepend_bos else None
-    return sink if bos is None or sink == [bos] else [*sink, bos]

@@ -2,12 +2,12 @@
 
 In: an `Interpretation` whose SAEs are trained. Out: `interpret/features/<part>.parquet`, one row for each feature, and
 `interpret/contexts/<part>.parquet`, one row for each context of the features that are shown; a part is called as its
-subject. The text is read once for all that is missing; a process that is killed leaves the parts that it had written,
-and only the others are made again.
+subject. The text is read for some SAEs at a time (`rounds`), whose parts are then written: a process that is killed
+leaves these, and only the others are made again.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from saelib.interpret.features.chosen import shown_features
+from saelib.interpret.features.chosen import check_shown, shown_features
 from saelib.interpret.features.frames import (
     CONTEXT_COLUMNS,
     FEATURE_COLUMNS,
@@ -24,10 +24,13 @@ from saelib.interpret.features.frames import (
     context_frame,
     feature_frame,
 )
+from saelib.interpret.features.logit_tokens import check_logit_tokens
 from saelib.interpret.features.pieces import Pieces
+from saelib.interpret.features.rounds import rounds
 from saelib.interpret.features.sampling import sampled_features
 from saelib.interpret.features.survey import Survey, Width, survey
-from saelib.interpret.interpretation import Interpretation, check_same_saes
+from saelib.interpret.interpretation import Interpretation
+from saelib.interpret.same_saes import check_same_saes
 from saelib.interpret.subjects import Subject
 from saelib.language.unembedding import unembedding
 from saelib.run.lock import writing
@@ -80,7 +83,8 @@ def make_profiles(
     Raises:
         FileNotFoundError: an SAE is not trained yet; the message says how to have it.
         FileExistsError: the run was made from another model or text, or by another library.
-        ValueError: a part was made of another SAE than is there now; the message names the remedy.
+        ValueError: a part was made of another SAE than is there now; the message names the remedy. Or a feature is
+            asked for that an SAE has not, or more logit tokens than there are.
         RunInUseError: another process is at work on the run.
     """
     if interpretation.config.stored:
@@ -88,20 +92,33 @@ def make_profiles(
     lineages = interpretation.lineages() if subjects is None or features is None else []
     asked = list(dict.fromkeys(one for lineage in lineages for one in lineage) if subjects is None else subjects)
     interpretation.experiment.load_inputs()  # by the library that trained the SAEs, or not at all
+    check_logit_tokens(interpretation.config.logit_tokens, interpretation.model.vocabulary)
+    check_shown(features or {}, interpretation.experiment.d_sae)
     with writing(interpretation):
         known = {one: _known(interpretation, one) for one in asked if has_profile(interpretation, one)}
-        found = _surveys(interpretation, [one for one in asked if one not in known])
+        alive = {one: ~part["dead"].to_numpy() for one, part in known.items()}
 
-        def alive(subject: Subject) -> Bool[np.ndarray, " d_sae"]:
-            if subject in found:
-                return ~found[subject].statistics.dead
-            part = known[subject] if subject in known else _known(interpretation, subject)
-            return ~part["dead"].to_numpy()
+        def is_alive(subject: Subject) -> Bool[np.ndarray, " d_sae"]:
+            return alive[subject] if subject in alive else living_features(interpretation, subject)
 
-        chosen = shown_features(interpretation, lineages, alive) if features is None else features
-        wanted = {one: _union(chosen.get(one), known.get(one)) for one in asked}
-        again = [one for one in known if len(wanted[one]) > known[one]["shown"].sum()]
-        _write(interpretation, found | _surveys(interpretation, again), wanted)
+        def wanted(ones: Collection[Subject]) -> Shown:
+            chosen = shown_features(interpretation, lineages, is_alive, ones) if features is None else features
+            return {one: _union(chosen.get(one), known.get(one)) for one in ones}
+
+        left, waiting = [one for one in asked if one not in known], dict[Subject, Survey]()
+        for group in rounds(left):
+            found = _surveys(interpretation, group)
+            alive |= {one: ~survey.statistics.dead for one, survey in found.items()}
+            waiting |= found
+            left = [one for one in left if one not in found]
+            unread = {one for lineage in lineages if lineage.source in left for one in lineage}
+            ready = {one: waiting.pop(one) for one in [*waiting] if one not in unread}
+            _write(interpretation, ready, wanted(ready))
+        # Of SAEs that were deleted since, what they show is in their parts.
+        there = all(interpretation.folder_of(one).is_dir() for lineage in lineages for one in lineage)
+        shown = wanted(known if there else ())
+        for group in rounds(one for one in shown if len(shown[one]) > known[one]["shown"].sum()):
+            _write(interpretation, _surveys(interpretation, group), shown)
 
 
 def has_profile(interpretation: Interpretation, subject: Subject) -> bool:
@@ -134,8 +151,16 @@ def source_sample(interpretation: Interpretation, source: Subject) -> Int[np.nda
         FileNotFoundError: as `read_profile`.
     """
     config = interpretation.config
-    alive = ~read_profile(interpretation, source).features["dead"].to_numpy()
-    return sampled_features(alive, config.features, config.seed)
+    return sampled_features(living_features(interpretation, source), config.features, config.seed)
+
+
+def living_features(interpretation: Interpretation, subject: Subject) -> Bool[np.ndarray, " d_sae"]:
+    """Which features of an SAE are active on the text, by its profile.
+
+    Raises:
+        FileNotFoundError: as `read_profile`.
+    """
+    return ~read_profile(interpretation, subject).features["dead"].to_numpy()
 
 
 def reading_of(interpretation: Interpretation) -> Reading:

@@ -22,7 +22,7 @@ from saelib.transfer.wording import direction_label
 LINES = {"attribution": ("-", "largest effects"), "top_activation": ("--", "most active"), "random": (":", "random")}
 RANDOM = "scratch before any training: random weights"
 PAPERS = "pythia-160m (paper)"
-NOTE = "bands: 95% intervals (bootstrap over prompts)"
+NOTE = "bands: 95% intervals (bootstrap over prompts, and over replicates where there are several)"
 LEVELS = {"faithfulness": 1.0, "completeness": 0.0}  # of a circuit that is all of it
 DRAWN = "scratch"  # whose baselines are drawn
 ROOM = 1.08  # of an axis, above what it shows

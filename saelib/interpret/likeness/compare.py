@@ -26,7 +26,10 @@ class Decoder(NamedTuple):
 
 
 def against(now: Decoder, reference: Decoder) -> list[Line]:
-    """MMCS, one to one, and how many rows are anybody's nearest: of all features, and of those alive in either."""
+    """MMCS, one to one, and how many rows are anybody's nearest: of all features, and of those alive in either.
+
+    All three are means over the rows of the first; where fewer fire in the second, some of them are left single.
+    """
     everything = likeness(now.rows, reference.rows)
     living = likeness(now.rows, reference.rows, now.alive, reference.alive)
     return [

@@ -71,7 +71,8 @@ class Likeness(NamedTuple):
     mmcs: float
     """Mean over the rows of the first of their largest cosine with a row of the second (paper 1)."""
     one_to_one: float
-    """Mean cosine of the best pairing that counts no row twice."""
+    """Mean over the rows of the first of their cosine in the best pairing that counts no row twice; a row that is left
+    over counts as 0. Never above `mmcs`."""
     distinct: float
     """How many rows of the second are anybody's nearest, as a share of the rows of the first: 1 where the largest
     cosines are one to one already."""
@@ -90,4 +91,8 @@ def likeness(
         return Likeness(float("nan"), float("nan"), float("nan"))
     nearest, paired = best_matches(first, second), one_to_one(first, second)
     distinct = len(nearest.places.unique()) / len(first)
-    return Likeness(float(nearest.cosines.double().mean()), float(paired.cosines.double().mean()), distinct)
+    single = torch.zeros(len(first), dtype=torch.float64)
+    single[paired.rows] = paired.cosines.double()
+    largest = nearest.cosines.double().cpu()
+    single = torch.minimum(single, largest)  # one that is left over and nearer to nothing than 0 is not worth 0
+    return Likeness(float(largest.mean()), float(single.mean()), distinct)

@@ -14,35 +14,28 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from saelib.interpret.interpretation import Interpretation, check_same_saes
+from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.likeness.compare import Decoder, Line, against, against_source
 from saelib.interpret.likeness.moved import covariance, random_directions
 from saelib.interpret.likeness.partners import Group, groups_of, references, start_of
 from saelib.interpret.likeness.streams import Streams, alive_features, layer_distances, read_streams
+from saelib.interpret.parts import make_parts, parts_state
 from saelib.interpret.subjects import Lineage, Subject
-from saelib.run.lock import writing
-from saelib.run.progress import progress
 from saelib.transfer.directions import parse_arm
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from saelib.results.parted import PartedTable
 
 NAME, LAYERS = "likeness", "layers"  # of the table; of the part with the distances of layers
-NEEDED = ("arm", "act_layer", "reference", "measure", "value", "sae_sha256")
+NEEDED = ("arm", "act_layer", "reference", "measure", "value")
 
 
 def likeness_state(interpretation: Interpretation) -> str:
     """One line: what there is, and whether it was found or is made now."""
-    if interpretation.config.stored:
-        return "Likeness of decoders: stored results."
-    wanted, table = [LAYERS, *groups_of(interpretation)], _table(interpretation)
-    missing = sum(not table.has(part) for part in wanted)
-    return (
-        f"Likeness of decoders: {f'{missing} of {len(wanted)} parts are made now' if missing else 'found, finished'}."
-    )
+    groups = {} if interpretation.config.stored else groups_of(interpretation)
+    return parts_state(interpretation, "Likeness of decoders", {NAME: [LAYERS, *groups]})
 
 
 def make_likeness(interpretation: Interpretation) -> pd.DataFrame:
@@ -53,50 +46,23 @@ def make_likeness(interpretation: Interpretation) -> pd.DataFrame:
         sae_sha256, and where the numbers come from: README of `saelib.interpret` says what each means.
 
     Raises:
-        FileNotFoundError: an SAE is not trained yet.
-        ValueError: an SAE has changed since its part was made.
-        RunInUseError: another process is at work on the run.
-        DamagedFileError: a part or an SAE is not what was written.
+        FileNotFoundError, ValueError, RunInUseError, DamagedFileError: as `parts.make_parts`.
         FileExistsError: the folder holds results of another config.
     """
     interpretation.check()
-    table = _table(interpretation)
-    if interpretation.config.stored:
-        return table.together()
-    groups = groups_of(interpretation)
-    parts = [LAYERS, *groups]
-    for part, group in groups.items():
-        if table.has(part):
-            check_same_saes(interpretation, table.read(part), table.place(part), *group.subjects)
-    if missing := [part for part in parts if not table.has(part)]:
-        interpretation.experiment.load_inputs()
-        with writing(interpretation):
-            _make(interpretation, table, groups, missing)
-    whole = table.together(parts)
-    if not table.is_joined(parts):
-        with writing(interpretation):
-            table.join(parts, whole)
-    return whole
+    groups = {} if interpretation.config.stored else groups_of(interpretation)
 
+    @cache
+    def streams() -> Streams:
+        read = [layer for group in groups.values() for layer in group.layers]
+        return read_streams(interpretation, [*interpretation.experiment.layers, *read])
 
-def _table(interpretation: Interpretation) -> "PartedTable":
-    return interpretation.table(NAME, NEEDED)
+    def make(part: str) -> pd.DataFrame:
+        of_group = part in groups
+        return _framed(_Judge(interpretation, streams(), groups[part]).lines() if of_group else _distances(streams()))
 
-
-def _make(
-    interpretation: Interpretation, table: "PartedTable", groups: Mapping[str, Group], missing: Sequence[str]
-) -> None:
-    read = [layer for group in groups.values() for layer in group.layers]
-    streams = read_streams(interpretation, [*interpretation.experiment.layers, *read])
-    with progress(NAME, len(missing), unit="part") as advance:
-        for part in missing:
-            if part == LAYERS:
-                lines, sha256 = _distances(streams), ""
-            else:
-                lines = _Judge(interpretation, streams, groups[part]).lines()
-                sha256 = interpretation.sha256(*groups[part].subjects)
-            table.write(part, _framed(lines).assign(sae_sha256=sha256, **interpretation.origin()))
-            advance(1)
+    asked = {LAYERS: (), **{part: group.subjects for part, group in groups.items()}}
+    return make_parts(interpretation, NAME, asked, make, NEEDED)
 
 
 def _distances(streams: Streams) -> list[Line]:

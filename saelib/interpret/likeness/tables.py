@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from saelib.interpret.likeness.means import DRAWN, REPLICATE, means
+from saelib.interpret.published_layers import at_published_layers
 from saelib.results.bootstrap import RESAMPLES
 from saelib.transfer.published import published_feature_transfer, published_mmcs
 
@@ -50,10 +51,21 @@ def transfer_by_layer(table: pd.DataFrame, *, seed: int = 0, resamples: int = RE
     return _means_of_transfer(table, by, seed=seed, resamples=resamples)
 
 
-def likeness_values(likeness: pd.DataFrame, transfer: pd.DataFrame) -> dict[str, Any]:
+def beside_the_papers(
+    likeness: pd.DataFrame, transfer: pd.DataFrame, language_model: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of both tables whose means stand beside the paper's: of its own model, at its layers alone."""
+    return (
+        at_published_layers(likeness, published_mmcs(), "act_layer", language_model),
+        at_published_layers(transfer, published_feature_transfer(), "source_layer", language_model),
+    )
+
+
+def likeness_values(likeness: pd.DataFrame, transfer: pd.DataFrame, language_model: str) -> dict[str, Any]:
     """What a notebook records: MMCS and feature transfer by arm, beside the paper's, and what moved."""
-    told, shares = ends(mean_likeness(likeness)), mean_transfer(transfer)
-    of_all = told[told["features"] == "all"]
+    at_papers, shared = beside_the_papers(likeness, transfer, language_model)
+    told, nearest, shares = ends(mean_likeness(likeness)), ends(mean_likeness(at_papers)), mean_transfer(shared)
+    of_all = nearest[nearest["features"] == "all"]
     mmcs = of_all[(of_all["measure"] == "mmcs") & (of_all["reference"] == "scratch_equal")]
     moved = told[(told["features"] == "alive") & (told["reference"] == "source") & told["measure"].isin(MOVED)]
     same = shares[shares["measure"] == "share"].set_index(["arm", "comparison"])["mean"]

@@ -4,31 +4,34 @@ In: profiles of the SAEs that stand side by side, made here where they lack. Out
 each transfer; resumable. A feature of the source, reading its own layer, is compared with the transfer's feature of the
 same index, reading its layer (paper 1); with the transfer's nearest row, whatever its index; with another feature of
 the transfer at random, the null; and with the nearest row of the new layer's scratch SAE, which never saw the source.
+Nearest rows are those of features that fire on the text: a dead one has no tokens to share.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from saelib.interpret.features.profiles import make_profiles, read_profile, source_sample
-from saelib.interpret.interpretation import Interpretation, check_same_saes
+from saelib.interpret.features.neighbours import searched_rows
+from saelib.interpret.features.profiles import living_features, make_profiles, read_profile, source_sample
+from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.likeness.cosines import best_matches, by_index
 from saelib.interpret.likeness.transferred import Meaning, meanings, shared
+from saelib.interpret.parts import make_parts, parts_state
 from saelib.interpret.subjects import Lineage, Subject
-from saelib.run.lock import writing
-from saelib.run.progress import progress
 from saelib.transfer.directions import parse_arm
 
-if TYPE_CHECKING:
-    from saelib.results.parted import PartedTable
-
 NAME = "feature_transfer"
-NEEDED = ("arm", "act_layer", "comparison", "feature", "shared_top", "sae_sha256")
+WHO = ("arm", "direction", "start", "act_layer", "source_layer", "seed")
+COUNTS = ("shared_top", "shared_bottom", "shared_maximal", "shared_counted", "out_of")
+LINE = ("comparison", "feature", "other", "cosine", *COUNTS[:-1])
+NEEDED = (*WHO, *LINE, "out_of")
 COMPARISONS = ("same_index", "best_match", "other_feature", "scratch_match")
+Sample = Int[np.ndarray, " sample"]
 
 
 class Pairs(NamedTuple):
@@ -43,12 +46,8 @@ class Pairs(NamedTuple):
 
 def feature_transfer_state(interpretation: Interpretation) -> str:
     """One line: what there is, and whether it was found or is made now."""
-    if interpretation.config.stored:
-        return "Feature transfer: stored results."
-    lineages, table = interpretation.lineages(), _table(interpretation)
-    missing = sum(not table.has(one.transferred.part) for one in lineages)
-    found = f"{missing} of {len(lineages)} transfers are compared now" if missing else "found, finished"
-    return f"Feature transfer: {found}."
+    asked = [] if interpretation.config.stored else [one.transferred.part for one in interpretation.lineages()]
+    return parts_state(interpretation, "Feature transfer", {NAME: asked})
 
 
 def make_feature_transfer(interpretation: Interpretation) -> pd.DataFrame:
@@ -57,59 +56,49 @@ def make_feature_transfer(interpretation: Interpretation) -> pd.DataFrame:
     Returns:
         arm, direction, start, act_layer, source_layer, seed, comparison (`COMPARISONS`), feature (of the source), other
         (the one it is compared with), cosine, shared_top, shared_bottom, shared_maximal, shared_counted (tokens),
-        out_of (the first three together), sae_sha256, and where the numbers come from.
+        out_of (what the first three could be together: contexts alone, where a model has no logit tokens), sae_sha256,
+        and where the numbers come from.
 
     Raises:
-        FileNotFoundError: an SAE is not trained yet.
-        ValueError: an SAE has changed since its part was made.
-        RunInUseError: another process is at work on the run.
-        DamagedFileError: a part or an SAE is not what was written.
+        FileNotFoundError, ValueError, RunInUseError, DamagedFileError: as `parts.make_parts`.
         FileExistsError: the folder holds results of another config.
     """
     interpretation.check()
-    table = _table(interpretation)
-    if interpretation.config.stored:
-        return table.together()
-    lineages = {one.transferred.part: one for one in interpretation.lineages()}
-    for part, lineage in lineages.items():
-        if table.has(part):
-            check_same_saes(interpretation, table.read(part), table.place(part), *_read_for(lineage))
-    if missing := {part: one for part, one in lineages.items() if not table.has(part)}:
-        interpretation.experiment.load_inputs()
-        with writing(interpretation):
-            _make(interpretation, table, missing)
-    whole = table.together(lineages)
-    if not table.is_joined([*lineages]):
-        with writing(interpretation):
-            table.join([*lineages], whole)
-    return whole
+    of_run = [] if interpretation.config.stored else interpretation.lineages()
+    lineages = {one.transferred.part: one for one in of_run}
 
+    @cache
+    def prepared() -> tuple[dict[Subject, Sample], dict[str, dict[str, Pairs]]]:
+        return _prepared(interpretation, lineages)
 
-def _table(interpretation: Interpretation) -> "PartedTable":
-    return interpretation.table(NAME, NEEDED)
+    def make(part: str) -> pd.DataFrame:
+        samples, pairs = prepared()
+        lineage = lineages[part]
+        return _framed(
+            interpretation, lineage, _compared(interpretation, lineage, samples[lineage.source], pairs[part])
+        )
+
+    asked = {part: _read_for(lineage) for part, lineage in lineages.items()}
+    return make_parts(interpretation, NAME, asked, make, NEEDED)
 
 
 def _read_for(lineage: Lineage) -> tuple[Subject, Subject, Subject]:
     return lineage.source, lineage.transferred, lineage.scratch
 
 
-def _make(interpretation: Interpretation, table: "PartedTable", missing: Mapping[str, Lineage]) -> None:
-    make_profiles(interpretation, dict.fromkeys(one for lineage in missing.values() for one in lineage))
-    samples = {lineage.source: source_sample(interpretation, lineage.source) for lineage in missing.values()}
-    pairs = {part: paired(interpretation, one, samples[one.source]) for part, one in missing.items()}
+def _prepared(
+    interpretation: Interpretation, lineages: Mapping[str, Lineage]
+) -> tuple[dict[Subject, Sample], dict[str, dict[str, Pairs]]]:
+    """Profiles of all that is compared; the features of each source, and what they are compared with."""
+    make_profiles(interpretation, dict.fromkeys(one for lineage in lineages.values() for one in lineage))
+    samples = {one.source: source_sample(interpretation, one.source) for one in lineages.values()}
+    pairs = {part: paired(interpretation, one, samples[one.source]) for part, one in lineages.items()}
     _show(interpretation, (one for found in pairs.values() for one in found.values()))
-    with progress(NAME, len(missing), unit="transfer") as advance:
-        for part, lineage in missing.items():
-            lines = _compared(interpretation, lineage, samples[lineage.source], pairs[part])
-            sha256 = interpretation.sha256(*_read_for(lineage))
-            table.write(
-                part, _framed(interpretation, lineage, lines).assign(sae_sha256=sha256, **interpretation.origin())
-            )
-            advance(1)
+    return samples, pairs
 
 
-def paired(interpretation: Interpretation, lineage: Lineage, sample: Int[np.ndarray, " sample"]) -> dict[str, Pairs]:
-    """The features that those of a source are compared with, by the name of the comparison.
+def paired(interpretation: Interpretation, lineage: Lineage, sample: Sample) -> dict[str, Pairs]:
+    """The features that those of a source are compared with, by the name of the comparison; profiles say which fire.
 
     Args:
         interpretation: where the SAEs are; its seed draws the null.
@@ -123,8 +112,9 @@ def paired(interpretation: Interpretation, lineage: Lineage, sample: Int[np.ndar
         return Pairs(lineage.transferred, places, by_index(rows, transfer[places.tolist()]).cpu().numpy())
 
     def nearest(subject: Subject, decoder: Float[Tensor, "d_sae d_model"]) -> Pairs:
-        found = best_matches(rows, decoder)
-        return Pairs(subject, found.places.cpu().numpy(), found.cosines.cpu().numpy())
+        places = searched_rows(len(decoder), living_features(interpretation, subject))
+        found = best_matches(rows, decoder[places.tolist()])
+        return Pairs(subject, places[found.places.cpu()].numpy(), found.cosines.cpu().numpy())
 
     found = {
         "same_index": indexed(sample),
@@ -135,7 +125,7 @@ def paired(interpretation: Interpretation, lineage: Lineage, sample: Int[np.ndar
     return found if len(sample) > 1 else {name: one for name, one in found.items() if name != "other_feature"}
 
 
-def others(sample: Int[np.ndarray, " sample"], seed: int) -> Int[np.ndarray, " sample"]:
+def others(sample: Sample, seed: int) -> Int[np.ndarray, " sample"]:
     """For each feature another one of the sample at random, each once."""
     order = np.random.default_rng(seed).permutation(len(sample))
     found = np.empty_like(sample)
@@ -152,7 +142,7 @@ def _show(interpretation: Interpretation, pairs: Iterable[Pairs]) -> None:
 
 
 def _compared(
-    interpretation: Interpretation, lineage: Lineage, sample: Int[np.ndarray, " sample"], pairs: Mapping[str, Pairs]
+    interpretation: Interpretation, lineage: Lineage, sample: Sample, pairs: Mapping[str, Pairs]
 ) -> list[dict[str, Any]]:
     mine = meanings(read_profile(interpretation, lineage.source), sample)
     theirs: dict[Subject, dict[int, Meaning]] = {}
@@ -169,13 +159,18 @@ def _compared(
 
 def _framed(interpretation: Interpretation, lineage: Lineage, lines: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows of a part, with whose they are."""
-    arm, config = parse_arm(lineage.arm), interpretation.config
+    arm = parse_arm(lineage.arm)
     assert arm is not None  # lineages are of transfers
-    small = dict.fromkeys(("shared_top", "shared_bottom", "shared_maximal", "shared_counted", "out_of"), "int16")
-    who = {"arm": arm.name, "direction": arm.direction, "start": arm.start, "act_layer": lineage.act_layer,
-           "source_layer": lineage.source.sae_layer, "seed": lineage.seed}  # fmt: skip
-    table = pd.DataFrame(lines).assign(out_of=2 * config.logit_tokens + config.top_contexts)
-    table = table.astype(small | {"feature": "int32", "other": "int32", "cosine": "float32"})
-    for place, (name, value) in enumerate(who.items()):
+    who = (arm.name, arm.direction, arm.start, lineage.act_layer, lineage.source.sae_layer, lineage.seed)
+    table = pd.DataFrame(lines, columns=list(LINE)).assign(out_of=_out_of(interpretation, lineage.source))
+    table = table.astype(dict.fromkeys(COUNTS, "int16") | {"feature": "int32", "other": "int32", "cosine": "float32"})
+    for place, (name, value) in enumerate(zip(WHO, who, strict=True)):
         table.insert(place, name, value)
     return table
+
+
+def _out_of(interpretation: Interpretation, source: Subject) -> int:
+    """Tokens that two features could share; of logits none, where the model's head is not one matrix."""
+    config, profile = interpretation.config, read_profile(interpretation, source)
+    has_logits = bool(profile.features["top_ids"].map(len).any())
+    return 2 * config.logit_tokens * has_logits + config.top_contexts

@@ -14,14 +14,31 @@ from saelib.run.reading import DamagedFileError
 from saelib.run.secrets import one_line
 from saelib.sae.folder import CONFIG, LINEAGE, WEIGHTS
 
-NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)  # of a repository
+NAME = re.compile(r"\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)  # of a repository, as the hub takes it
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HASH = re.compile(r"[0-9a-f]{64}")  # by which the hub's cache names a large file
 
 
 def is_repository(name: str) -> bool:
-    """Whether a name can be that of a repository."""
-    return NAME.fullmatch(name) is not None
+    """Whether a name can be that of a repository: the hub's own rule, which leads nowhere else."""
+    return NAME.fullmatch(name) is not None and not any(run in name for run in ("..", "--")) and name[-4:] != ".git"
+
+
+def check_repository(name: str) -> None:
+    """Refuse what no repository can be called.
+
+    Raises:
+        ValueError: none can have this name.
+    """
+    if not is_repository(name):
+        raise ValueError(f"repository {name!r}: a name on the hub is owner/name")
+
+
+def is_inside(folder: str) -> bool:
+    """Whether a folder of this name is inside a repository, or the repository itself."""
+    parts = PurePosixPath(folder).parts
+    is_plain = folder.isprintable() and "\\" not in folder and not folder.startswith("/")
+    return is_plain and not any(part == ".." or part.lower().startswith(".git") for part in parts)
 
 
 def commit_of(repository: str, revision: str | None = None) -> str:
@@ -34,8 +51,7 @@ def commit_of(repository: str, revision: str | None = None) -> str:
         ValueError: no repository can have this name.
         FileNotFoundError: there is no such repository or revision, or it cannot be had.
     """
-    if not is_repository(repository):
-        raise ValueError(f"repository {repository!r}: a name on the hub is owner/name")
+    check_repository(repository)
     if revision is not None and COMMIT.fullmatch(revision):
         return revision
     from huggingface_hub import HfApi
@@ -61,7 +77,7 @@ def fetched_folder(repository: str, folder: str, commit: str) -> Path:
         FileNotFoundError: it is not there, or cannot be had; the message names the file.
         DamagedFileError: a file in the cache was changed since it was fetched.
     """
-    if PurePosixPath(folder).is_absolute() or ".." in PurePosixPath(folder).parts:
+    if not is_inside(folder):
         raise ValueError(f"folder {folder!r} is none inside a repository")
     files = [str(PurePosixPath(folder) / name) for name in (CONFIG, WEIGHTS)]
     config, weights = (_fetched(repository, file, commit) for file in files)

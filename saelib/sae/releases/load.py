@@ -74,7 +74,7 @@ def load_release(
         table: SAELens's list (`pretrained_saes.yaml`); None takes that of an installed `sae_lens`.
 
     Raises:
-        FileNotFoundError: it is not there, or cannot be fetched.
+        FileNotFoundError: it is not there, or cannot be fetched; or `table` is no file.
         ValueError: the list has no such name; or the folder holds an SAE that this library would compute differently:
             the message names the key and its value.
         DamagedFileError: a file is not what was written or fetched.

@@ -15,9 +15,10 @@ from saelib.run.files import replace_folder
 from saelib.run.reading import read_json_object
 from saelib.run.secrets import one_line
 from saelib.sae.folder import CONFIG, COPY, LINEAGE, WEIGHTS, check_sae
-from saelib.sae.releases.hub import is_repository
+from saelib.sae.releases.hub import check_repository, is_inside
 
 CARD = "README.md"
+NAMES = {CARD, CONFIG, LINEAGE, WEIGHTS}  # of files, and so of no folder
 MEGABYTE = 10**6
 SHOWN = 6  # files of the list that a dry run prints, at each end
 FILES = 90  # of a commit: the hub takes its time over many
@@ -55,14 +56,22 @@ class Upload:
     __repr__ = __str__
 
     def write(self, folder: Path | str) -> Path:
-        """The same files in a folder of this machine, which `load_release` and SAELens read as they would the hub's."""
+        """The same files in a folder of this machine, which `load_release` and SAELens read as they would the hub's.
+
+        Args:
+            folder: a new or an empty one, or one with the files of this name alone that were written there before.
+
+        Raises:
+            FileExistsError: something else is there; nothing of it is touched.
+        """
+        _check_free(folder := Path(folder).expanduser(), self.files)
 
         def fill(temporary: Path) -> None:
             for place, content in self.files.items():
                 (temporary / place).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / place).write_bytes(_content(content))
 
-        replace_folder(folder := Path(folder).expanduser(), fill)
+        replace_folder(folder, fill)
         return folder
 
 
@@ -73,17 +82,17 @@ def upload_of(repository: str, folders: Mapping[str, Path], card: str) -> Upload
         folders: of finished SAEs, by their place in the repository.
 
     Raises:
-        ValueError: no repository can have this name, or a place is none inside one; or there is no SAE.
+        ValueError: no repository can have this name, or a place is none inside one, or that of two; or there is no SAE.
         FileNotFoundError, DamagedFileError: a folder is not what was written.
     """
-    if not is_repository(repository):
-        raise ValueError(f"repository {repository!r}: a name on the hub is owner/name")
+    check_repository(repository)
     if not folders:
         raise ValueError(f"there is no SAE to send to {repository}")
     files: dict[str, bytes | Path] = {CARD: card.encode()}
-    for place, folder in folders.items():
-        if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
-            raise ValueError(f"place {place!r} is none inside a repository")
+    for asked, folder in folders.items():
+        place = _one_way(asked)
+        if f"{place}/{WEIGHTS}" in files:
+            raise ValueError(f"place {asked!r} is taken by another SAE; give each a folder of its own")
         check_sae(folder)
         for name in (CONFIG, LINEAGE):
             if (folder / name).is_file():
@@ -121,6 +130,39 @@ def send(upload: Upload, private: bool = True) -> Upload:
             "with a token that may write there, and run again: what has arrived is not sent twice"
         ) from error
     return Upload(upload.repository, upload.files, str(made.oid))
+
+
+def _one_way(place: str) -> str:
+    """The folder of an SAE in a repository as the hub writes it: "./a//b/" is "a/b".
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = PurePosixPath(place).parts
+    if not parts or not is_inside(place) or NAMES.intersection(parts):
+        raise ValueError(f"place {place!r} is none inside a repository; name a folder, as 'forward/L3/seed0'")
+    return "/".join(parts)
+
+
+def _check_free(folder: Path, files: Mapping[str, Any]) -> None:
+    """Refuse a folder with anything in it but the same files: what is written takes the place of the whole folder.
+
+    Raises:
+        FileExistsError: there is something.
+    """
+    if (folder.exists() and not folder.is_dir()) or not _holds_only(folder, files):
+        raise FileExistsError(f"{folder} holds something else, which would be lost; name a folder that is not there")
+
+
+def _holds_only(folder: Path, files: Mapping[str, Any]) -> bool:
+    """Whether a folder has all these files and no others, or is empty or not there; a large one is not read through."""
+    known = {*files} | {str(parent) for file in files for parent in PurePosixPath(file).parents} - {"."}
+    found = set()
+    for path in folder.rglob("*"):
+        if (name := path.relative_to(folder).as_posix()) not in known:
+            return False
+        found.add(name)
+    return not found or found == known
 
 
 def _public(values: Mapping[str, Any]) -> bytes:

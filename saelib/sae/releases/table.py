@@ -38,10 +38,10 @@ def place_of(release: str, sae_id: str, table: Path | str | None = None) -> Plac
     Raises:
         ValueError: the release has no such SAE, its files are of a layout that is not read here, or its name is in no
             list that is at hand.
-        FileNotFoundError: `table` is not there.
+        FileNotFoundError: `table` is not there, or is a folder.
         DamagedFileError: it cannot be read.
     """
-    path = _own_list() if table is None else Path(table).expanduser()
+    path = _own_list() if table is None else _given_list(table)
     entry = None if path is None else _entry(path, release)
     if entry is not None:
         return _place(release, sae_id, entry)
@@ -77,6 +77,19 @@ class _Entry(NamedTuple):
     conversion: str | None
     """What SAELens makes its own files with; None where the release has them."""
     overrides: Mapping[str, Any]
+
+
+def _given_list(table: Path | str) -> Path:
+    """The list that is given by its file.
+
+    Raises:
+        FileNotFoundError: it is none.
+    """
+    path = Path(table).expanduser()
+    if not path.is_file():
+        fault = "is a folder" if path.is_dir() else "there is no such file"
+        raise FileNotFoundError(f"table={str(table)!r}: {fault}; give the {LIST} of an installed sae_lens")
+    return path
 
 
 def _own_list() -> Path | None:

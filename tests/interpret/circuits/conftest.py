@@ -1,6 +1,7 @@
 """A small random model with pairs of prompts, read once."""
 
 import pytest
+import torch
 
 from saelib.interpret.circuits.examples import Examples, read_pairs
 from saelib.language.loading import load_language_model
@@ -27,7 +28,9 @@ def hooked(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
 
 @pytest.fixture(scope="session")
 def sae(model: LanguageModel) -> SparseAutoencoder:
-    return small_sae(model.d_model, D_SAE).requires_grad_(False)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # of the biases
+        return small_sae(model.d_model, D_SAE).requires_grad_(False)
 
 
 @pytest.fixture(scope="session")

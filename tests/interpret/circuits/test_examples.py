@@ -6,7 +6,7 @@ import torch
 
 from saelib.interpret.circuits.examples import by_batches, difference_at, read_facts, read_pairs, stream_gradients
 from tests.helpers.linear_models import linear_model
-from tests.helpers.prompt_pairs import pairs_of
+from tests.helpers.prompt_pairs import Pairs, pairs_of
 from tests.helpers.small_models import close
 
 TABLE = [[0.0, 0.0, 1.0], [3.0, 1.0, 0.0], [0.0, 2.0, 0.0]]
@@ -67,7 +67,7 @@ def test_facts_have_no_patched_prompts():
 
 def test_what_leaves_nothing_to_read_is_refused():
     model = linear_model(TABLE)
-    with pytest.raises(ValueError, match="skipped=2 leaves no position"):
+    with pytest.raises(ValueError, match="skipped=2: the shortest prompt has 2 tokens"):
         read_pairs(model, pairs_of(([0, 1], [0, 2], 0, 1)), [0], skipped=2)
     with pytest.raises(ValueError, match=r"clean prompts \(1, 2\) and patched ones \(1, 3\) are no pairs"):
         read_pairs(model, pairs_of(([0, 1], [0, 2, 1], 0, 1)), [0])
@@ -80,3 +80,11 @@ def test_a_device_out_of_memory_gets_fewer_rows():
         return rows.stop
 
     assert by_batches(linear_model(TABLE), function, 5, 4) == [2, 4, 5]
+
+
+def test_prompts_that_no_sae_reads_are_refused_by_their_length() -> None:
+    model = linear_model(TABLE)
+    with pytest.raises(ValueError, match="skipped=2: the shortest prompt has 2 tokens, and none would be left; take"):
+        read_facts(model, [[0, 1, 2], [0, 1]], [0, 0], [1, 1], [0], skipped=2)
+    with pytest.raises(ValueError, match="there are no prompts to read"):
+        read_pairs(model, Pairs(*(values[:0] for values in pairs_of(([0, 1], [0, 2], 0, 1)))), [0])

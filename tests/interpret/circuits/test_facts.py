@@ -68,6 +68,7 @@ def test_facts_that_the_model_knows_are_drawn_by_seed() -> None:
     one, again, other = (questions_for(model, [END], np.zeros((1, 8), int), 20, seed) for seed in (0, 0, 1))
     assert one.kind == "facts"
     assert one.accuracy == 90 / 96
+    assert one.tried == asked.tried == 96
     assert len(one) == 20
     assert one.prompts == again.prompts != other.prompts
     assert set(one.prompts) <= set(asked.prompts[:90])
@@ -108,6 +109,9 @@ def test_text_is_taken_where_the_model_is_sure_of_a_whole_word_that_comes() -> N
         assert WORDS[right].startswith(" ")
         assert wrong == (0 if right else wrong)
     assert 0 < found.accuracy < 1
+    assert len(found) <= found.tried <= facts.TRIED * 30
+    words = {token for token, text in enumerate(WORDS) if text.startswith(" ")}
+    assert found.tried == np.isin(rows[:, 2 + 20 :], [*words]).sum()  # every place that is far enough in
 
 
 def test_an_unsure_model_has_no_text_and_the_message_says_how_much() -> None:
@@ -125,3 +129,14 @@ def test_the_embedded_model_is_asked_about_its_own_text() -> None:
     found = questions_for(model, [END], np.array([ids, ids[::-1]]), 12, 0)
     assert found.kind == "text"
     assert all(len(prompt) == 33 and prompt[0] == END for prompt in found.prompts)
+
+
+def test_prompts_that_no_sae_reads_are_left_out() -> None:
+    model, asked = knowing(WordTokenizer().learn(), 96)
+    lengths = sorted(map(len, asked.prompts))
+    middle = lengths[len(lengths) // 2]
+    found = questions_for(model, [END], np.zeros((1, 8), int), 1000, 0, middle - 1)
+    assert sorted(map(len, found.prompts)) == [length for length in lengths if length >= middle]
+    assert found.tried == len(found)
+    with pytest.raises(TaskError, match=r"its prompts have 5 tokens, and no SAE of this run reads the first 99"):
+        questions_for(model, [END], np.zeros((1, 8), int), 1000, 0, 99)

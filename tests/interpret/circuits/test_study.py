@@ -1,10 +1,11 @@
 """Circuits as stages of a run: what is made, found again, left out and refused."""
 
+import dataclasses
 import itertools
 import shutil
 import warnings
 from collections.abc import Iterator
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 import pytest
 import torch
 
-from saelib.interpret.circuits import asking, parts, reference, study
+from saelib.interpret import parts
+from saelib.interpret.circuits import asking, reference, study
 from saelib.interpret.circuits.asking import Asker, Finder, rows_beginning
 from saelib.interpret.circuits.facts import Questions
 from saelib.interpret.circuits.tables import attribution_curves, circuit_scores
@@ -47,9 +49,10 @@ def small(copy_interpretation: CopyInterpretation, monkeypatch: pytest.MonkeyPat
     """A run whose random model "does" a task of random tokens, and "knows" five facts."""
     monkeypatch.setitem(library.TASKS, "repeats", library.Task("any tokens", any_tokens))
     monkeypatch.setattr(accuracy, "LEAST", 0.0)
+    monkeypatch.setattr(accuracy, "LEAST_FALL", -np.inf)
     random = np.random.default_rng(0)
     prompts = tuple(tuple(random.integers(300, size=length).tolist()) for length in (9, 7, 9, 8, 7))
-    known = Questions("facts", prompts, np.arange(5), np.arange(5) + 10, 1.0)
+    known = Questions("facts", prompts, np.arange(5), np.arange(5) + 10, 1.0, 8)
     monkeypatch.setattr(asking, "questions_for", lambda *arguments: known)
     return copy_interpretation(**CHANGES)
 
@@ -82,6 +85,7 @@ def test_attribution_has_every_checkpoint_of_transfers_and_scratch_of_their_laye
     assert set(saes["tokens"]) == {0, 1024, 2048}
     assert (table.groupby(["arm", "act_layer", "tokens"])["prompt"].nunique() == 5).all()
     assert set(table["kind"]) == {"facts"}
+    assert set(table["wanted"]) == {5} and set(table["tried"]) == {8}
     assert {"sae_sha256", "config_sha256", "commit"} <= set(table)
 
 
@@ -128,6 +132,14 @@ def test_scores_follow_from_the_blocks_that_are_kept(small: Interpretation) -> N
         score = (sum(row.circuit) - sum(row.empty)) / (sum(row.model) - sum(row.empty))
         assert row.score == pytest.approx(score, rel=1e-3)
     assert (found[found["reason"] != ""]["score"].isna()).all()
+
+
+def test_prompts_begin_with_no_text_of_the_rows(small: Interpretation) -> None:
+    corpus = small.experiment.corpus
+    one_row = dataclasses.replace(corpus, held_out=corpus.held_out[:1])  # it shares all its tokens with all rows
+    run: Any = SimpleNamespace(experiment=SimpleNamespace(corpus=one_row), model=small.model)
+    assert rows_beginning(run) == rows_beginning(small)
+    assert len(rows_beginning(run)) == 1
 
 
 def test_prompts_of_effects_and_of_scores_are_others(small: Interpretation) -> None:
@@ -244,3 +256,15 @@ def test_replicates_have_parts_of_their_own(
     assert set(table["seed"]) == set(seeds)
     keys = table.groupby(["arm", "act_layer", "seed", "tokens"]).size()
     assert len(keys) == len(list(itertools.product(range(5), range(2), range(3))))
+
+
+def test_a_task_whose_prompts_no_sae_reads_has_a_reason_and_no_score(
+    small: Interpretation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = 6 + len(rows_beginning(small))
+    monkeypatch.setattr(Interpretation, "skipped", length - 1)
+    assert Finder(small).prompts("repeats").clean.shape[1] == length
+    monkeypatch.setattr(Interpretation, "skipped", length)
+    (line,) = Finder(small).accuracy("repeats").to_dict("records")
+    assert not line["scored"]
+    assert line["reason"] == f"its prompts have {length} tokens, and no SAE of this run reads the first {length}"

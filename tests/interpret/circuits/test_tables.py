@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saelib.interpret.circuits import wording
-from saelib.interpret.circuits.asking import common_beginning, in_blocks
+from saelib.interpret.circuits import reference, wording
+from saelib.interpret.circuits.asking import in_blocks
 from saelib.interpret.circuits.tables import (
     EQUAL,
     ZERO_SHOT,
@@ -74,6 +74,19 @@ def test_a_layer_where_an_sae_diverged_is_left_out_of_all_that_is_compared() -> 
     assert set(found.loc[found["direction"] == "backward", "mean"]) == {0.5}
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_plain_loop_finds_the_same_where_an_sae_diverged(seeds: int) -> None:
+    random = np.random.default_rng(2)
+    table = made_attribution(lambda *key: random.exponential(), seeds=seeds)
+    lost = (table["arm"] == "forward_affine") & (table["act_layer"] == 2) & (table["tokens"] == 100)
+    table = table[~(lost & (table["seed"] == 0))]
+    curves = attribution_curves(table, **DRAWS)
+    for line in curves.to_dict("records"):
+        arms = set(curves.loc[curves["direction"] == line["direction"], "arm"])
+        plain = reference.attribution_by_loop(table, arms, line["arm"], line["tokens"])
+        assert line["mean"] == pytest.approx(plain)
+
+
 def test_by_layer_takes_the_end_of_each_training() -> None:
     table = made_attribution(lambda arm, layer, tokens, prompt: tokens + layer)
     found = attribution_by_layer(table, **DRAWS).set_index(["act_layer", "arm"])
@@ -99,6 +112,53 @@ def test_score_is_the_ratio_of_means_averaged_over_layers() -> None:
     # Draws: both blocks, or one of them twice; of the second alone (3-1)/(6-1) = 0.4 and 1.
     np.testing.assert_allclose(forward["low"], 0.7)
     np.testing.assert_allclose(forward["high"], 5 / 6)
+
+
+def replicates(*parts: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([part.assign(seed=seed) for seed, part in enumerate(parts)], ignore_index=True)
+
+
+def test_intervals_are_over_replicates_too() -> None:
+    # Blocks that are alike: m(0) = 2, m(M) = 10; drawing prompts again changes no score. Replicate 0 has m(C) = 6, a
+    # score of 0.5, replicate 1 has 10, a score of 1. Draws of two replicates: 0.5, 0.75 or 1.
+    table = replicates(made_circuits(lambda arm, layer: [3.0, 3.0]), made_circuits(lambda arm, layer: [5.0, 5.0]))
+    table["model"] = [np.array([5.0, 5.0], np.float32)] * len(table)
+    found = circuit_scores(table, **DRAWS)
+    np.testing.assert_allclose(found["mean"], 0.75)
+    np.testing.assert_allclose(found["low"], 0.5)
+    np.testing.assert_allclose(found["high"], 1.0)
+    assert set(found["count"]) == {4}
+    # All SAEs of a replicate are alike, so that no lead varies.
+    leads = circuit_leads(table, **DRAWS)
+    np.testing.assert_allclose(leads[["mean", "low", "high"]], 0, atol=1e-12)
+
+
+def test_a_replicate_counts_once_however_many_layers_it_has() -> None:
+    # Replicate 0 scores 0.5 at layers 1 and 2, replicate 1 scores 1 at layer 1 and lacks layer 2: (0.5 + 1) / 2.
+    table = replicates(made_circuits(lambda arm, layer: [3.0, 3.0]), made_circuits(lambda arm, layer: [4.0, 6.0]))
+    lost = (table["seed"] == 1) & (table["arm"] == "forward") & (table["act_layer"] == 2)
+    table.loc[lost, ["score", "reason"]] = [np.nan, "why"]
+    forward = circuit_scores(table, **DRAWS).query("direction == 'forward'")
+    np.testing.assert_allclose(forward["mean"], 0.75)
+    assert set(forward["count"]) == {3}
+
+
+def test_of_sources_at_two_distances_the_nearest_is_the_untrained_one() -> None:
+    # Forward from two layers away has layer 2 alone, where sources 1 (score 0.5) and 0 (score 1) stand untrained.
+    table = made_circuits(lambda arm, layer: [3.0, 3.0])
+    further = table[(table["arm"] == "forward") & (table["act_layer"] == 2)].assign(arm="forward_2")
+    source = table[(table["arm"] == "scratch") & (table["sae_layer"] == 1) & (table["act_layer"] == 2)]
+    far = source.assign(sae_layer=0, score=1.0, circuit=[np.array([4.0, 6.0], np.float32)] * len(source))
+    both = pd.concat([table, further, far], ignore_index=True)
+    found = circuit_scores(both, **DRAWS).query("direction == 'forward'")
+    assert {"forward", "forward_2", ZERO_SHOT, "scratch"} <= set(found["arm"])
+    assert set(found["count"]) == {1}
+    np.testing.assert_allclose(found.loc[found["arm"] == ZERO_SHOT, "mean"], 0.5)
+    assert not circuit_leads(both, **DRAWS).empty
+    only = both[~both["arm"].isin(["forward", "forward_affine"])]
+    only = only[~((only["arm"] == "scratch") & (only["sae_layer"] == 1) & (only["act_layer"] == 2))]
+    alone = circuit_scores(only, **DRAWS).query("direction == 'forward'")
+    np.testing.assert_allclose(alone.loc[alone["arm"] == ZERO_SHOT, "mean"], 1.0)
 
 
 def test_leads_over_scratch_are_of_the_same_draws() -> None:
@@ -161,22 +221,19 @@ def test_blocks_add_up_to_the_mean_whatever_their_sizes() -> None:
     np.testing.assert_allclose(in_blocks(np.array([1.0, 2, 3, 4]), 2), [0.75, 1.75])
 
 
-def test_beginning_is_what_all_rows_have_in_common() -> None:
-    assert common_beginning(np.array([[7, 1, 2], [7, 1, 3]])) == [7, 1]
-    assert common_beginning(np.array([[7, 1, 2], [6, 1, 2]])) == []
-    assert common_beginning(np.full((2, 9), 5)) == [5, 5, 5, 5]
-
-
 def test_readers_see_words_and_every_task_once() -> None:
-    nothing = {"low": np.nan, "high": np.nan, "likeliest": np.nan, "difference": np.nan, "patched": np.nan}
+    names = ("low", "high", "likeliest", "difference", "patched", "fall", "fall_low", "fall_high")
+    nothing = dict.fromkeys(names, np.nan)
     tasks = pd.DataFrame([
         {"task": "ioi", "accuracy": np.nan, "prompts": 0, "scored": False, "reason": "no names", **nothing},
         {"task": "repeats", "accuracy": 0.8, "low": 0.75, "high": 0.85, "prompts": 64, "likeliest": 0.1,
-         "difference": 3.0, "patched": -3.0, "scored": True, "reason": ""},
+         "difference": 3.0, "patched": -3.0, "fall": 6.0, "fall_low": 5.0, "fall_high": 7.0, "scored": True,
+         "reason": ""},
     ])  # fmt: skip
     told = wording.task_table(tasks)
     assert told["circuits"].tolist() == ["no: no names", "yes"]
-    assert told["accuracy (chance: 50%)"].tolist() == ["-", "80% (75% to 85%)"]
+    assert told["accuracy (guessing: 50%)"].tolist() == ["-", "80% (75% to 85%)"]
+    assert told["fall"].tolist() == ["-", "6.00 (5.00 to 7.00)"]
     scores = circuit_scores(made_circuits(lambda arm, layer: [3.0, 3.0]), **DRAWS)
     wide = wording.curve_table(scores, "faithfulness")
     assert wide.columns.tolist() == ["task", "direction", "SAE", "2.00%", "8.00%"]
@@ -184,13 +241,27 @@ def test_readers_see_words_and_every_task_once() -> None:
 
 
 def test_values_are_lists_of_lines_with_what_the_report_reads() -> None:
-    curves = attribution_curves(made_attribution(lambda *key: 1.0), **DRAWS)
-    tasks = pd.DataFrame([{"task": "repeats", "accuracy": 0.8, "low": 0.7, "high": 0.9, "scored": True, "reason": ""}])
+    attributed = made_attribution(lambda *key: 1.0).assign(wanted=62, tried=96)
+    curves = attribution_curves(attributed, **DRAWS)
+    tasks = pd.DataFrame([{"task": "repeats", "accuracy": 0.8, "low": 0.7, "high": 0.9, "fall": 1.0, "fall_low": 0.5,
+                           "fall_high": 1.5, "scored": True, "reason": ""}])  # fmt: skip
     scores = circuit_scores(made_circuits(lambda arm, layer: [3.0, 3.0]), **DRAWS)
-    values = wording.circuit_values(curves, tasks, scores, patching_agreement(made_patching()))
-    assert values.keys() == {"attribution", "tasks", "faithfulness", "patching"}
+    values = wording.circuit_values(attributed, curves, tasks, scores, patching_agreement(made_patching()))
+    assert values.keys() == {"attribution_prompts", "attribution", "tasks", "faithfulness", "patching"}
+    assert values["attribution_prompts"] == {"kind": "text", "kept": 5, "wanted": 62, "tried": 96}
+    assert values["tasks"][0]["fall_low"] == 0.5
     assert {"arm", "tokens", "mean", "low", "high"} <= values["attribution"][0].keys()
     assert {"task", "arm", "share", "measure", "mean", "low", "high"} <= values["faithfulness"][0].keys()
     assert values["patching"][0].keys() == {"task", "layer", "spearman"}
     # Two directions, two tasks, two measures, two sizes, four SAEs: scratch, zero-shot, two transfers.
     assert len(values["faithfulness"]) == 64
+
+
+def test_too_few_prompts_are_told() -> None:
+    attributed = made_attribution(lambda *key: 1.0, prompts=5)
+    assert wording.prompts_text(attributed.assign(wanted=62, tried=96)) == (
+        "**5** prompts, **fewer than the 62 that are asked for**: held-out text of which the model is sure, of 96 that "
+        "were tried"
+    )
+    assert "fewer" not in wording.prompts_text(attributed.assign(wanted=5, tried=96))
+    assert wording.prompt_values(attributed.iloc[:0]) == {}

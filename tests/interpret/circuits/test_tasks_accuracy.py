@@ -36,6 +36,10 @@ def test_accuracy_counts_clean_prompts_on_which_the_answer_is_above_the_other_on
     assert found.likeliest == 0.4
     assert found.difference == pytest.approx(0.2)
     assert found.patched == -1.5
+    # It falls by 2.5 on eight prompts and by -1.5 on two: mean 1.7, deviation sqrt((8 * 0.64 + 2 * 10.24) / 9) = 1.687;
+    # Student's quantile of 9 degrees is 2.262: 2.262 * 1.687 / sqrt(10) = 1.207.
+    assert found.fall == pytest.approx(1.7)
+    assert (found.fall_low, found.fall_high) == pytest.approx((1.7 - 1.207, 1.7 + 1.207), abs=1e-3)
     assert (found.low, found.high) == wilson(8, 10)
     assert not found.scored  # 8 of 10: the interval reaches down to 49%
 
@@ -44,13 +48,34 @@ def test_accuracy_counts_clean_prompts_on_which_the_answer_is_above_the_other_on
 def test_a_task_is_scored_where_the_interval_is_above_60_percent(right: int, count: int, scored: bool) -> None:
     # Wilson's lower end by hand, z = 1.96: of 70/100, (0.70 + 0.0192 - 1.96 sqrt(0.0021 + 0.000096)) / 1.0384 = 0.604;
     # of 69/100 0.594; of 7/7, 7 / (7 + 3.8415) = 0.646.
-    found = Accuracy(right / count, *wilson(right, count), count, 0.0, 1.0, -1.0)
+    found = Accuracy(right / count, *wilson(right, count), count, 0.0, 1.0, -1.0, 2.0, 1.5, 2.5)
+    assert found.scored is scored
+    assert (found.reason == "") is scored
+
+
+def test_a_fixed_preference_is_no_ability_however_often_it_is_right() -> None:
+    # "Always the later year": token 3 is above token 4 by 1 or 2 on every prompt, clean or patched.
+    def logits(rows: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(rows), 6))
+        found[:, 3] = 1 + (rows[:, 1] + rows[:, 0]) % 2
+        return found
+
+    found = task_accuracy(model_of(logits), made_prompts(512))
+    assert found.accuracy == 1 and found.low > 0.6
+    assert found.fall == 0
+    assert not found.scored
+    assert found.reason.startswith("right on 100% (99% to 100%), whatever decides the answer: in patched prompts")
+
+
+@pytest.mark.parametrize(("low", "scored"), [(0.01, True), (0.0, False), (-0.1, False), (np.nan, False)])
+def test_a_task_is_scored_where_the_preference_falls_by_its_interval(low: float, scored: bool) -> None:
+    found = Accuracy(0.9, 0.8, 0.95, 100, 0.0, 1.0, 0.5, 0.5, low, 1.0)
     assert found.scored is scored
     assert (found.reason == "") is scored
 
 
 def test_reason_names_the_numbers() -> None:
-    found = Accuracy(0.541, 0.498, 0.584, 512, 0.0, 0.1, -0.1)
+    found = Accuracy(0.541, 0.498, 0.584, 512, 0.0, 0.1, -0.1, 0.2, 0.1, 0.3)
     assert found.reason == "near chance: right on 54% (50% to 58%), chance 50%"
 
 

@@ -2,14 +2,17 @@
 
 import math
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from saelib.interpret.dashboard.lineages import SILENT, chosen_lineage, lineage_cards
 from saelib.interpret.dashboard.page import write_dashboard
-from saelib.interpret.features.profiles import read_profile, source_sample
+from saelib.interpret.features.profiles import living_features, make_profiles, read_profile, source_sample
 from saelib.interpret.interpretation import Interpretation
+from tests.helpers.dead_features import mark_dead
 from tests.interpret.conftest import CopyInterpretation
 
 
@@ -42,12 +45,23 @@ def test_the_fourth_panel_is_the_nearest_decoder_row_of_scratch(profiled: Interp
         unit(profiled.sae(one).W_dec) for one in (lineage.source, lineage.transferred, lineage.scratch)
     )
     for card in lineage_cards(profiled, lineage):
-        cosines = scratch @ transferred[card.feature]
+        cosines = np.where(living_features(profiled, lineage.scratch), scratch @ transferred[card.feature], -2)
         summary = dict(card.summary)
         assert card.panels[3].feature == cosines.argmax()
         assert summary["cosine with scratch's match"] == f"{cosines.max():.2f}"
         kept = source[card.feature] @ transferred[card.feature]
         assert math.isclose(float(summary["cosine with source"]), kept, abs_tol=0.006)
+
+
+def test_a_dead_feature_of_scratch_stands_in_no_fourth_panel(copy_interpretation: CopyInterpretation) -> None:
+    copy = copy_interpretation(feature_arms=["forward"], feature_layers=[1])
+    make_profiles(copy)
+    (lineage,) = copy.lineages()
+    before = {card.panels[3].feature for card in lineage_cards(copy, lineage)}
+    assert None not in before
+    mark_dead(copy, lineage.scratch, [feature for feature in before if feature is not None])
+    after = {card.panels[3].feature for card in lineage_cards(copy, lineage)}
+    assert after and not after & before
 
 
 def test_shared_tokens_are_counted_as_sets(profiled: Interpretation) -> None:
@@ -104,6 +118,27 @@ class TestWritten:
         path = write_dashboard(profiled, count=2, lineage=lineage)
         assert path.name == f"dashboard-{lineage.transferred.part}.html"
         assert path.read_text(encoding="utf-8").count("<article") == 2
+
+    def test_where_it_is_told_in_a_string(self, profiled: Interpretation, tmp_path: Path) -> None:
+        path = write_dashboard(profiled, str(tmp_path / "a.html"), count=1)
+        assert path == tmp_path / "a.html"
+        assert path.read_text(encoding="utf-8").count("<article") == 1
+
+    def test_a_folder_is_no_place_for_it(self, profiled: Interpretation, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=rf"path='{tmp_path}' is a folder; give the name of a file in it"):
+            write_dashboard(profiled, tmp_path)
+
+    @pytest.mark.parametrize("count", [-1, 0, 2.5, "3", True])
+    def test_a_count_that_is_none_is_refused(self, profiled: Interpretation, tmp_path: Path, count: Any) -> None:
+        with pytest.raises(ValueError, match=f"count={count!r}: give a whole number from 1 on, or leave it out"):
+            write_dashboard(profiled, tmp_path / "a.html", count=count)
+        assert not list(tmp_path.iterdir())
+
+    def test_no_folder_of_this_machine_is_told(self, profiled: Interpretation, tmp_path: Path) -> None:
+        page = write_dashboard(profiled, tmp_path / "a.html").read_text(encoding="utf-8")
+        model = Path(profiled.experiment.config.language_model)
+        assert model.is_absolute() and str(model.parent) not in page
+        assert f"<p>Language model {model.name}. " in page
 
     def test_without_profiles_it_says_how_to_make_them(self, copy_interpretation: CopyInterpretation) -> None:
         with pytest.raises(FileNotFoundError, match=r"make_profiles\(interpretation\)"):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,17 @@ def test_numbers_are_those_of_the_profile(profiled: Interpretation, written) -> 
             # what a reader takes for the largest value and its place
             assert max(activation["values"]) == pytest.approx(row["activation"], rel=1e-4)
             assert activation["values"].index(max(activation["values"])) == activation["qualifying_token_index"]
+
+
+def test_no_folder_of_this_machine_is_told(profiled: Interpretation, written) -> None:
+    _, path, batch = written
+    config = profiled.experiment.config
+    model, corpus = Path(config.language_model), Path(config.corpus)
+    assert model.is_absolute() and corpus.is_absolute()
+    assert batch["model_id"] == model.name
+    assert {feature["dataset"] for feature in batch["features"]} == {corpus.name}
+    text = path.read_text(encoding="utf-8")
+    assert not [place for place in (model, corpus) if str(place.parent) in text]
 
 
 def test_bars_stand_in_the_middle_of_their_bins(written) -> None:

@@ -33,3 +33,13 @@ def test_they_are_numpys_however_they_are_cut(monkeypatch: pytest.MonkeyPatch) -
 def test_a_small_decoder_has_fewer() -> None:
     assert neighbours(torch.eye(3), 9).indices.shape == (3, 2)
     assert nearest_rows(torch.eye(3), torch.eye(3)[:2], 9).indices.shape == (3, 2)
+
+
+def test_rows_of_dead_features_are_nobodys_match() -> None:
+    # (1, 0) is nearest to row 0, which is dead; of rows 1 and 2 row 2 is nearer (cosine 0.8).
+    among = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]])
+    one = torch.tensor([[1.0, 0.0]])
+    found = nearest_rows(one, among, 3, np.array([False, True, True]))
+    assert found.indices.tolist() == [[2, 1]]
+    assert found.cosines[0].tolist() == pytest.approx([0.8, 0.6])
+    assert nearest_rows(one, among, alive=np.zeros(3, bool)).indices.tolist() == [[0]]  # none is better than another

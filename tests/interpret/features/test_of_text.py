@@ -1,6 +1,5 @@
 """The features of a sentence, token by token."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from saelib.interpret.features.of_text import COLUMNS, features_in, features_of,
 from saelib.interpret.features.profiles import make_profiles, read_profile
 from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.subjects import subject_of
-from saelib.language.corpus.rows import Corpus, ShuffledRows
-from tests.helpers.small_models import small_tokenizer
 from tests.interpret.conftest import CopyInterpretation
 
 TEXT = "Paragraph 3 tells of small things."
@@ -101,17 +98,17 @@ def test_an_empty_text_and_an_sae_that_is_not_there_are_refused(interpretation: 
         features_of("small things " * 400, interpretation)
 
 
-@pytest.mark.parametrize(
-    ("sink", "prepend_bos", "expected"), [(None, False, []), (None, True, [0]), (7, False, [7]), (7, True, [7, 0]),
-                                          (0, True, [0])]
-)  # fmt: skip
-def test_a_text_begins_as_the_runs_rows_do(sink: int | None, prepend_bos: bool, expected: list[int]) -> None:
-    rows = np.array([[*expected, 9, 9]], np.int32)
-    corpus = Corpus("text", ShuffledRows(rows, 0), rows, 3, "", {}, prepend_bos, None if sink is None else "first")
-    run: Any = SimpleNamespace(
-        experiment=SimpleNamespace(corpus=corpus), model=SimpleNamespace(tokenizer=small_tokenizer())
-    )
-    assert of_text._beginning(run) == expected  # 0 is the tokenizer's BOS
+def test_a_text_begins_as_the_runs_rows_do(
+    copy_interpretation: CopyInterpretation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpretation = copy_interpretation()
+    sae, model, layer = interpretation.experiment.sae("scratch", 1), interpretation.model, 1
+    monkeypatch.setattr(of_text, "row_beginning", lambda corpus, tokenizer: [7, 0])
+    found = features_of(TEXT, interpretation).table
+    expected = features_in(TEXT, sae, model, layer, beginning=[7, 0], skipped=interpretation.skipped).table
+    assert found["feature"].tolist() == expected["feature"].tolist()
+    assert np.allclose(found["activation"], expected["activation"], rtol=1e-4)
+    assert found["position"].min() == 2
 
 
 @pytest.mark.parametrize(
@@ -119,3 +116,30 @@ def test_a_text_begins_as_the_runs_rows_do(sink: int | None, prepend_bos: bool, 
 )
 def test_blanks_and_signs_that_nobody_sees_are_seen(piece: str, shown: str) -> None:
     assert seen(piece) == shown
+
+
+def test_what_no_tokenizer_takes_is_refused_by_name(interpretation: Interpretation) -> None:
+    wrong: list[tuple[Any, int, str]] = [
+        (None, 5, "text=None: should be a text"),
+        ("so \ud83d", 5, r"text='so \\ud83d': half of a sign stands at 3; write the whole one"),
+        (TEXT, 0, "top=0: should be 1 or more features at a token"),
+        (TEXT, -1, "top=-1: should be 1 or more"),
+    ]
+    sae = interpretation.experiment.sae("scratch", 0)
+    for text, top, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            features_of(text, interpretation, top=top)
+        with pytest.raises(ValueError, match=message):
+            features_in(text, sae, interpretation.model, 0, top)
+
+
+def test_no_formula_is_set_of_a_text(interpretation: Interpretation) -> None:
+    shown = features_of("It costs $5 and $6.", interpretation)._repr_html_()
+    assert "$" in shown and "$" not in shown.replace("<span>$</span>", "")
+
+
+def test_another_replicate_may_read_the_text(interpretation: Interpretation) -> None:
+    found = features_of(TEXT, interpretation, layer=1, seed=1)
+    assert found.source == "scratch L1 seed 1, 2,048 tokens"
+    expected = features_in(TEXT, interpretation.experiment.sae("scratch", 1, 1), interpretation.model, 1)
+    assert found.table["feature"].tolist() == expected.table["feature"].tolist()

@@ -1,8 +1,11 @@
 """Profiles of a small trained run: what is in them, what a killed run keeps, what is found again."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -10,7 +13,15 @@ from saelib.interpret.features import profiles
 from saelib.interpret.features.chosen import best_matches, shown_features
 from saelib.interpret.features.frames import feature_frame
 from saelib.interpret.features.neighbours import nearest_rows
-from saelib.interpret.features.profiles import has_profile, make_profiles, read_profile, source_sample
+from saelib.interpret.features.profiles import (
+    has_profile,
+    living_features,
+    make_profiles,
+    read_profile,
+    source_sample,
+)
+from saelib.interpret.features.rounds import SAES_AT_ONCE, rounds
+from saelib.interpret.features.survey import Survey, survey
 from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.subjects import Subject
 from tests.interpret.conftest import CopyInterpretation
@@ -53,12 +64,14 @@ def test_a_lineage_shows_the_same_indices_and_scratch_the_best_matches(made: Int
             assert read_profile(made, subject).features.loc[sample, "shown"].all()
         own, others = made.sae(lineage.transferred).W_dec[sample], made.sae(lineage.scratch).W_dec
         cosines = torch.nn.functional.cosine_similarity(own.unsqueeze(1), others.unsqueeze(0), dim=-1)
-        found = best_matches(made, lineage, sample).indices.flatten().tolist()
-        assert found == cosines.argmax(1).tolist()
+        alive = living_features(made, lineage.scratch)
+        found = best_matches(made, lineage, sample, partial(living_features, made)).indices.flatten().tolist()
+        assert found == cosines.masked_fill(~torch.from_numpy(alive), -2).argmax(1).tolist()
         assert read_profile(made, lineage.scratch).features.loc[found, "shown"].all()
         source = made.sae(lineage.source).W_dec[sample]
         for subject in (lineage.transferred, lineage.scratch):  # where the source's features may have moved to
-            moved = nearest_rows(source, made.sae(subject).W_dec).indices.flatten().tolist()
+            alive = living_features(made, subject)
+            moved = nearest_rows(source, made.sae(subject).W_dec, alive=alive).indices.flatten().tolist()
             assert read_profile(made, subject).features.loc[moved, "shown"].all()
 
 
@@ -116,6 +129,51 @@ def test_a_run_that_is_killed_goes_on_with_what_it_lacks(
     assert {one: killed.table("features").place(one.part).read_bytes() for one in there} == before
 
 
+def test_a_run_that_is_killed_while_it_reads_keeps_the_layers_that_it_has_read(
+    made: Interpretation, copy_interpretation: CopyInterpretation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, read = copy_interpretation(), list[int]()
+
+    def dies_at_the_last(*arguments: Any) -> list[Survey]:
+        read.append(arguments[1][0][1])
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        return survey(*arguments)
+
+    monkeypatch.setattr(profiles, "rounds", partial(rounds, least=1))
+    monkeypatch.setattr(profiles, "survey", dies_at_the_last)
+    with pytest.raises(KeyboardInterrupt):
+        make_profiles(killed)
+    subjects = list(dict.fromkeys(one for lineage in killed.lineages() for one in lineage))
+    there = {one for one in subjects if has_profile(killed, one)}
+    # Layers 0 and 1 were read. At layer 0 all is written, at 1 what has its source at 0; the rest waits for layer 2.
+    assert read == [0, 1, 2]
+    assert {one for one in subjects if one.act_layer == 0} < there
+    assert {(one.arm, one.sae_layer) for one in there if one.act_layer == 1} >= {("forward", 1), ("scratch", 0)}
+    make_profiles(killed)
+    assert read == [0, 1, 2, 1, 2]
+    for one in subjects:
+        again, whole = read_profile(killed, one), read_profile(made, one)
+        unlike = ["shown", "config_sha256"]  # what other tests have shown beside is shown in the whole one
+        pd.testing.assert_frame_equal(again.features.drop(columns=unlike), whole.features.drop(columns=unlike))
+        assert set(shown(killed, one)) <= set(shown(made, one))
+        for feature in shown(killed, one):
+            assert again.contexts_of(feature)["position"].tolist() == whole.contexts_of(feature)["position"].tolist()
+    for lineage in killed.lineages():
+        for one, features in shown_features(killed, [lineage], partial(living_features, killed)).items():
+            assert set(features) <= set(shown(killed, one))
+
+
+def test_layers_are_read_together_until_there_are_enough_and_a_source_of_all_first() -> None:
+    ones = [Subject("scratch", layer, layer, seed, 8) for seed in (0, 1, 2) for layer in (2, 0, 1)]
+    found = [[one.act_layer for one in group] for group in rounds(ones, least=4)]
+    assert found == [[0, 0, 0, 1, 1, 1], [2, 2, 2]]
+    elsewhere = Subject("source", 2, 2, 0, 8)
+    assert next(rounds([*ones, elsewhere], least=1)) == [elsewhere]
+    assert [*rounds(ones)] == [sorted(ones, key=lambda one: one.act_layer)] and len(ones) < SAES_AT_ONCE
+    assert [*rounds([])] == []
+
+
 def test_features_that_are_asked_for_later_join_those_that_are_shown(copy_interpretation: CopyInterpretation) -> None:
     interpretation = copy_interpretation()
     subject = one_of(interpretation)
@@ -133,6 +191,20 @@ def test_features_that_are_asked_for_later_join_those_that_are_shown(copy_interp
 def shown(interpretation: Interpretation, subject: Subject) -> list[int]:
     table = read_profile(interpretation, subject).features
     return table.index[table["shown"]].tolist()
+
+
+def test_dead_features_are_shown_as_nobodys_match(made: Interpretation) -> None:
+    lineage = made.lineages()[0]
+    last = np.arange(64) >= 32  # as if the first half were dead
+
+    def alive(subject: Subject) -> np.ndarray:
+        return last
+
+    found = shown_features(made, [lineage], alive)
+    sample = found[lineage.source]
+    assert (sample >= 32).all() and (found[lineage.transferred] >= 32).all() and (found[lineage.scratch] >= 32).all()
+    assert (best_matches(made, lineage, sample, alive).indices >= 32).all()
+    assert [*shown_features(made, [lineage], alive, [lineage.scratch])] == [lineage.scratch]
 
 
 def test_all_features_are_shown_where_none_is_drawn(copy_interpretation: CopyInterpretation) -> None:
@@ -193,3 +265,35 @@ def test_logit_tokens_and_neighbours_are_those_of_the_decoder(made: Interpretati
 
 def as_lists(column: Sequence[np.ndarray]) -> list[list[int]]:
     return [line.tolist() for line in column]
+
+
+def test_more_logit_tokens_than_the_vocabulary_has_are_refused_before_the_text_is_read(
+    copy_interpretation: CopyInterpretation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpretation = copy_interpretation(logit_tokens=1000)
+    interpretation.rows()
+    monkeypatch.setattr(interpretation.model, "vocabulary", 999)
+    with pytest.raises(ValueError, match="logit_tokens=1000: the vocabulary has 999 tokens; take as many at most"):
+        make_profiles(interpretation)
+    assert not interpretation.interpret_folder.exists()  # no config is noted, so another may be given
+
+
+def test_a_feature_that_no_sae_has_is_refused_before_the_text_is_read(copy_interpretation: CopyInterpretation) -> None:
+    interpretation = copy_interpretation()
+    subject = one_of(interpretation)
+    for wrong in (64, -1):
+        with pytest.raises(ValueError, match=rf"features=\[{wrong}\]: {subject} has features 0 to 63"):
+            make_profiles(interpretation, [subject], {subject: np.array([3, wrong])})
+    assert not interpretation.interpret_folder.exists()
+
+
+def test_profiles_of_saes_that_were_deleted_since_are_taken_as_they_are(
+    copy_interpretation: CopyInterpretation,
+) -> None:
+    interpretation = copy_interpretation(feature_layers=[1], feature_arms=["forward"])
+    make_profiles(interpretation)
+    subject = one_of(interpretation)
+    before = shown(interpretation, subject)
+    (interpretation.folder / "saes").rename(interpretation.folder / "deleted")
+    make_profiles(interpretation)
+    assert shown(interpretation, subject) == before

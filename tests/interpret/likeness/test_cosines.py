@@ -90,3 +90,25 @@ def test_some_rows_alone_are_compared_where_some_are_chosen() -> None:
     assert likeness(ONE, OTHER, mine, theirs) == pytest.approx(likeness(ONE[mine], OTHER[theirs]))
     nothing = likeness(ONE, OTHER, torch.zeros(3, dtype=torch.bool))
     assert all(math.isnan(value) for value in nothing)
+
+
+def test_a_row_that_is_left_over_counts_as_nothing() -> None:
+    # Three rows and one to pair them with: row 0 has it, with a cosine of 1. Nearest: 1, 0.8, 0.6: MMCS 0.8.
+    found = likeness(ONE, OTHER[:1])
+    assert found.mmcs == pytest.approx(0.8)
+    assert found.one_to_one == pytest.approx(1 / 3)
+    # The other way round all have a partner: (1, 0) with the row of its own.
+    assert likeness(OTHER[:1], ONE).one_to_one == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("rows", "others"), [(30, 3), (3, 30), (12, 12), (5, 1)])
+def test_one_to_one_is_never_above_the_nearest(rows: int, others: int) -> None:
+    for seed in range(20):
+        found = likeness(drawn(rows, seed, 2), drawn(others, 100 + seed, 2))
+        assert found.one_to_one <= found.mmcs + 1e-6
+
+
+def test_what_is_left_over_and_far_from_all_is_not_worth_0() -> None:
+    # (1, 0) has the only row, at a cosine of -0.6; (0, 1) is left over, and -0.8 is all that it has.
+    found = likeness(torch.eye(2), torch.tensor([[-0.6, -0.8]]))
+    assert found.mmcs == pytest.approx(-0.7) and found.one_to_one == pytest.approx(-0.7)

@@ -122,7 +122,7 @@ def test_what_is_there_is_not_made_again(
     interpretation: Interpretation, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert likeness_state(interpretation).endswith("found, finished.")
-    monkeypatch.setattr(study, "_make", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(study, "_Judge", lambda *_: pytest.fail("made again"))
     pd.testing.assert_frame_equal(make_likeness(interpretation), table)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from saelib.interpret.likeness.tables import (
+    beside_the_papers,
     ends,
     feature_values,
     likeness_by_layer,
@@ -15,6 +16,7 @@ from saelib.interpret.likeness.tables import (
     mean_transfer,
     transfer_by_layer,
 )
+from saelib.transfer.published import MODEL
 from tests.helpers.tidy_likeness import likeness_table, transfer_table
 
 FEW = 99
@@ -85,7 +87,7 @@ def test_layers_have_their_own_means() -> None:
 
 
 def test_recorded_values_stand_beside_the_papers() -> None:
-    values = likeness_values(likeness_table(), transfer_table())
+    values = likeness_values(likeness_table(), transfer_table(), "another/model")
     assert {line["arm"] for line in values["mmcs"]} == {"forward", "backward"}
     assert all(np.isfinite([line["mean"], line["low"], line["high"]]).all() for line in values["mmcs"])
     assert [line["mean"] for line in values["mmcs_published"]] == pytest.approx([0.8115, 0.7946], abs=5e-5)
@@ -94,3 +96,46 @@ def test_recorded_values_stand_beside_the_papers() -> None:
     assert [line["mean"] for line in values["feature_transfer_published"]] == pytest.approx([0.3031, 0.2878], abs=5e-5)
     shares = pd.DataFrame(values["moved"]).groupby("arm")["mean"].sum()
     assert shares.tolist() == pytest.approx([1, 1])
+
+
+PAPERS = f"EleutherAI/{MODEL}"
+
+
+def by_hand(table: pd.DataFrame, column: str, layers: set[int], arm: str) -> float:
+    return float(table.loc[(table["arm"] == arm) & table[column].isin(layers), "value"].mean())
+
+
+def test_beside_the_papers_mean_stands_that_of_its_layers() -> None:
+    likeness, transfer = likeness_table(layers=range(12), replicates=1), transfer_table(layers=12)
+    values = likeness_values(likeness, transfer, PAPERS)
+    decoders = likeness.query("features == 'all' and measure == 'mmcs' and reference == 'scratch_equal'")
+    same = transfer[transfer["comparison"] == "same_index"]
+    same = same.assign(value=same[["shared_top", "shared_bottom", "shared_maximal"]].sum(axis="columns") / 30)
+    at = set(range(1, 11))
+    for line in values["mmcs"]:
+        assert line["mean"] == pytest.approx(by_hand(decoders, "act_layer", at, line["arm"]))
+    for line in values["feature_transfer"]:
+        mine = by_hand(same, "source_layer", at, line["arm"])
+        assert line["mean"] == pytest.approx(mine)
+        assert mine != pytest.approx(by_hand(same, "act_layer", at, line["arm"]), abs=1e-4)
+    means = {line["arm"]: line["mean"] for line in likeness_values(likeness, transfer, "other")["feature_transfer"]}
+    assert means["forward"] == pytest.approx(same.loc[same["arm"] == "forward", "value"].mean())
+
+
+def test_of_the_papers_model_layers_0_and_11_are_not_in_the_mean_of_mmcs() -> None:
+    outer = likeness_table(layers=(0, 1, 2), replicates=1)
+    # 0.8 at layer 0, 0.75 at 1, 0.7 at 2: of the paper's layers 0.725, of all three 0.75.
+    for model, mean in ((PAPERS, 0.725), ("another/model", 0.75)):
+        values = likeness_values(outer, transfer_table(), model)
+        assert [line["mean"] for line in values["mmcs"]] == pytest.approx([mean, mean])
+        assert len(values["moved"]) == 6  # of all layers: the paper has no such number
+
+
+def test_tables_of_the_papers_layers_keep_all_comparisons() -> None:
+    likeness, transfer = beside_the_papers(likeness_table(layers=range(12)), transfer_table(layers=12), PAPERS)
+    assert sorted(set(likeness["act_layer"].dropna())) == [*range(1, 11)]
+    ends_at = transfer.groupby("arm")["act_layer"].unique()
+    assert {arm: sorted(layers) for arm, layers in ends_at.items()} == {
+        "forward": [*range(2, 12)], "backward": [*range(1, 10)],  # no transfer to layer 0 in this table
+    }  # fmt: skip
+    assert transfer["comparison"].nunique() == 4

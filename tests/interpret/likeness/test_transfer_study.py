@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saelib.interpret.features.profiles import Profile, read_profile, source_sample
+from saelib.interpret.features import profiles
+from saelib.interpret.features.profiles import Profile, living_features, make_profiles, read_profile, source_sample
 from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.likeness import transfer_study
 from saelib.interpret.likeness.tables import mean_transfer
@@ -16,8 +17,10 @@ from saelib.interpret.likeness.transfer_study import (
     feature_transfer_state,
     make_feature_transfer,
     others,
+    paired,
 )
 from saelib.run.files import write_json
+from tests.helpers.dead_features import mark_dead
 from tests.helpers.small_interpretations import D_SAE
 from tests.interpret.conftest import CopyInterpretation
 
@@ -76,14 +79,31 @@ def test_matches_are_the_nearest_rows_and_the_null_is_another_feature(
     chosen = table[(table["arm"] == "backward") & (table["act_layer"] == 0)]
     rows = {name: part.set_index("feature") for name, part in chosen.groupby("comparison")}
     for name, subject in (("best_match", lineage.transferred), ("scratch_match", lineage.scratch)):
+        dead = ~living_features(interpretation, subject)
         for feature, other in rows[name]["other"].items():
-            cosines = decoders[subject] @ decoders[lineage.source][feature]
+            cosines = np.where(dead, -2, decoders[subject] @ decoders[lineage.source][feature])
             assert other == int(np.argmax(cosines))
             assert rows[name].at[feature, "cosine"] == pytest.approx(cosines.max(), abs=1e-5)
     assert (rows["same_index"]["other"] == rows["same_index"].index).all()
     assert (rows["other_feature"]["other"] != rows["other_feature"].index).all()
     assert set(rows["other_feature"]["other"]) == set(rows["other_feature"].index)
-    assert (rows["best_match"]["cosine"] >= rows["same_index"]["cosine"] - 1e-6).all()
+    alive = living_features(interpretation, lineage.transferred)[rows["same_index"].index]
+    assert (rows["best_match"]["cosine"] >= rows["same_index"]["cosine"] - 1e-6)[alive].all()
+
+
+def test_the_row_of_a_dead_feature_is_no_match(copy_interpretation: CopyInterpretation) -> None:
+    copy = copy_interpretation(feature_arms=["forward"], feature_layers=[1])
+    (lineage,) = copy.lineages()
+    make_profiles(copy)
+    sample = source_sample(copy, lineage.source)
+    before = paired(copy, lineage, sample)
+    for name, subject in (("best_match", lineage.transferred), ("scratch_match", lineage.scratch)):
+        mark_dead(copy, subject, before[name].places)
+    after = paired(copy, lineage, sample)
+    for name in ("best_match", "scratch_match"):
+        assert not set(after[name].places) & set(before[name].places)
+        assert (after[name].cosines <= before[name].cosines + 1e-6).all()
+    assert (after["same_index"].places == sample).all()  # what died at its own index shares what it shares
 
 
 def test_others_are_drawn_by_the_seed_and_never_the_same() -> None:
@@ -128,7 +148,7 @@ def test_what_is_there_is_not_made_again(
     interpretation: Interpretation, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert feature_transfer_state(interpretation).endswith("found, finished.")
-    monkeypatch.setattr(transfer_study, "_make", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(transfer_study, "_prepared", lambda *_: pytest.fail("made again"))
     pd.testing.assert_frame_equal(make_feature_transfer(interpretation), table)
 
 
@@ -147,7 +167,44 @@ def test_a_call_that_ended_early_goes_on(
     monkeypatch.setattr(transfer_study, "_compared", ends_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         make_feature_transfer(copy)
-    assert feature_transfer_state(copy) == "Feature transfer: 1 of 2 transfers are compared now."
+    assert feature_transfer_state(copy) == "Feature transfer: 1 of 2 parts are made now."
     again, wanted = make_feature_transfer(copy), table[table["arm"] == "backward"].reset_index(drop=True)
     assert len(calls) == 3
     pd.testing.assert_frame_equal(again[["feature", "other", *COUNTS]], wanted[["feature", "other", *COUNTS]])
+
+
+def test_a_source_whose_features_are_all_dead_has_no_rows_and_the_columns(
+    table: pd.DataFrame, copy_interpretation: CopyInterpretation
+) -> None:
+    copy = copy_interpretation(feature_arms=["forward"])
+    make_profiles(copy)
+    dead, alive = sorted(copy.lineages(), key=lambda one: one.act_layer)
+    mark_dead(copy, dead.source, range(D_SAE))
+    found = make_feature_transfer(copy)
+    assert set(found["act_layer"]) == {alive.act_layer}
+    assert found.dtypes.equals(table.dtypes)
+    assert copy.table("feature_transfer").read(dead.transferred.part).columns.tolist() == table.columns.tolist()
+
+
+def test_where_every_transfer_diverged_the_table_has_its_columns_and_no_rows(
+    table: pd.DataFrame, copy_interpretation: CopyInterpretation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copy_interpretation(feature_arms=["forward"])
+    monkeypatch.setattr(Interpretation, "has_diverged", lambda *_: True)
+    found = make_feature_transfer(copy)
+    assert found.empty
+    assert set(table.columns) - set(found.columns) == set(table.columns[table.columns.get_loc("out_of") + 1 :])
+
+
+def test_without_logit_tokens_only_contexts_can_be_shared(
+    copy_interpretation: CopyInterpretation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(model: object) -> None:
+        raise ValueError("a head that is not one matrix")
+
+    monkeypatch.setattr(profiles, "unembedding", refused)
+    copy = copy_interpretation(feature_arms=["forward"], feature_layers=[1])
+    with pytest.warns(UserWarning, match="not one matrix"):
+        found = make_feature_transfer(copy)
+    assert (found[["shared_top", "shared_bottom"]] == 0).all(axis=None)
+    assert (found["out_of"] == copy.config.top_contexts).all()

@@ -114,6 +114,7 @@ def test_a_repository_that_is_one_sae_has_no_folder(hub: Path) -> None:
         ("scaled", "three", "release scaled, .*normalize_activations is 'constant_norm_rescale'"),
         ("shifted", "three", "SAELens's list changes what its config computes"),
         ("some/saes", "../L3", "folder '../L3' is none inside a repository"),
+        ("some/saes", "L3\n", r"folder 'L3\\n' is none inside a repository"),
     ],
 )
 def test_what_the_list_does_not_have_or_changes_is_refused(hub, table: Path, release: str, sae_id: str, words) -> None:
@@ -130,8 +131,13 @@ def test_lists_of_older_versions_are_read_and_damaged_ones_named(tmp_path: Path)
         damaged.write_text(content)
         with pytest.raises(DamagedFileError, match="damaged.yaml is no list of releases"):
             place_of("mine", "L4", damaged)
-    with pytest.raises(FileNotFoundError):
-        place_of("mine", "L4", tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(("name", "words"), [("absent.yaml", "there is no such file"), ("folder", "is a folder")])
+def test_a_list_that_is_no_file_is_named(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileNotFoundError, match=rf"table='.*{name}': {words}; give .*pretrained_saes.yaml"):
+        load_release("mine", "L4", table=str(tmp_path / name))
 
 
 def test_a_known_release_needs_no_list() -> None:

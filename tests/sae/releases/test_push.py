@@ -1,6 +1,8 @@
 """SAEs sent to a hub on loopback, and read from there again; a dry run sends nothing."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from saelib.language.hub import HubError
 from saelib.run.reading import DamagedFileError
 from saelib.sae.folder import save_sae
+from saelib.sae.releases.hub import is_repository
 from saelib.sae.releases.load import load_release
 from saelib.sae.releases.push import Upload, public_name, send, upload_of
 from tests.helpers.release_hub import serve_releases
@@ -61,6 +64,34 @@ def test_the_same_files_in_a_folder_are_read_back(upload: Upload, tmp_path: Path
     assert torch.equal(load_release(str(folder), "forward/L3/seed0")(X), known_sae(seed=3)(X))
 
 
+def test_what_stands_in_a_folder_is_not_written_over(upload: Upload, tmp_path: Path) -> None:
+    folder, file = tmp_path / "mine", tmp_path / "notes.txt"
+    folder.mkdir()
+    upload.write(folder)  # empty
+    changed = Upload(upload.repository, {**upload.files, "README.md": b"# Another page\n"})
+    assert (changed.write(folder) / "README.md").read_text() == "# Another page\n"  # what was written here before
+    (folder / "thesis.tex").write_text("years of work")
+    file.write_text("mine")
+    for place in (folder, file, tmp_path / "L2"):
+        with pytest.raises(FileExistsError, match=rf"{place.name} .*; name a folder that is not there"):
+            upload.write(place)
+    (folder / "README.md").rename(tmp_path / "README.md")
+    shutil.rmtree(folder / "forward")
+    (folder / "thesis.tex").rename(folder / "README.md")  # alone, it is no upload
+    with pytest.raises(FileExistsError):
+        upload.write(folder)
+    assert (folder / "README.md").read_text() == "years of work"
+    assert file.read_text() == "mine"
+    assert load_release(str(tmp_path / "L2"))(X).equal(known_sae(seed=2)(X))
+
+
+def test_an_earlier_upload_of_other_saes_stays(upload: Upload, tmp_path: Path) -> None:
+    folder = upload.write(tmp_path / "written")
+    with pytest.raises(FileExistsError, match="name a folder that is not there"):
+        upload_of("me/saes", {"forward/L2/seed0": tmp_path / "L2"}, CARD).write(folder)
+    assert (folder / "forward" / "L3" / "seed0" / "cfg.json").is_file()
+
+
 @pytest.mark.enable_socket
 def test_what_is_sent_is_fetched_again_and_not_sent_twice(upload: Upload, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("saelib.sae.releases.push.FILES", 5)
@@ -98,10 +129,43 @@ def test_what_cannot_be_sent_is_refused_before(upload: Upload, tmp_path: Path) -
         upload_of("saes", {"a": folder}, CARD)
     with pytest.raises(ValueError, match="there is no SAE to send"):
         upload_of("me/saes", {}, CARD)
-    with pytest.raises(ValueError, match="place '../a' is none inside"):
-        upload_of("me/saes", {"../a": folder}, CARD)
     (folder / "lineage.json").write_text("{}")
     with pytest.raises(DamagedFileError, match="lineage.json is not what"):
         upload_of("me/saes", {"a": folder}, CARD)
     with pytest.raises(FileNotFoundError, match="absent is not an SAE folder"):
         upload_of("me/saes", {"a": tmp_path / "absent"}, CARD)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["", ".", "./", "/a", "..", "../a", "a/../b", "a\n", "a\x00b", "a\\b", ".git", "a/.git/b", ".gitattributes",
+     "README.md", "README.md/a", "a/cfg.json"],
+)  # fmt: skip
+def test_a_place_that_is_no_folder_of_a_repository_is_refused(tmp_path: Path, upload: Upload, place: str) -> None:
+    with pytest.raises(ValueError, match=f"place {re.escape(repr(place))} is none inside a repository"):
+        upload_of("me/saes", {place: tmp_path / "L2"}, CARD)
+
+
+def test_a_place_is_written_in_one_way_and_held_by_one_sae(tmp_path: Path, upload: Upload) -> None:
+    first, second = tmp_path / "L2", tmp_path / "L3"
+    files = upload_of("me/saes", {"./a//b/": first}, CARD).files
+    assert set(files) == {"README.md", "a/b/cfg.json", "a/b/lineage.json", "a/b/sae_weights.safetensors"}
+    with pytest.raises(ValueError, match="place './a' is taken by another SAE"):
+        upload_of("me/saes", {"a": first, "./a": second}, CARD)
+
+
+@pytest.mark.parametrize("name", ["../..", "a/..", "-/-", "./a", "a/.", "a/-b", "a.../b.", "a/b..c", "a/b--c",
+                                  "a/b.git", "a", "a/b/c", "a/b\n", "a/" + 97 * "b", ""])  # fmt: skip
+def test_what_the_hub_takes_for_no_name_is_none(name: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
+
+    assert not is_repository(name)
+    if name.count("/") == 1 and not name.endswith("\n"):  # the hub's own rule knows names without an owner too
+        with pytest.raises(HFValidationError):
+            validate_repo_id(name)
+
+
+@pytest.mark.parametrize("name", ["a/b", "jbloom/GPT2-Small-SAEs-Reformatted", "me_2/saes_", "m.e/v1.0", "0/1"])
+def test_what_the_hub_takes_for_a_name_is_one(name: str) -> None:
+    assert is_repository(name)

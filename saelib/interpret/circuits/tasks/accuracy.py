@@ -1,8 +1,10 @@
 """How well the model itself does a task, and whether that is well enough to look for its circuit.
 
-In: a model and prompts. Out: the share of prompts on which it prefers the right answer, with its interval. Chance is
-one half: the wrong answer is the right one of the patched prompt, and both kinds of prompts are as frequent. A model
-that does not do a task has no circuit for it, and a score would divide by next to nothing: such a task has none.
+In: a model and prompts. Out: the share of prompts on which it prefers the right answer, and how far its preference
+falls in the patched prompts, both with intervals. Whoever guesses is right on one half; but where the answer of every
+clean prompt is of one kind (the later year), so is whoever always names that kind, on all of them. Such a preference is
+the same in the patched prompt, so it must fall there. A model that does not do a task has no circuit for it, and a
+score would divide by next to nothing: such a task has none.
 """
 
 from collections.abc import Iterator
@@ -14,18 +16,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from saelib.interpret.circuits.tasks.prompts import Prompts
-from saelib.results.intervals import wilson
+from saelib.results.intervals import CONFIDENCE, wilson
 
 if TYPE_CHECKING:
     from saelib.language.model import LanguageModel
 
 CHANCE = 0.5
 LEAST = 0.6  # that the lower end of the interval of an accuracy must be above
+LEAST_FALL = 0.0  # that the lower end of the interval of the fall must be above
 BATCH_ROWS = 32  # in one forward pass; no number depends on it beyond rounding
 
 
 class Accuracy(NamedTuple):
-    """What a model does with the clean prompts of a task."""
+    """What a model does with the prompts of a task."""
 
     accuracy: float
     """Share on which the right answer has a higher logit than that of the patched prompt."""
@@ -39,18 +42,27 @@ class Accuracy(NamedTuple):
     """Mean of logit(answer) - logit(patch answer) on clean prompts: m(M)."""
     patched: float
     """The same difference on patched prompts, where it should be lower."""
+    fall: float
+    """Mean of the first minus the second, pair by pair."""
+    fall_low: float
+    fall_high: float
+    """Ends of its 95% interval, Student's; NaN with one prompt."""
 
     @property
     def scored(self) -> bool:
         """Whether the model does the task."""
-        return self.low > LEAST
+        return self.low > LEAST and self.fall_low > LEAST_FALL
 
     @property
     def reason(self) -> str:
         """Why there is no score; empty where there is one."""
         if self.scored:
             return ""
-        return f"near chance: right on {self.accuracy:.0%} ({self.low:.0%} to {self.high:.0%}), chance {CHANCE:.0%}"
+        right = f"right on {self.accuracy:.0%} ({self.low:.0%} to {self.high:.0%})"
+        if self.low <= LEAST:
+            return f"near chance: {right}, chance {CHANCE:.0%}"
+        fall = f"{self.fall:.2g} ({self.fall_low:.2g} to {self.fall_high:.2g})"
+        return f"{right}, whatever decides the answer: in patched prompts the preference falls by {fall}"
 
 
 def task_accuracy(model: "LanguageModel", prompts: Prompts) -> Accuracy:
@@ -59,10 +71,22 @@ def task_accuracy(model: "LanguageModel", prompts: Prompts) -> Accuracy:
     patch = answer_logits(model, prompts.patch, prompts.answer, prompts.patch_answer)
     right, differences = clean.right > clean.wrong, clean.right - clean.wrong
     low, high = wilson(int(right.sum()), len(prompts))
+    patched = patch.right - patch.wrong
     return Accuracy(
         float(right.mean()), low, high, len(prompts), float((clean.right >= clean.highest).mean()),
-        float(differences.mean()), float((patch.right - patch.wrong).mean()),
+        float(differences.mean()), float(patched.mean()), *_mean_interval(differences - patched),
     )  # fmt: skip
+
+
+def _mean_interval(values: Float[np.ndarray, " prompts"]) -> tuple[float, float, float]:
+    """A mean and the ends of its interval."""
+    from scipy import stats
+
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return mean, np.nan, np.nan
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
+    return mean, mean - half, mean + half
 
 
 class AnswerLogits(NamedTuple):

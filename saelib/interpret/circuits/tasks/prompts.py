@@ -22,6 +22,20 @@ class TaskError(ValueError):
     """A task that cannot be set with this tokenizer; the message says why."""
 
 
+def check_length(length: int, skipped: int) -> None:
+    """Refuse prompts of which no SAE would read a position.
+
+    Args:
+        length: of the prompts, in tokens.
+        skipped: positions at their start that no SAE learned from.
+
+    Raises:
+        TaskError: there are no others.
+    """
+    if length <= skipped:
+        raise TaskError(f"its prompts have {length} tokens, and no SAE of this run reads the first {skipped}")
+
+
 class Example(NamedTuple):
     """Two prompts that differ in what decides the answer, and the answers, all as token ids."""
 

@@ -1,4 +1,4 @@
-"""Tables of circuits, part by part: what is there is checked and kept, what is missing is made and kept at once.
+"""Tables of a run's interpretation, part by part: what is there is checked and kept, what is missing is made and kept.
 
 In: the parts that are wanted, each with the SAEs that it is of, and a function that makes one. Out: the whole table.
 """
@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from saelib.interpret.interpretation import Interpretation, check_same_saes
+from saelib.interpret.interpretation import Interpretation
+from saelib.interpret.same_saes import check_same_saes
 from saelib.interpret.subjects import Subject
 from saelib.run.lock import writing
 from saelib.run.progress import progress
@@ -28,7 +29,7 @@ def make_parts(
     Args:
         name: of the table.
         make: the rows of a part, without columns that say where they come from.
-        columns: of the table, where no part is asked for.
+        columns: that the table has; all of them, where no part is asked for.
 
     Raises:
         FileNotFoundError: an SAE is not trained yet; or these are stored results, and the repository keeps none.
@@ -36,7 +37,7 @@ def make_parts(
         RunInUseError: another process is at work on the run.
         DamagedFileError: a part is not what was written.
     """
-    table = interpretation.table(name)
+    table = interpretation.table(name, columns)
     if interpretation.config.stored:
         return table.together()
     for part in [part for part, subjects in asked.items() if subjects and table.has(part)]:
