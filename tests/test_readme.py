@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from saelib.batch.models import kept_presets
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.htest.tasks import TASKS
 from saelib.run.files import PROJECT
 from saelib.run.reading import read_json
 from saelib.run.stored import RESULTS
 from saelib.transfer.depth.compare import layers_kept
+from saelib.transfer.directions import DIRECTIONS
 from saelib.transfer.presets import PRESETS
 from saelib.transfer.studies.starts import stored_leads
 from tests.helpers.pages import links, one_match, read_page, tables
@@ -82,11 +84,12 @@ def test_the_speed_of_readme_is_that_of_the_benchmark() -> None:
     assert said[1] == min(faster, key=float)
 
 
-def test_the_claims_of_readme_are_those_of_the_report() -> None:
-    said = one_match(r"(\d+) of (\d+) claims agree, (\d+) do not, (\d+) are open", read_page("README.md"))
-    verdicts = [line["agrees"] for line in recorded("90_report")["agreement"]]
-    agree, no, still_open = (verdicts.count(verdict) for verdict in ("yes", "no", "open"))
-    assert [int(number) for number in said.groups()] == [agree, len(verdicts), no, still_open]
+def test_the_claims_of_readme_are_those_of_the_reports() -> None:
+    said = re.findall(r"(\d+) of (\d+) claims agree, (\d+) do not, (\d+) are open", read_page("README.md"))
+    for (agree, all_of_them, no, still_open), preset in zip(said, kept_presets(), strict=True):
+        verdicts = [line["agrees"] for line in recorded("90_report", preset.name)["agreement"]]
+        counts = [verdicts.count("yes"), len(verdicts), verdicts.count("no"), verdicts.count("open")]
+        assert [*map(int, (agree, all_of_them, no, still_open))] == counts
 
 
 def test_what_a_source_takes_to_pay_off_is_that_of_the_ledger() -> None:
@@ -188,3 +191,37 @@ def test_the_tokens_and_seeds_of_readme_are_those_of_the_preset() -> None:
     layers, seeds = one_match(r"(\w+) layers of the embedded model, (\w+) replicates", text).groups()
     recorded_layers = len(recorded("11_scratch_saes")["ce_score_by_layer"])
     assert (NUMBERS.index(layers), NUMBERS.index(seeds)) == (recorded_layers, config.sae_seeds)
+
+
+def test_what_is_carried_over_is_what_the_notebooks_recorded() -> None:
+    text, found, circuits = " ".join(read_page("README.md").split()), recorded("20_features"), recorded("21_circuits")
+    shares, null, published = ([line[name] for line in found[table]] for table, name in
+                               (("feature_transfer", "mean"), ("feature_transfer", "null"),
+                                ("feature_transfer_published", "mean")))  # fmt: skip
+    matches = [line["mean"] for line in found["feature_transfer_comparisons"]
+               if (line["comparison"], line["measure"]) == ("scratch_match", "share")]  # fmt: skip
+    said = one_match(
+        r"shares \*\*(\d+)% to (\d+)%\*\* with its source's feature of the same index \(the paper: (\d+)% and (\d+)%\)"
+        r", with a random one (\d+)%, while the nearest row of scratch shares (\d+)% to (\d+)%", text
+    )  # fmt: skip
+    wanted = [min(shares), max(shares), min(published), max(published), max(null), min(matches), max(matches)]
+    assert [*map(int, said.groups())] == [round(100 * share) for share in wanted]
+    alike = {(line["arm"], line["reference"]): line["mean"] for line in found["likeness"]
+             if (line["features"], line["measure"]) == ("all", "mmcs")}  # fmt: skip
+    mmcs, papers = ([line["mean"] for line in found[name]] for name in ("mmcs", "mmcs_published"))
+    said = one_match(r"\(MMCS ([\d.]+) to ([\d.]+)\) than two replicates of scratch are from each other \(([\d.]+); "
+                     r"random directions ([\d.]+)\); the paper's ([\d.]+) and ([\d.]+)", text)  # fmt: skip
+    ends = [min(mmcs), max(mmcs), alike["scratch", "scratch_other"], alike["random", "scratch_end"], *sorted(papers)]
+    assert [*said.groups()] == [f"{value:.2f}" for value in ends]
+    assert min(mmcs) >= alike["scratch", "scratch_other"]
+    kept = [line["mean"] for line in found["moved"] if line["measure"] == "kept" and line["arm"] in DIRECTIONS]
+    said = one_match(r"living features (\d+)% to (\d+)% keep a cosine of 0.9 with their source", text)
+    assert [*map(int, said.groups())] == [round(100 * min(kept)), round(100 * max(kept))]
+    scores = [line for line in circuits["faithfulness"] if line["measure"] == "faithfulness"]
+    last = max(line["share"] for line in scores)
+    largest = {(line["task"], line["direction"], line["arm"]): line["mean"] for line in scores if line["share"] == last}
+    differences = [mean - largest[task, direction, "scratch"] for (task, direction, arm), mean in largest.items()
+                   if arm.startswith(tuple(DIRECTIONS))]  # fmt: skip
+    said = one_match(r"as faithful as scratch's \(([+-][\d.]+) to ([+-][\d.]+) at the largest, over (\d+) tasks", text)
+    tasks = {task for task, *_ in largest}
+    assert [*said.groups()] == [f"{min(differences):+.2f}", f"{max(differences):+.2f}", str(len(tasks))]
