@@ -39,7 +39,8 @@ def test_plain_scores_of_a_model_without_a_bridge_are_the_evaluations(family: st
         plain_scores(model, sae, 1, ROWS, skip_first=1),
     )
     for name, value in plain._asdict().items():
-        assert getattr(fast, name) == pytest.approx(value, rel=1e-3), name
+        # Without training, the mean activation costs next to nothing: a share of it is hundreds, with few digits.
+        assert getattr(fast, name) == pytest.approx(value, rel=0.02 if name == "ce_score_mean" else 1e-3), name
 
 
 def test_every_plain_row_is_the_evaluations(model: LanguageModel) -> None:
