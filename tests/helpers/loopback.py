@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,6 +14,13 @@ class LoopbackServer(ThreadingHTTPServer):
 
     daemon_threads = True
     closing: threading.Event
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *_: Any) -> None:
+        """Keep quiet about clients that went away."""
 
 
 Server = TypeVar("Server", bound=LoopbackServer)

@@ -33,13 +33,6 @@ class ReleaseHub(LoopbackServer):
         """Files of each commit."""
         self.closing = threading.Event()
 
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, *_: Any) -> None:
-        """Keep quiet about clients that went away."""
-
 
 class _Handler(BaseHTTPRequestHandler):
     server: ReleaseHub

@@ -1,15 +1,19 @@
 """SAEs as others release them: folders as SAELens 3.14 wrote them for the paper's authors, in a hub cache, small."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
+import pytest
 import torch
 from safetensors.torch import save_file
 
 from saelib.sae.autoencoder import SparseAutoencoder, random_sae
 from saelib.sae.releases.layout import REPOSITORY, STEP, published_sae, published_tokens
-from tests.helpers.small_models import COMMIT
+from tests.helpers.small_models import COMMIT, cache_hub_model, cache_hub_rows, random_rows
 
 ARMS = ("scratch", "forward", "backward")
 
@@ -69,3 +73,15 @@ def cache_published(hub: Path, layers: int = 3, d_model: int = 32, d_sae: int = 
                 one = published_sae(arm, layer, tokens)
                 save_as_authors(snapshot / one.folder, released(arm, layer, tokens, d_model, d_sae), layer)
     return snapshot
+
+
+@contextmanager
+def papers_hub(folder: Path) -> Iterator[Path]:
+    """A hub cache, alone in reach, with small stand-ins of the paper's model, its data set and the released SAEs."""
+    cache_hub_model(folder, "EleutherAI/pythia-160m-deduped")
+    cache_hub_rows(folder, "NeelNanda/pile-small-tokenized-2b", {"data/train.parquet": random_rows(80)})
+    cache_published(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        yield folder

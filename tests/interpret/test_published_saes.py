@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import huggingface_hub
 import numpy as np
 import pytest
 
@@ -11,8 +10,7 @@ from saelib.interpret.interpretation import Interpretation, open_interpretation
 from saelib.interpret.likeness.study import make_likeness
 from saelib.interpret.subjects import Subject
 from saelib.transfer.stages import train_phase
-from tests.helpers.small_models import cache_hub_model, cache_hub_rows, random_rows
-from tests.helpers.small_releases import cache_published, released
+from tests.helpers.small_releases import papers_hub, released
 
 END, LAST = 500_002_816, 999_997_440
 SMALL = {"preset": "pythia-160m", "saes": "published", "context_length": 64, "expansion_factor": 2, "chunk_rows": 64,
@@ -23,13 +21,7 @@ SMALL = {"preset": "pythia-160m", "saes": "published", "context_length": 64, "ex
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interpretation]:
     """Small stand-ins of the model, of the data set and of the released SAEs, fetched; no network."""
-    folder = tmp_path_factory.mktemp("hub")
-    cache_hub_model(folder, "EleutherAI/pythia-160m-deduped")
-    cache_hub_rows(folder, "NeelNanda/pile-small-tokenized-2b", {"data/train.parquet": random_rows(80)})
-    cache_published(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))
-        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with papers_hub(tmp_path_factory.mktemp("hub")), pytest.MonkeyPatch.context() as patch:
         patch.setenv("SAELIB_RUNS", str(tmp_path_factory.mktemp("runs")))
         interpretation = open_interpretation(**SMALL)
         for phase in ("scratch", "transfer"):

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -25,8 +24,8 @@ from saelib.transfer.released import push_saes
 from saelib.transfer.stages import evaluate_phase, evaluate_zero_shot, phase_state, train_phase
 from saelib.transfer.tables import read_results, read_training
 from saelib.transfer.wording import opening
-from tests.helpers.small_models import COMMIT, cache_hub_model, cache_hub_rows, random_rows
-from tests.helpers.small_releases import cache_published, known_sae, released, save_as_authors
+from tests.helpers.small_models import COMMIT
+from tests.helpers.small_releases import known_sae, papers_hub, released, save_as_authors
 
 FEW = {"scratch": {"checkpoints": [0, 500_002_816, 999_997_440]}, "transfer": {"checkpoints": [0, 500_002_816]}}
 SMALL: dict[str, Any] = {"preset": "pythia-160m", "saes": "published", "context_length": 64, "expansion_factor": 2,
@@ -36,13 +35,7 @@ SMALL: dict[str, Any] = {"preset": "pythia-160m", "saes": "published", "context_
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache with a small stand-in of the model, of the data set and of the released SAEs; no network."""
-    folder = tmp_path_factory.mktemp("hub")
-    cache_hub_model(folder, "EleutherAI/pythia-160m-deduped")
-    cache_hub_rows(folder, "NeelNanda/pile-small-tokenized-2b", {"data/train.parquet": random_rows(80)})
-    cache_published(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))
-        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with papers_hub(tmp_path_factory.mktemp("hub")) as folder:
         yield folder
 
 
