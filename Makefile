@@ -48,7 +48,7 @@ endif
 override TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers reproduce htest rehearse lab notebooks publish test test-faults bench bench-gpu clean
+.PHONY: help setup peers reproduce htest rehearse lab notebooks publish test test-faults test-gpu bench bench-gpu clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -115,6 +115,9 @@ test: $(TEST_READY) $(PEERS_READY) $(SMOLLM2_READY) ## the whole suite: ruff, im
 test-faults: $(TEST_READY) ## kills, full disks, damaged files and values, faulty servers, the clock set back; 15 minutes
 	"$$BIN"/python -m pytest -m faults -n 2 --dist worksteal
 	"$$BIN"/python -m pytest tests/properties --hypothesis-profile=faults -n 2
+
+test-gpu: $(TEST_READY) ## what runs on a GPU beside the same on the CPU; needs one
+	"$$BIN"/python -m pytest -m cuda
 
 bench: $(READY) $(PEERS_READY) ## timings beside other libraries and beside a busy program; about half an hour
 	"$$BIN"/python -m benchmarks.compare

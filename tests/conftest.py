@@ -18,6 +18,20 @@ from tests.faults.table import pytest_terminal_summary as pytest_terminal_summar
 from tests.faults.table import pytest_testnodedown as pytest_testnodedown
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests run on the CPU, so that they are the same on every machine; all but those that ask for a GPU see none."""
+    if config.getoption("markexpr") != "cuda":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a GPU are skipped where there is none."""
+    absent = pytest.mark.skip(reason="no CUDA device")
+    for item in items:
+        if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+            item.add_marker(absent)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """`$SAELIB_RUNS` of the whole session: runs and cached corpora never touch the working tree."""

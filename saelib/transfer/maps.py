@@ -107,10 +107,10 @@ def fit_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> pd.DataFrame
 
 
 def _fit(experiment: "Experiment", missing: Sequence[NeededMap], maps: Path) -> None:
-    """Side by side, each on one thread, so that no map depends on the number of cores."""
+    """Side by side on a CPU, each on one thread, so that no map depends on the number of cores."""
     with (
         matrix_products("float32", experiment.model.device),  # the process's setting, which each thread must find
-        one_thread_each() as pool,
+        one_thread_each(experiment.model.device) as pool,
         progress("maps", len(missing), unit="map") as advance,
     ):
         for data_seed, group in groupby(missing, key=lambda one: one.data_seed):

@@ -29,9 +29,8 @@ def test_settings_come_back_also_after_an_error(precision: Precision) -> None:
         torch.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.cuda
 def test_tf32_is_allowed_on_cuda_and_nowhere_else() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device: autocast of an absent one warns")
     with matrix_products("tf32", torch.device("cuda")):
         assert torch.get_float32_matmul_precision() == "high"
     assert torch.get_float32_matmul_precision() == "highest"

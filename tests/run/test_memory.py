@@ -29,7 +29,7 @@ def test_other_errors_are_not_caught() -> None:
         halving(8, fail)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_a_gpu_that_is_really_full_is_asked_for_less() -> None:
     part = torch.cuda.mem_get_info()[1] // 60  # 64 of them are more than there is, 32 about half
 

@@ -288,7 +288,7 @@ def test_fewer_rows_at_a_time_where_memory_runs_out(model, held_out, monkeypatch
     assert tried == [5, 2, 2, 2]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize(("precision", "rel"), [("float32", 1e-4), ("tf32", 2e-2), ("bfloat16", 5e-2)])
 def test_on_cuda_scores_are_those_of_the_cpu(model, random_model_folder, held_out, precision, rel):
     expected = evaluate(some_saes(model), model, held_out, 4)

@@ -68,7 +68,8 @@ def fit_depth_maps(experiment: "Experiment") -> pd.DataFrame:
 def _fit(experiment: "Experiment", needed: Sequence[NeededMap], folder: Path) -> Iterator[object]:
     """Maps on one order of the data; each on one thread, so that none depends on the number of cores."""
     if needed:
-        with matrix_products("float32", experiment.model.device), one_thread_each() as pool:
+        device = experiment.model.device
+        with matrix_products("float32", device), one_thread_each(device) as pool:
             halves = _pairs(experiment, needed, pool)
             yield from pool.map(partial(_fit_one, model=experiment.model.name, folder=folder), needed, halves)
 

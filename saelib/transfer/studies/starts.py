@@ -64,7 +64,7 @@ def sweep_map_tokens(experiment: Experiment, sizes: Sequence[int]) -> pd.DataFra
 def _sweep_replicate(experiment: Experiment, plans: Sequence[SaePlan], sizes: Sequence[int]) -> pd.DataFrame:
     asked: list[Fit] = [(plan, size) for plan in plans for size in ([None] if plan.start == "copy" else sizes)]
     sources = {layer: experiment.sae("scratch", layer, plans[0].seed) for layer in experiment.layers}
-    with one_thread_each() as pool:
+    with one_thread_each(experiment.model.device) as pool:
         streams = map_activations(experiment, plans[0].data_seed, experiment.layers, sizes[-1], pool)
         started = list(pool.map(partial(_start, sources=sources, streams=streams), asked))
     candidates = [(sae, plan.sae_layer) for (plan, _), (sae, _) in zip(asked, started, strict=True)]

@@ -186,7 +186,7 @@ def test_another_architecture_is_refused() -> None:
         CudaTrainee(PLAN, Other(8, 32), toy_config())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 def test_a_chunk_of_steps_never_waits_for_the_device(precision: Precision) -> None:
     config = toy_config(precision=precision, batch_tokens=16)  # four steps

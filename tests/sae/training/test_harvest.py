@@ -14,7 +14,6 @@ from saelib.sae.training.harvest import PooledHarvester, StreamHarvester, harves
 from tests.helpers.small_world import ToyModel, toy_config, toy_rows
 
 CPU, LAYERS = torch.device("cpu"), [0, 1, 2]
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 def test_a_pool_fills_the_chunks_that_plain_calls_fill() -> None:
@@ -73,7 +72,7 @@ def test_on_the_cpu_tokens_stay_where_they_are() -> None:
     assert to_device(tokens, CPU) is tokens
 
 
-@needs_cuda
+@pytest.mark.cuda
 def test_on_cuda_overlapped_chunks_are_the_plain_ones() -> None:
     device = torch.device("cuda")
 
@@ -89,7 +88,7 @@ def test_on_cuda_overlapped_chunks_are_the_plain_ones() -> None:
         assert torch.equal(activations, fill(chunk))
 
 
-@needs_cuda
+@pytest.mark.cuda
 def test_on_cuda_harvesting_does_not_wait_for_the_device() -> None:
     device, tokens = torch.device("cuda"), torch.arange(64)
     table = torch.randn(64, 8, device=device)
@@ -102,7 +101,7 @@ def test_on_cuda_harvesting_does_not_wait_for_the_device() -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-@needs_cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 def test_on_cuda_a_language_model_s_chunks_do_not_wait_either(random_model_folder: Path, precision: Precision) -> None:
     config, model = toy_config(precision=precision), load_language_model(str(random_model_folder), device="cuda")

@@ -1,11 +1,9 @@
-"""Saved values are those of plain calls; the parts that need a GPU are skipped where there is none."""
+"""Saved values are those of plain calls."""
 
 import pytest
 import torch
 
 from saelib.sae.training.resume_writer import PinnedCopies, ResumeWriter
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 def test_copies_hold_the_values_of_the_moment_in_buffers_that_are_kept() -> None:
@@ -83,7 +81,7 @@ def test_the_thread_s_error_comes_with_the_next_save_or_at_the_end(pretended: to
         writer.save({"weight": pretended}, fail)
 
 
-@needs_cuda
+@pytest.mark.cuda
 def test_on_cuda_a_resume_point_holds_the_values_of_the_moment() -> None:
     weight = torch.zeros(1_000_000, device="cuda")
     saved: list[list[float]] = []
@@ -94,7 +92,7 @@ def test_on_cuda_a_resume_point_holds_the_values_of_the_moment() -> None:
     assert saved == [[0.0], [1.0], [2.0]]
 
 
-@needs_cuda
+@pytest.mark.cuda
 def test_on_cuda_copying_does_not_wait_for_the_device() -> None:
     copies, table = PinnedCopies(), torch.randn(64, 8, device="cuda")
     copies.start({"table": table})

@@ -13,7 +13,7 @@ from saelib.sae.training.train import train
 from saelib.transfer.plans import scratch_plans, transfer_plans
 from tests.helpers.small_world import StopsAfter, ToyModel, files_below, one_order, toy_config, toy_folders, toy_rows
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = pytest.mark.cuda
 LAYERS, PRECISIONS = [0, 1, 2], ["float32", "tf32", "bfloat16"]
 
 
