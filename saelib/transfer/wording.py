@@ -178,9 +178,10 @@ def digits_allowed(mean: float, low: float, high: float) -> int:
     """Digits after the decimal point that an interval allows; without one, so that the mean has four figures.
 
     The rule of the Particle Data Group (Review of Particle Physics, introduction, 5.3): of the half width two digits
-    are kept up to 0.354, one beyond.
+    are kept up to 0.354, one beyond. The mean never has more than six figures: replicates that must agree differ by the
+    rounding of float32, and that is no interval.
     """
-    half = (high - low) / 2
+    half, first = (high - low) / 2, math.floor(math.log10(abs(mean))) if mean else 0
     if half > 0:
-        return max(0, -math.floor(math.log10(half / 3.55)))
-    return max(0, 3 - math.floor(math.log10(abs(mean)))) if mean else 0
+        return max(0, min(-math.floor(math.log10(half / 3.55)), 5 - first))
+    return max(0, 3 - first) if mean else 0

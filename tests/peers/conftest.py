@@ -20,6 +20,9 @@ from saelib.language.loading import load_language_model
 from saelib.run.files import PROJECT
 from saelib.sae.autoencoder import SparseAutoencoder
 from saelib.sae.folder import save_sae
+from saelib.sae.releases.push import upload_of
+from tests.helpers.small_releases import cache_repository
+from tests.peers.sae_lens_side import PLACE, PUSHED
 
 HERE = Path(__file__).parent
 SIZES = Workload(language_model="random", layers=3, d_model=32, d_sae=128, vocabulary=256, context=32, batch_tokens=512,
@@ -39,11 +42,12 @@ def peers_python() -> Path:
 
 @pytest.fixture(scope="session")
 def run_peer(peers_python: Path) -> Callable[..., None]:
-    """Run a module in the peers' environment; its error output is the failure's message."""
+    """Run a module in the peers' environment, with environment variables; its error output is the failure's message."""
 
-    def run(module: str, *arguments: str | Path) -> None:
+    def run(module: str, *arguments: str | Path, **variables: str) -> None:
         command = [str(peers_python), "-m", module, *map(str, arguments)]
-        done = subprocess.run(command, cwd=PROJECT, env=os.environ | QUIET, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=PROJECT, env=os.environ | QUIET | variables, capture_output=True, text=True,
+                              timeout=300)  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
 
     return run
@@ -51,7 +55,7 @@ def run_peer(peers_python: Path) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Model, rows, vectors and an SAE folder of the kit, before a peer has seen them."""
+    """Model, rows, vectors and an SAE of the kit, pushed to a hub's cache too, before a peer has seen them."""
     folder = tmp_path_factory.mktemp("exchange")
     build_random_model(SIZES, folder / MODEL_FOLDER)
     sharpen_predictions(folder / MODEL_FOLDER)
@@ -62,6 +66,8 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file({"vectors": streams.detach().numpy()}, folder / "vectors.safetensors")
     metadata = {"model_name": "random", "hook_name": f"blocks.{LAYER}.hook_resid_post", "context_size": SIZES.context}
     save_sae(imperfect_sae(SIZES.d_model, SIZES.d_sae), folder / "ours", metadata)
+    pushed = upload_of(PUSHED, {PLACE: folder / "ours"}, card="A page.")
+    pushed.write(cache_repository(folder / "hub", PUSHED))
     return folder
 
 

@@ -1,8 +1,9 @@
 """What sae-lens says about SAEs and vectors that the kit wrote; runs in the peers' environment (sae-lens 6).
 
 In: an exchange folder with `model/`, `rows.safetensors` (rows), `vectors.safetensors` (vectors) and `ours/`, an SAE
-folder of the kit. Out, in the same folder: `theirs.safetensors`, `theirs.json`, `theirs/<name>/`, SAE folders that
-sae-lens saved or reads as its older versions wrote them, and `refused/<name>/`, of other architectures.
+folder of the kit; in the hub's cache the same SAE, pushed. Out, in the same folder: `theirs.safetensors`,
+`theirs.json`, `theirs/<name>/`, SAE folders that sae-lens saved or reads as its older versions wrote them, and
+`refused/<name>/`, of other architectures.
 """
 
 import json
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.sae_lens_runners import hooked_transformer, rows_as_dataset
 
 LAYER = 1  # whose vectors they are
+PUSHED, PLACE = "me/saes", "forward/L1/seed0"  # the same SAE as others get it from the hub
 TRAINED = {"subtracting": True, "plain": False}  # saved SAEs by whether b_dec is subtracted from the input
 
 
@@ -108,6 +110,7 @@ def main() -> None:
     ours = SAE.load_from_disk(folder / "ours")
     with torch.no_grad():
         answers = {"features": ours.encode(vectors), "reconstruction": ours(vectors)}
+        answers["pushed"] = SAE.from_pretrained(PUSHED, PLACE)(vectors)
         for name, subtracting in TRAINED.items():
             sae = standard_sae(vectors.shape[1], 4 * vectors.shape[1], subtracting)
             sae.save_inference_model(folder / "theirs" / name)

@@ -29,7 +29,7 @@ class Answers(NamedTuple):
 @pytest.fixture(scope="module")
 def answers(exchange: Path, run_peer: Callable[..., None]) -> Answers:
     """One visit to the peers' environment for all tests of this file."""
-    run_peer("tests.peers.sae_lens_side", exchange)
+    run_peer("tests.peers.sae_lens_side", exchange, HF_HUB_CACHE=str(exchange / "hub"))
     report = json.loads((exchange / "theirs.json").read_text(encoding="utf-8"))
     vectors = load_file(exchange / "vectors.safetensors")["vectors"]
     return Answers(load_file(exchange / "theirs.safetensors"), report, vectors, exchange)
@@ -49,6 +49,10 @@ def test_sae_lens_computes_our_sae(answers: Answers) -> None:
     with torch.no_grad():
         torch.testing.assert_close(answers.tensors["features"], sae.encode(answers.vectors), atol=1e-5, rtol=0)
         torch.testing.assert_close(answers.tensors["reconstruction"], sae(answers.vectors), atol=1e-5, rtol=0)
+
+
+def test_sae_lens_reads_what_was_pushed_as_the_page_says(answers: Answers) -> None:
+    assert torch.equal(answers.tensors["pushed"], answers.tensors["reconstruction"])
 
 
 def test_sae_lens_keeps_our_metadata(answers: Answers) -> None:

@@ -68,6 +68,8 @@ def test_metrics_and_columns_have_one_name_each() -> None:
     (-241.9, -249.6, -234.1, 0),
     (1479.16, 1399.0, 1559.0, 0),
     (0.9541, 0.9531, 0.9551, 4),
+    (0.954100012, 0.954100001, 0.954100023, 6),  # rounding: six figures
+    (4500.0, 4499.99999, 4500.00001, 2),
     (0.5, math.nan, math.nan, 4),  # no interval: four figures
     (0.0, math.nan, math.nan, 0),
     (4500.0, math.nan, math.nan, 0),
