@@ -51,7 +51,7 @@ def make(folder: Path, *arguments: str, **environment: str) -> "subprocess.Compl
 
 def test_every_variable_and_target_is_tried() -> None:
     assert {"PYTHON", "MODELS", "DRY", "SNAKEMAKE", "BIN", "VENV", "TORCH_INDEX", "install"} <= {*VARIABLES}
-    assert {"reproduce", "htest", "lab", "test-faults", "clean"} <= {*TARGETS}
+    assert {"reproduce", "htest", "lab", "test-faults", "test-gpu", "clean"} <= {*TARGETS}
 
 
 @pytest.mark.parametrize("name", VARIABLES)
