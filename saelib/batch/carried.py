@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from saelib.interpret.circuits.tasks.library import TASKS
-from saelib.results.text import with_interval
+from saelib.results.text import thousands, with_interval
 from saelib.transfer import published
 from saelib.transfer.wording import arm_label
 
@@ -20,6 +20,8 @@ Values: TypeAlias = Mapping[str, Mapping[str, Any]]
 NOTHING = "not measured"
 COPIES = ("forward", "backward")
 MEASURES = ("faithfulness", "completeness")
+ALIKE = 0.1  # how far the sizes of circuits, ours and the paper's, may be apart, as a share: 1.6% is its 100 of 6144
+EQUALLY = "scratch of as many tokens"
 SCRATCH, BY_EFFECT = "scratch", "attribution"  # how the features of a circuit are chosen, baselines otherwise
 
 
@@ -37,7 +39,7 @@ def sentences(values: Values) -> list[str]:
 def likeness(values: Values) -> str:
     """MMCS of copies with scratch of as many tokens."""
     lines = _first_of_arms(_lines(values, "20_features", "mmcs"), COPIES)
-    return _beside(lines, published.published_mmcs().groupby("arm")["mmcs"].mean(), 2)
+    return _beside(lines, published.published_mmcs().groupby("arm")["mmcs"].mean(), 2, "over replicates", own_digits=3)
 
 
 def feature_transfer(values: Values) -> str:
@@ -45,7 +47,7 @@ def feature_transfer(values: Values) -> str:
     lines = _first_of_arms(_lines(values, "20_features", "feature_transfer"), COPIES)
     others = [_mean(line.get(name)) for name in ("null", "best_match") for line in lines]
     theirs = published.published_feature_transfer().groupby("arm")["share"].mean()
-    told = _beside(lines, theirs, 0, percent=True)
+    told = _beside(lines, theirs, 0, "over features", percent=True)
     if told == NOTHING or any(map(math.isnan, others)):
         return told
     drawn, matched = (" and ".join(f"{share:.0%}" for share in part)
@@ -54,18 +56,18 @@ def feature_transfer(values: Values) -> str:
 
 
 def attribution(values: Values) -> str:
-    """The largest attribution of a feature at the end of training, of copies and of scratch at the same layers."""
-    recorded = _latest(_lines(values, "21_circuits", "attribution"))
-    pairs = [_first_of_arms([line for line in recorded if line["direction"] == copy], (copy, SCRATCH))
-             for copy in COPIES]  # fmt: skip
-    pairs = [pair for pair in pairs if len(pair) == 2]
-    if not pairs:
+    """The largest attribution of a feature at the end of training, of copies, and what it is above scratch's then."""
+    lines = _first_of_arms(_latest(_lines(values, "21_circuits", "attribution")), COPIES)
+    leads = {line["arm"]: line for line in _latest(_lines(values, "21_circuits", "attribution_leads"))}
+    if not (lines := [line for line in lines if line["arm"] in leads]):
         return NOTHING
-    ends = pd.DataFrame(_latest(published.published_attribution().to_dict("records")))
+    table = published.published_attribution()
+    ends = table[table["tokens"] == table.loc[table["arm"].isin(COPIES), "tokens"].max()]
     theirs = ends.groupby("arm")["attribution"].mean()
-    ours = "; ".join(f"{_told(own, 2)}, {_told(scratch, 2)} at its layers" for own, scratch in pairs)
-    papers = ", ".join(f"{theirs[own['arm']]:.2f}" for own, _ in pairs)
-    return f"{ours}; the paper {papers}, {arm_label(SCRATCH)} {theirs[SCRATCH]:.2f}"
+    ours = "; ".join(f"{_told(own, 2)}, minus {EQUALLY} at its layers {_interval(leads[own['arm']], 2)}"
+                     for own in lines)  # fmt: skip
+    papers = ", ".join(f"{theirs[own['arm']]:.2f}" for own in lines)
+    return f"{ours}; intervals over prompts; the paper {papers}, {EQUALLY} {theirs[SCRATCH]:.2f}"
 
 
 def circuits(values: Values) -> str:
@@ -99,13 +101,18 @@ def _measure(measure: str, lines: Sequence[Line], theirs: Sequence[Line]) -> str
     told = "; ".join(f"{arm_label(copy)} {means[copy, copy]:.2f}, {arm_label(SCRATCH)} {means[copy, SCRATCH]:.2f}"
                      for copy in copies)  # fmt: skip
     named = ", ".join(TASKS[task].label for task in tasks)
-    share = f"{measure} at {ours['share'].max():.1%} of the features ({named}): {told}"
-    papers = _largest(_latest([line for line in theirs if line["measure"] == measure and line["task"] in tasks]))
-    if papers.empty:
+    size = ours["share"].max()
+    share = f"{measure} at {size:.1%} of the features ({named}): {told}"
+    papers = _latest([line for line in theirs if line["measure"] == measure and line["task"] in tasks])
+    if not papers:
         return f"{share}; the paper has none of these tasks"
-    arms = papers.groupby("arm")["mean"].mean()
+    alike = pd.DataFrame([line for line in papers if abs(line["share"] / size - 1) < ALIKE])
+    if alike.empty:
+        return f"{share}; the paper has no circuits of that size"
+    arms = alike.groupby("arm")["mean"].mean()
     beside = ", ".join(f"{arms[copy]:.2f}" for copy in copies)
-    return f"{share}; the paper {beside}, {arm_label(SCRATCH)} {arms[SCRATCH]:.2f}"
+    older = thousands(alike.loc[alike["arm"] == SCRATCH, "tokens"].max())
+    return f"{share}; the paper {beside}, {arm_label(SCRATCH)} ({older} tokens) {arms[SCRATCH]:.2f}"
 
 
 def _largest(lines: Sequence[Line]) -> pd.DataFrame:
@@ -135,19 +142,27 @@ def _latest(lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if line["tokens"] == last[line["arm"]]]
 
 
-def _beside(lines: Sequence[Line], theirs: "pd.Series[float]", digits: int, percent: bool = False) -> str:
-    """The run's numbers by arm, then the paper's of the same arms."""
+def _beside(
+    lines: Sequence[Line], theirs: "pd.Series[float]", digits: int, unit: str, percent: bool = False,
+    own_digits: int | None = None,
+) -> str:  # fmt: skip
+    """The run's numbers by arm and what their intervals are over, then the paper's of the same arms."""
     if not lines:
         return NOTHING
-    told = ", ".join(_told(line, digits, percent) for line in lines)
+    told = ", ".join(_told(line, own_digits or digits, percent) for line in lines)
     sign = "%" if percent else "f"
-    return f"{told}; the paper {', '.join(format(theirs[line['arm']], f'.{digits}{sign}') for line in lines)}"
+    papers = ", ".join(format(theirs[line["arm"]], f".{digits}{sign}") for line in lines)
+    return f"{told}, intervals {unit}; the paper {papers}"
 
 
 def _told(line: Line, digits: int, percent: bool = False) -> str:
     """An arm and its number, with the interval."""
+    return f"{arm_label(line['arm'])} {_interval(line, digits, percent)}"
+
+
+def _interval(line: Line, digits: int, percent: bool = False) -> str:
     bounds = {name: _mean(line.get(name)) for name in ("low", "high")}
-    return f"{arm_label(line['arm'])} {with_interval({**line, **bounds}, digits, percent=percent)}"
+    return with_interval({**line, **bounds}, digits, percent=percent)
 
 
 def _mean(value: Any) -> float:

@@ -3,13 +3,11 @@
 In: nothing. Out: `Subject`, `Lineage`; names of parts of tables.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 SCRATCH = "scratch"  # arm of the SAEs from a random start
 OWN = "source"  # arm of an SAE from elsewhere that all transfers of a run start from
-PART = re.compile(r"(?P<arm>\w+)-L(?P<layer>\d+)-seed(?P<seed>\d+)-(?P<tokens>\d+)-at(?P<at>\d+)")
 
 
 @dataclass(frozen=True, order=True)
@@ -43,19 +41,6 @@ class Subject:
         """As sentences have it."""
         reads = f", reading layer {self.act_layer}" if self.is_zero_shot else ""
         return f"{self.arm} L{self.sae_layer} seed {self.seed}, {self.tokens:,} tokens{reads}"
-
-
-def subject_of(part: str) -> Subject:
-    """The subject that a part is named after: the inverse of `Subject.part`.
-
-    Raises:
-        ValueError: it is named after none.
-    """
-    found = PART.fullmatch(part)
-    if found is None:
-        raise ValueError(f"part={part!r}: should be a name such as forward-L3-seed0-524288-at3")
-    layer, seed, tokens, act_layer = (int(found[name]) for name in ("layer", "seed", "tokens", "at"))
-    return Subject(found["arm"], layer, act_layer, seed, tokens)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,12 @@ ATTRIBUTION = [
         ("backward", "scratch", 64, 0.15), ("backward", "scratch", 128, 0.55), ("backward", "backward", 32, 0.4),
     )
 ]  # fmt: skip
+LEADS = [
+    {"direction": direction, "arm": direction, "tokens": tokens, "mean": mean, "low": mean - off, "high": mean + off}
+    for direction, tokens, mean, off in (
+        ("forward", 32, 0.3, 0), ("forward", 64, 0.1, 0.05), ("backward", 32, -0.1, 0.1)
+    )
+]  # fmt: skip
 DONE = {"ioi": False, "repeats": True, "agreement": True, "greater_than": True}
 TASKS = [{"task": task, "scored": scored} for task, scored in DONE.items()]
 
@@ -52,7 +58,7 @@ FAITHFULNESS = [
 def test_likeness_takes_the_first_line_of_each_copy_and_the_papers_mean_over_layers() -> None:
     theirs = published.published_mmcs().groupby("arm")["mmcs"].mean()
     assert carried.likeness({"20_features": {"mmcs": MMCS}}) == (
-        "forward: copy 0.62 (0.50 to 0.70), backward: copy 0.61 (0.50 to 0.70); "
+        "forward: copy 0.620 (0.500 to 0.700), backward: copy 0.610 (0.500 to 0.700), intervals over replicates; "
         f"the paper {theirs['forward']:.2f}, {theirs['backward']:.2f}"
     )
 
@@ -60,7 +66,7 @@ def test_likeness_takes_the_first_line_of_each_copy_and_the_papers_mean_over_lay
 def test_feature_transfer_stands_beside_chance_and_the_best_match() -> None:
     theirs = published.published_feature_transfer().groupby("arm")["share"].mean()
     assert carried.feature_transfer({"20_features": {"feature_transfer": SHARED}}) == (
-        "forward: copy 25% (50% to 70%), backward: copy 35% (50% to 70%); "
+        "forward: copy 25% (50% to 70%), backward: copy 35% (50% to 70%), intervals over features; "
         f"the paper {theirs['forward']:.0%}, {theirs['backward']:.0%}; "
         "a random feature 2% and 3%, the best match 40% and 50%"
     )
@@ -68,18 +74,20 @@ def test_feature_transfer_stands_beside_chance_and_the_best_match() -> None:
     assert "random" not in carried.feature_transfer({"20_features": {"feature_transfer": alone}})
 
 
-def test_attribution_is_read_at_the_end_of_each_arm_beside_scratch_of_the_same_layers() -> None:
-    said = carried.attribution({"21_circuits": {"attribution": ATTRIBUTION}})
+def test_attribution_is_read_at_the_end_of_each_arm_with_its_lead_over_scratch_of_as_many_tokens() -> None:
+    said = carried.attribution({"21_circuits": {"attribution": ATTRIBUTION, "attribution_leads": LEADS}})
     assert said.startswith(
-        "forward: copy 0.20, from scratch 0.30 at its layers; backward: copy 0.40, from scratch 0.55 at its layers; "
-        "the paper "
+        "forward: copy 0.20, minus scratch of as many tokens at its layers 0.10 (0.05 to 0.15); backward: copy 0.40, "
+        "minus scratch of as many tokens at its layers -0.10 (-0.20 to 0.00); intervals over prompts; the paper "
     )
     table = published.published_attribution()
-    ends = table[table["tokens"] == table.groupby("arm")["tokens"].transform("max")]
-    means = ends.groupby("arm")["attribution"].mean()
-    assert said.endswith(f"{means['forward']:.2f}, {means['backward']:.2f}, from scratch {means['scratch']:.2f}")
-    alone = [line for line in ATTRIBUTION if line["direction"] == "backward"]
-    assert carried.attribution({"21_circuits": {"attribution": alone}}).startswith("backward: copy 0.40, from scratch")
+    means = table[table["tokens"] == 500002816].groupby("arm")["attribution"].mean()  # scratch has 1 billion too
+    papers = f"{means['forward']:.2f}, {means['backward']:.2f}, scratch of as many tokens {means['scratch']:.2f}"
+    assert said.endswith(papers)
+    alone = [line for line in LEADS if line["direction"] == "backward"]
+    said = carried.attribution({"21_circuits": {"attribution": ATTRIBUTION, "attribution_leads": alone}})
+    assert said.startswith("backward: copy 0.40, minus")
+    assert carried.attribution({"21_circuits": {"attribution": ATTRIBUTION}}) == "not measured"
 
 
 def test_circuits_stand_beside_scratch_of_their_layers_and_the_papers_same_tasks() -> None:
@@ -90,7 +98,8 @@ def test_circuits_stand_beside_scratch_of_their_layers_and_the_papers_same_tasks
         "forward: copy 0.60, from scratch 0.50; backward: copy 0.70, from scratch 0.90; "
     )
     theirs = [_theirs(arm, ["agreement"]) for arm in ("forward", "backward", "scratch")]
-    assert "; the paper {:.2f}, {:.2f}, from scratch {:.2f}; completeness at 1.6%".format(*theirs) in said
+    papers = "; the paper {:.2f}, {:.2f}, from scratch (1 billion tokens) {:.2f}; completeness at 1.6%"
+    assert papers.format(*theirs) in said
     assert "(agreement across a clause): forward: copy -0.50, from scratch -0.25; the paper " in said
 
 
@@ -101,7 +110,14 @@ def test_circuits_are_means_over_the_tasks_that_both_have() -> None:
     said = carried.circuits({"21_circuits": {"tasks": TASKS, "faithfulness": more}})
     assert "(agreement across a clause, greater than): forward: copy 0.70, from scratch 0.40; the paper" in said
     theirs = [_theirs(arm, ["agreement", "greater_than"]) for arm in ("forward", "scratch")]
-    assert "the paper {:.2f}, from scratch {:.2f}; completeness".format(*theirs) in said
+    assert "the paper {:.2f}, from scratch (1 billion tokens) {:.2f}; completeness".format(*theirs) in said
+
+
+def test_circuits_of_another_size_than_the_papers_stand_without_it() -> None:
+    lines = [line for line in FAITHFULNESS if line["measure"] == "faithfulness" and line["share"] == 0.08]
+    smaller = [line | {"share": 0.03} for line in lines]
+    said = carried.circuits({"21_circuits": {"tasks": TASKS, "faithfulness": smaller}})
+    assert said.endswith("backward: copy 0.70, from scratch 0.90; the paper has no circuits of that size")
 
 
 def test_tasks_that_the_paper_has_not_stand_without_it() -> None:

@@ -1,18 +1,13 @@
 """Names of SAEs in files, and which stand side by side."""
 
-import pytest
-
-from saelib.interpret.subjects import Lineage, Subject, subject_of
+from saelib.interpret.subjects import Lineage, Subject
 
 MAPPED = Subject("forward_affine", 3, 3, 0, 524288)
 
 
-def test_a_part_is_named_after_its_subject_and_says_which_it_is() -> None:
+def test_a_part_is_named_after_its_subject() -> None:
     assert MAPPED.part == "forward_affine-L3-seed0-524288-at3"
-    for subject in (MAPPED, MAPPED.at(5), Subject("scratch", 11, 11, 12, 0), Subject("backward_2", 0, 1, 0, 7)):
-        assert subject_of(subject.part) == subject
-    with pytest.raises(ValueError, match="part='forward-L3': should be a name such as"):
-        subject_of("forward-L3")
+    assert MAPPED.at(5).part == "forward_affine-L3-seed0-524288-at5"
 
 
 def test_a_sentence_says_when_an_sae_reads_a_layer_that_it_did_not_learn() -> None:

@@ -1,7 +1,8 @@
 """Prompts of a run's language model, read at each layer when they are first wanted, and what SAEs make of them.
 
-In: an `Interpretation`. Out: rows for the tables of `study`. Prompts begin as the rows do that the SAEs learned from; a
-layer is kept in memory until the next one is asked for.
+In: an `Interpretation`. Out: rows for the tables of `study`. Prompts begin as the rows do that the SAEs learned from;
+where those begin with text alone, what stands between two documents is put first. A layer is kept in memory until the
+next one is asked for.
 """
 
 from collections.abc import Iterable

@@ -1,21 +1,14 @@
 """A circuit of one layer: which features are kept at which position, and whether the error term is.
 
-In: effects of features, or a mask made by hand. Out: a `Circuit`, which evaluation takes whatever made it; saved as
-plain tensors.
+In: effects of features, or a mask made by hand. Out: a `Circuit`, which evaluation takes whatever made it.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-
-from saelib.run.files import write_atomically
-from saelib.run.reading import DamagedFileError, read_tensors
-
-KEPT, ERROR = "kept", "error"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +31,6 @@ class Circuit:
         return isinstance(other, Circuit) and self.error == other.error and torch.equal(self.kept, other.kept)
 
     __hash__ = None  # type: ignore[assignment]  # tensors have no value to hash
-
-    @property
-    def share(self) -> float:
-        """Of the features, how many are kept, mean over positions."""
-        return self.kept.float().mean().item()
 
     def complement(self) -> "Circuit":
         """All other features; the error term as it is."""
@@ -95,28 +83,3 @@ class Circuit:
         known = active.any(0, keepdim=True) if summed else active
         scores = known + torch.from_numpy(drawn).to(active.device)
         return cls.top(scores.expand(len(active), -1), k)
-
-
-def save_circuit(path: Path, circuit: Circuit) -> None:
-    """Write a circuit as a safetensors file, atomically."""
-    from safetensors.torch import save_file
-
-    tensors = {KEPT: circuit.kept.cpu().contiguous(), ERROR: torch.tensor(circuit.error)}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary))
-
-
-def load_circuit(path: Path, device: str = "cpu") -> Circuit:
-    """Read what `save_circuit` wrote.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        DamagedFileError: it is no circuit.
-    """
-    remedy = "delete it and run again"
-    tensors = read_tensors(path, device, remedy)
-    if tensors.keys() != {KEPT, ERROR} or tensors[ERROR].shape != ():
-        raise DamagedFileError(f"{path} is no circuit: it holds {sorted(tensors)}; {remedy}")
-    try:
-        return Circuit(tensors[KEPT], bool(tensors[ERROR]))
-    except ValueError as error:
-        raise DamagedFileError(f"{path} is no circuit: {error}; {remedy}") from error

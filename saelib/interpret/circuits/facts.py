@@ -129,7 +129,7 @@ def confident_prompts(
         TaskError: there are fewer than `LEAST_PROMPTS`.
     """
     length = _text_length(held_out)
-    windows, following = _windows(model, held_out, len(beginning), length, count, seed)
+    windows, following = _windows(Words(model.tokenizer), held_out, len(beginning), length, count, seed)
     prompts = np.concatenate([np.tile(np.array(beginning, np.int64), (len(windows), 1)), windows], axis=1)
     right, wrong, sure = _two_likeliest(model, prompts)
     kept = np.flatnonzero(sure & (right == following))[:count]
@@ -148,12 +148,12 @@ def _text_length(held_out: Int[np.ndarray, "rows context"]) -> int:
 
 
 def _windows(
-    model: "LanguageModel", held_out: np.ndarray, start: int, length: int, count: int, seed: int
+    words: Words, held_out: np.ndarray, start: int, length: int, count: int, seed: int
 ) -> tuple[Int[np.ndarray, "windows length"], Int[np.ndarray, " windows"]]:
     """Pieces of rows in front of whole words, and these words, drawn from all there are."""
-    words = {token for token in np.unique(held_out) if _is_word(model, int(token))}
+    whole = {token for token in np.unique(held_out) if _is_word(words.text(int(token)))}
     places = [(row, place) for row in range(len(held_out)) for place in range(start + length, held_out.shape[1])
-              if held_out[row, place] in words]  # fmt: skip
+              if held_out[row, place] in whole]  # fmt: skip
     drawn = np.random.default_rng(seed).permutation(len(places))[: TRIED * count]
     chosen = [places[one] for one in drawn]
     pieces = [held_out[row, place - length : place] for row, place in chosen]
@@ -161,8 +161,8 @@ def _windows(
     return np.array(pieces, np.int64).reshape(-1, length), np.array(following, np.int64)
 
 
-def _is_word(model: "LanguageModel", token: int) -> bool:
-    text = model.tokenizer.decode([token])
+def _is_word(text: str) -> bool:
+    """Letters of any alphabet with a blank in front, be it one; `repeats.is_word` takes fewer and says why."""
     return text[:1] == " " and text[1:].isalpha()
 
 

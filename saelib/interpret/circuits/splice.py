@@ -8,18 +8,13 @@ The error is what the SAE does not reconstruct; it is kept as it is (detached), 
 is the model's own. Skipped positions keep their own stream, whatever the features.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from saelib.interpret.circuits.examples import Examples, difference_at
 from saelib.sae.autoencoder import SparseAutoencoder
-
-if TYPE_CHECKING:
-    from saelib.language.model import LanguageModel
 
 
 class Split(NamedTuple):
@@ -52,21 +47,3 @@ def joined(
     written = sae.decode(features) if error is None else sae.decode(features) + error
     skipped = stream.shape[1] - features.shape[1]
     return torch.cat([stream[:, :skipped], written], dim=1) if skipped else written
-
-
-def spliced_difference(
-    model: "LanguageModel",
-    sae: SparseAutoencoder,
-    examples: Examples,
-    change: Callable[[Float[Tensor, "prompts positions d_sae"]], Float[Tensor, "prompts positions d_sae"]],
-    error: bool = True,
-) -> Float[Tensor, " prompts"]:
-    """logit(answer) - logit(other) of each prompt when the layer's features are changed.
-
-    Args:
-        change: from the clean features to those that are put in.
-        error: whether the error term is added back.
-    """
-    features, rest = split(sae, examples.stream, examples.skipped)
-    stream = joined(sae, examples.stream, change(features), rest if error else None)
-    return difference_at(model, examples, stream)

@@ -3,7 +3,8 @@
 In: an `Interpretation` whose SAEs are trained. Out: `attribution.parquet`, the score of every prompt at every
 checkpoint; `circuit_tasks.parquet`, how well the model itself does each task; `faithfulness.parquet`, circuits of
 several sizes; and `patching.parquet`, estimated effects beside exact ones. What is finished costs nothing when called
-again, an interrupted call loses a part at most. Prompts begin as the rows do that the SAEs learned from.
+again, an interrupted call loses a part at most. Prompts begin as the rows do that the SAEs learned from; where those
+begin with text alone, what stands between two documents is put first.
 """
 
 import warnings

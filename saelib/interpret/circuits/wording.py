@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from saelib.interpret.circuits.tables import EQUAL
+from saelib.interpret.circuits.tables import EQUAL, MEASURES
 from saelib.interpret.circuits.tasks.library import TASKS
 from saelib.results.text import with_interval
 from saelib.transfer.directions import transfer_arms
@@ -117,3 +117,38 @@ def circuit_values(
         "faithfulness": own[["task", "arm", "direction", "share", "measure", "mean", "low", "high"]].to_dict("records"),
         "patching": agreement.rename(columns={"act_layer": "layer"})[["task", "layer", "spearman"]].to_dict("records"),
     }
+
+
+def lead_values(attribution: pd.DataFrame, circuits: pd.DataFrame) -> dict[str, Any]:
+    """What the notebook records of differences from scratch: on the same prompts, of circuits those by attribution.
+
+    Args:
+        attribution: `tables.attribution_leads`.
+        circuits: `tables.circuit_leads`.
+    """
+    bounds, own = ["mean", "low", "high"], circuits[circuits["choice"] == "attribution"]
+    return {
+        "attribution_leads": attribution[["arm", "direction", "tokens", *bounds]].to_dict("records"),
+        "circuit_leads": own[["task", "arm", "direction", "share", "measure", *bounds]].to_dict("records"),
+    }
+
+
+def beats(scores: pd.DataFrame, baseline: str) -> str:
+    """How often the largest circuits by effects are nearer to what a circuit should be than those of a baseline.
+
+    Args:
+        scores: `tables.circuit_scores`, of circuits by effects and of the baseline.
+    """
+    largest = scores[scores["share"] == scores.groupby("measure")["share"].transform("max")]
+    wide = largest.pivot(index=["measure", "task", "direction", "arm"], columns="choice", values="mean")
+    faithful, complete = (wide.loc[measure] for measure in MEASURES)
+    higher = (faithful["attribution"] > faithful[baseline]).sum()
+    nearer, emptier = (
+        ((wide["attribution"] - best).abs() < (wide[baseline] - best).abs()).sum()
+        for wide, best in ((faithful, 1), (complete, 0))
+    )
+    return (
+        f"Seen, the largest circuits by effects against features that are {CHOICES[baseline]}, in {len(faithful)} "
+        f"pairs of a task and a kind of SAE: a higher faithfulness in **{higher}**, one nearer to 1 in **{nearer}**; a "
+        f"completeness nearer to 0 in **{emptier}** of {len(complete)}."
+    )

@@ -3,8 +3,8 @@
 In: the profiles of four SAEs (`features.profiles`). Out: `dashboard.html`, which needs nothing beside it and no
 network; the same cards in a notebook; JSON as Neuronpedia and SAEDashboard write it.
 
-Public: `page.write_dashboard` and `page.dashboard_html`; `notebook.notebook_view`; `neuronpedia.write_neuronpedia`;
-`cards.Card`, what all of them show.
+Public: `page.write_dashboard`, `page.page_cards` and `page.dashboard_html`; `notebook.notebook_view`;
+`neuronpedia.write_neuronpedia`; `cards.Card`, what all of them show.
 
 Own templates, because what there is does not fit: sae-dashboard 0.8.0 (0.1 MB) wants transformers below 4.57 and
 transformer-lens below 3, so it cannot stand beside this library; circuitsvis 1.43.3 (1.8 MB, last release in December

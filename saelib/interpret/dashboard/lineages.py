@@ -21,7 +21,7 @@ from saelib.interpret.dashboard.cards import (
     share_in_words,
     with_shared_scale,
 )
-from saelib.interpret.features.chosen import best_matches
+from saelib.interpret.features.chosen import scratch_matches
 from saelib.interpret.features.profiles import Profile, living_features, read_profile, source_sample
 from saelib.interpret.features.statistics import HISTOGRAM_EDGES
 from saelib.interpret.likeness.cosines import by_index
@@ -145,7 +145,7 @@ def _cosines(
 ) -> tuple[list[float], list[float], list[int]]:
     """Of transferred decoder rows with the source's, with the nearest of scratch, and which that is."""
     decoders = [interpretation.sae(one).W_dec[features.tolist()] for one in (lineage.source, lineage.transferred)]
-    matches = best_matches(interpretation, lineage, features, partial(living_features, interpretation))
+    matches = scratch_matches(interpretation, lineage, features, partial(living_features, interpretation))
     return by_index(*decoders).tolist(), matches.cosines[:, 0].tolist(), matches.indices[:, 0].tolist()
 
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,6 +25,20 @@ MOST_CARDS = 512  # a page of more takes a browser seconds to open
 if TYPE_CHECKING:
     from saelib.interpret.interpretation import Interpretation
     from saelib.interpret.subjects import Lineage
+
+
+class PageCards(NamedTuple):
+    """What a page shows: the first ones, by index, where the transfer has more than it may have."""
+
+    cards: Sequence[Card]
+    of: int
+    """How many the transfer has."""
+
+    @property
+    def told(self) -> str:
+        """How many: "256 features", or "512 features (512 of 2000, by index)"."""
+        count = len(self.cards)
+        return f"{count} features" + (f" ({count} of {self.of}, by index)" if count < self.of else "")
 
 
 @cache
@@ -77,6 +91,25 @@ def _sum(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
+def page_cards(
+    interpretation: "Interpretation", lineage: "Lineage | None" = None, count: int | None = None
+) -> PageCards:
+    """The cards that `write_dashboard` writes, told the same lineage and count.
+
+    Raises:
+        ValueError: the count is none.
+        FileNotFoundError: the features were not profiled yet; the message says how to do it.
+    """
+    from saelib.interpret.dashboard.lineages import chosen_lineage, lineage_cards
+    from saelib.interpret.features.profiles import source_sample
+
+    if count is not None and (type(count) is not int or count < 1):
+        raise ValueError(f"count={count!r}: give a whole number from 1 on, or leave it out")
+    shown = lineage or chosen_lineage(interpretation)
+    cards = lineage_cards(interpretation, shown, MOST_CARDS if count is None else count)
+    return PageCards(cards, len(source_sample(interpretation, shown.source)))
+
+
 def write_dashboard(
     interpretation: "Interpretation",
     path: Path | str | None = None,
@@ -95,16 +128,14 @@ def write_dashboard(
         FileNotFoundError: the features were not profiled yet; the message says how to do it.
         RunInUseError: another process is at work on the run.
     """
-    from saelib.interpret.dashboard.lineages import chosen_lineage, lineage_cards
+    from saelib.interpret.dashboard.lineages import chosen_lineage
 
-    if count is not None and (type(count) is not int or count < 1):
-        raise ValueError(f"count={count!r}: give a whole number from 1 on, or leave it out")
     asked = None if path is None else Path(path).expanduser()
     if asked is not None and asked.is_dir():
         raise ValueError(f"path={str(path)!r} is a folder; give the name of a file in it")
     shown = lineage or chosen_lineage(interpretation)
-    cards = lineage_cards(interpretation, shown, MOST_CARDS if count is None else count)
-    written = dashboard_html(cards, title_of(interpretation, shown), opening_of(interpretation, cards))
+    page = page_cards(interpretation, shown, count)
+    written = dashboard_html(page.cards, title_of(interpretation, shown), opening_of(interpretation, page))
     name = "dashboard" if lineage is None else f"dashboard-{lineage.transferred.part}"
     place = asked or interpretation.interpret_folder / f"{name}.html"
     with writing(interpretation):
@@ -119,7 +150,7 @@ def title_of(interpretation: "Interpretation", lineage: "Lineage") -> str:
     return f"Features of run {interpretation.config.run}: layer {source} to layer {target}, {way}"
 
 
-def opening_of(interpretation: "Interpretation", cards: Sequence[Card]) -> list[str]:
+def opening_of(interpretation: "Interpretation", page: PageCards) -> list[str]:
     """What a reader has to know of a page before its first card."""
     from saelib.sae.releases.push import public_name
 
@@ -127,8 +158,9 @@ def opening_of(interpretation: "Interpretation", cards: Sequence[Card]) -> list[
     model = public_name(interpretation.experiment.config.language_model)
     held_out = interpretation.held_out_count
     training = f", and {rows - held_out} of the training text" if rows > held_out else ""
+    drawn = ", " if len(page.cards) == page.of else f"; the {page.of} were "
     return [
-        f"Language model {model}. {len(cards)} features, drawn among those "
+        f"Language model {model}. {page.told}{drawn}drawn among those "
         "that are active in the source on this text. Each stands in four SAEs side by side: in the source; in the "
         "source as it reads the new layer, untrained there; in the transfer that started from it; and in the new "
         "layer's own SAE from scratch. The first three at the same index, the last at the feature whose decoder row is "

@@ -25,7 +25,7 @@ Decoder = Callable[[Subject], Float[Tensor, "d_sae d_model"]]
 DECODERS = 8  # that are in memory at once
 
 
-def best_matches(
+def scratch_matches(
     interpretation: Interpretation,
     lineage: Lineage,
     features: Int[np.ndarray, " sample"],

@@ -39,7 +39,7 @@ def nearest_rows(
             as. All where none is alive.
     """
     places = searched_rows(len(among), alive).to(among.device)
-    first, second = _unit(rows), _unit(among[places])
+    first, second = unit_rows(rows), unit_rows(among[places])
     count = min(count, len(second))
     parts = [
         (part @ second.T).topk(count, dim=1) for part in first.split(max(1, COSINES_AT_ONCE // max(1, len(second))))
@@ -55,7 +55,7 @@ def searched_rows(count: int, alive: Bool[np.ndarray, " others"] | None) -> Int[
 @torch.no_grad()
 def neighbours(decoder: Float[Tensor, "features d_model"], count: int = 5) -> Neighbours:
     """The nearest other rows of the same decoder."""
-    unit = _unit(decoder)
+    unit = unit_rows(decoder)
     count = min(count, len(unit) - 1)
     at_once = max(1, COSINES_AT_ONCE // len(unit))
     parts = []
@@ -67,7 +67,8 @@ def neighbours(decoder: Float[Tensor, "features d_model"], count: int = 5) -> Ne
     return Neighbours(torch.cat([part.indices for part in parts]), torch.cat([part.values for part in parts]))
 
 
-def _unit(rows: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_model"]:
-    rows = rows.float()
+def unit_rows(rows: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_model"]:
+    """Rows of length 1 in float32; a row of zeros stays one, whose cosine with all others is 0."""
+    rows = rows.detach().float()
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows / norms.where(norms > 0, 1)

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from saelib.interpret.features.neighbours import unit_rows
+
 CHUNK = 2048  # rows whose cosines are in memory at once; no result depends on it
 
 
@@ -21,11 +23,6 @@ class Matches(NamedTuple):
     places: Int[Tensor, " pairs"]
     """Of the second: whose row each is paired with."""
     cosines: Float[Tensor, " pairs"]
-
-
-def unit_rows(decoder: Float[Tensor, "d_sae d_model"]) -> Float[Tensor, "d_sae d_model"]:
-    """Rows of length 1 in float32; a row of zeros stays one, whose cosine with all others is 0."""
-    return torch.nn.functional.normalize(decoder.detach().float(), dim=1)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from saelib.interpret.likeness.cosines import unit_rows
+from saelib.interpret.features.neighbours import unit_rows
 
 KEPT = 0.9  # a cosine from which a feature is the same: an angle of 26 degrees
 LEVELS = (0.5, 0.7)  # cosines at which shares are told too, for who would draw the line elsewhere

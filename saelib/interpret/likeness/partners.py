@@ -67,7 +67,10 @@ def _existing(interpretation: Interpretation, named: Mapping[str, Subject | None
 
 
 def _next_replicate(interpretation: Interpretation, scratch: Subject) -> Subject | None:
-    """The next one, behind the last the first; None where there is one alone."""
+    """The next one, behind the last the first; None where there is one alone.
+
+    Of two replicates both pairs are the same one: `tables.mean_likeness` gives no bounds then.
+    """
     seeds = interpretation.experiment.config.seeds
     following = seeds[(seeds.index(scratch.seed) + 1) % len(seeds)]
     return replace(scratch, seed=following) if following != scratch.seed else None

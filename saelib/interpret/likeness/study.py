@@ -6,27 +6,24 @@ as many tokens (paper 1), finished, of another replicate, the control; and by in
 them stand scratch SAEs of two replicates, and directions drawn at random.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import Any
 
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.likeness.compare import Decoder, Line, against, against_source
 from saelib.interpret.likeness.moved import covariance, random_directions
 from saelib.interpret.likeness.partners import Group, groups_of, references, start_of
-from saelib.interpret.likeness.streams import Streams, alive_features, layer_distances, read_streams
+from saelib.interpret.likeness.streams import HeldStreams, alive_features, layer_distances, tokens_read
 from saelib.interpret.parts import make_parts, parts_state
 from saelib.interpret.subjects import Lineage, Subject
 from saelib.transfer.directions import parse_arm
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
 
 NAME, LAYERS = "likeness", "layers"  # of the table; of the part with the distances of layers
 NEEDED = ("arm", "act_layer", "reference", "measure", "value")
@@ -51,25 +48,24 @@ def make_likeness(interpretation: Interpretation) -> pd.DataFrame:
     """
     interpretation.check()
     groups = {} if interpretation.config.stored else groups_of(interpretation)
-
-    @cache
-    def streams() -> Streams:
-        read = [layer for group in groups.values() for layer in group.layers]
-        return read_streams(interpretation, [*interpretation.experiment.layers, *read])
+    streams = HeldStreams(interpretation, {group.layer for group in groups.values()})
 
     def make(part: str) -> pd.DataFrame:
-        of_group = part in groups
-        return _framed(_Judge(interpretation, streams(), groups[part]).lines() if of_group else _distances(streams()))
+        if part == LAYERS:
+            return _framed(_distances(interpretation, groups.values()))
+        group = groups[part]
+        return _framed(_Judge(interpretation, streams.of(group.layer), group).lines())
 
     asked = {LAYERS: (), **{part: group.subjects for part, group in groups.items()}}
     return make_parts(interpretation, NAME, asked, make, NEEDED)
 
 
-def _distances(streams: Streams) -> list[Line]:
+def _distances(interpretation: Interpretation, groups: Iterable[Group]) -> list[Line]:
     """Angular distances, in both orders: whoever looks up a transfer has its layer and that of its source."""
-    found = layer_distances(streams)
+    read = {layer for group in groups for layer in group.layers}
+    found = layer_distances(interpretation, read.union(interpretation.experiment.layers))
     pairs = [*found.items(), *(((other, one), value) for (one, other), value in found.items())]
-    n = len(next(iter(streams.values())))
+    n = tokens_read(interpretation)
     return [
         {"arm": LAYERS, "act_layer": act, "source_layer": source, "reference": LAYERS, "features": "all",
          "measure": "angular_distance", "value": value, "n": n}
@@ -89,21 +85,19 @@ class _Judge:
     """Reads the SAEs of a group once, and compares them."""
 
     interpretation: Interpretation
-    streams: Streams
+    stream: Float[Tensor, "tokens d_model"]
+    """Of the group's layer."""
     group: Group
 
     def __post_init__(self) -> None:
-        self.decoder: Callable[[Subject], Decoder] = cache(self._decoder)
-        self.spread: Float[Tensor, "d_model d_model"] = covariance(self.streams[self.group.layer])
+        # Not a method of its own: a judge that holds itself, and with it the stream, waits for the garbage collector.
+        self.decoder: Callable[[Subject], Decoder] = cache(partial(_decoder, self.interpretation, self.stream))
+        self.spread: Float[Tensor, "d_model d_model"] = covariance(self.stream)
 
     def lines(self) -> list[Line]:
         """All of the group."""
         of_transfers = [line for lineage in self.group.lineages for line in self._of_transfer(lineage)]
         return of_transfers + [line for one in self.group.scratch for line in self._of_scratch(one)]
-
-    def _decoder(self, subject: Subject) -> Decoder:
-        sae = self.interpretation.sae(subject)
-        return Decoder(sae.W_dec, alive_features(sae, self.streams[self.group.layer]))
 
     def _of_transfer(self, lineage: Lineage) -> list[Line]:
         """At its end against all that it is compared with; its start against finished scratch."""
@@ -150,3 +144,8 @@ class _Judge:
             "seed": one.seed,
             "tokens": one.tokens,
         }
+
+
+def _decoder(interpretation: Interpretation, stream: Float[Tensor, "tokens d_model"], subject: Subject) -> Decoder:
+    sae = interpretation.sae(subject)
+    return Decoder(sae.W_dec, alive_features(sae, stream))

@@ -19,16 +19,21 @@ NULL = "other_feature"
 LEADS = {f"same_index minus {other}": ("same_index", other) for other in (NULL, "scratch_match")}
 KEYS = ("arm", "tokens", "reference", "features", "measure")
 MOVED = ("kept", "moved", "reborn")
+FEWEST = 3  # replicates for bounds against another one: from here on each one's next makes another pair
 
 
 def mean_likeness(likeness: pd.DataFrame, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """Means over layers and replicates: arm, tokens, reference, features, measure, mean, low, high, count."""
-    return means(_of_saes(likeness), KEYS, seed=seed, resamples=resamples)
+    """Means over layers and replicates: arm, tokens, reference, features, measure, mean, low, high, count.
+
+    Note: against another replicate ("scratch_other") bounds are NaN below three replicates. Of two, each is the other's
+    next one, so that scratch has one pair of SAEs, told twice; of three, each SAE is in two of the three pairs.
+    """
+    return _means_of_saes(likeness, KEYS, seed=seed, resamples=resamples)
 
 
 def likeness_by_layer(likeness: pd.DataFrame, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Means over replicates, with the columns of `mean_likeness` and act_layer."""
-    return means(_of_saes(likeness), [*KEYS, "act_layer"], seed=seed, resamples=resamples)
+    return _means_of_saes(likeness, [*KEYS, "act_layer"], seed=seed, resamples=resamples)
 
 
 def ends(table: pd.DataFrame) -> pd.DataFrame:
@@ -95,8 +100,10 @@ def _records(table: pd.DataFrame, keys: Sequence[str] = ("arm",)) -> list[dict[s
     return [dict(line) for line in table[[*keys, "mean", "low", "high"]].to_dict("records")]
 
 
-def _of_saes(likeness: pd.DataFrame) -> pd.DataFrame:
-    return likeness[likeness[REPLICATE].notna()]
+def _means_of_saes(likeness: pd.DataFrame, by: Sequence[str], *, seed: int, resamples: int) -> pd.DataFrame:
+    found = means(likeness[likeness[REPLICATE].notna()], by, seed=seed, resamples=resamples)
+    is_one_pair = (found["reference"] == "scratch_other") & (found["count"] < FEWEST)
+    return found.assign(**{bound: found[bound].mask(is_one_pair) for bound in ("low", "high")})
 
 
 def _means_of_transfer(table: pd.DataFrame, by: Sequence[str], *, seed: int, resamples: int) -> pd.DataFrame:

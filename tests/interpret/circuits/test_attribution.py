@@ -5,10 +5,11 @@ import torch
 
 from saelib.interpret.circuits.attribution import attribute, fact_scores
 from saelib.interpret.circuits.examples import difference_at, read_facts, read_pairs, stream_gradients
-from saelib.interpret.circuits.splice import joined, spliced_difference, split
+from saelib.interpret.circuits.splice import joined, split
 from tests.helpers.linear_models import identity_sae, linear_model
 from tests.helpers.prompt_pairs import pairs_of
 from tests.helpers.small_models import close
+from tests.helpers.spliced import spliced_difference
 
 TABLE = [[0.0, 0.0, 1.0], [3.0, 1.0, 0.0], [0.0, 2.0, 0.0]]
 

@@ -1,13 +1,9 @@
-"""Circuits: which features are kept, by hand; and on disk."""
-
-from pathlib import Path
+"""Circuits: which features are kept, by hand."""
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from saelib.interpret.circuits.circuit import Circuit, load_circuit, save_circuit
-from saelib.run.reading import DamagedFileError
+from saelib.interpret.circuits.circuit import Circuit
 
 EFFECTS = torch.tensor([[3.0, -5.0, 1.0, 0.0], [0.0, 2.0, -4.0, 0.5]])
 
@@ -35,9 +31,8 @@ def test_of_equal_effects_the_first_are_kept():
     assert kept(Circuit.top(torch.zeros(2, 5), 3)) == [[0, 1, 2]] * 2
 
 
-def test_shares_complement_and_the_two_ends():
+def test_complement_and_the_two_ends():
     circuit = Circuit.top(EFFECTS, 1)
-    assert circuit.share == 0.25
     assert kept(circuit.complement()) == [[1, 2, 3], [0, 2, 3]]
     assert circuit.complement().complement() == circuit
     assert Circuit.empty(2, 4) == Circuit.full(2, 4).complement() != Circuit.full(2, 4)
@@ -72,25 +67,3 @@ def test_every_active_feature_is_as_likely_to_be_drawn():
     active[:, 2:6] = True
     drawn = Circuit.random(active, 1, seed=0).kept.float().mean(0)
     assert drawn.tolist() == pytest.approx([0, 0, 0.25, 0.25, 0.25, 0.25, 0, 0], abs=0.04)
-
-
-@pytest.mark.parametrize("error", [True, False])
-def test_a_circuit_comes_back_from_disk(tmp_path: Path, error):
-    circuit = Circuit(Circuit.top(EFFECTS, 2).kept, error)
-    save_circuit(tmp_path / "a" / "one.safetensors", circuit)
-    assert load_circuit(tmp_path / "a" / "one.safetensors") == circuit
-
-
-def test_another_file_is_refused(tmp_path: Path):
-    path = tmp_path / "one.safetensors"
-    save_file({"kept": torch.ones(2, 3), "error": torch.tensor(True)}, path)
-    with pytest.raises(DamagedFileError, match="one.safetensors is no circuit: kept=torch.float32"):
-        load_circuit(path)
-    save_file({"other": torch.ones(2, 3)}, path)
-    with pytest.raises(DamagedFileError, match="it holds .'other'.; delete it"):
-        load_circuit(path)
-    path.write_bytes(b"no tensors")
-    with pytest.raises(DamagedFileError, match="no whole safetensors file"):
-        load_circuit(path)
-    with pytest.raises(FileNotFoundError):
-        load_circuit(tmp_path / "none")

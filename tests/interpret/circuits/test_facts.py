@@ -99,7 +99,7 @@ def test_text_is_taken_where_the_model_is_sure_of_a_whole_word_that_comes() -> N
         return found
 
     tokenizer = WordTokenizer()
-    tokenizer.texts = WORDS
+    tokenizer.texts = [*WORDS]
     found = confident_prompts(model_of(logits, tokenizer), [5, 5], rows, 30, 0)
     assert found.kind == "text" and 8 <= len(found) <= 30
     windows = {tuple(row[start : start + 20].tolist()): row[start + 20] for row in rows for start in range(2, 20)}
@@ -116,7 +116,7 @@ def test_text_is_taken_where_the_model_is_sure_of_a_whole_word_that_comes() -> N
 
 def test_an_unsure_model_has_no_text_and_the_message_says_how_much() -> None:
     tokenizer = WordTokenizer()
-    tokenizer.texts = WORDS
+    tokenizer.texts = [*WORDS]
     model = model_of(lambda tokens: np.zeros((len(tokens), 6)), tokenizer)
     with pytest.raises(TaskError, match="of the next word at 0 places of 3 held-out rows, 8 are needed"):
         confident_prompts(model, [], np.ones((3, 30), int), 10, 0)

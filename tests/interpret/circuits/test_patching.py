@@ -9,11 +9,12 @@ import torch
 from saelib.interpret.circuits.attribution import attribute
 from saelib.interpret.circuits.examples import read_pairs, stream_gradients
 from saelib.interpret.circuits.patching import agreement, compared_places, exact_effects
-from saelib.interpret.circuits.splice import spliced_difference, split
+from saelib.interpret.circuits.splice import split
 from saelib.language.loading import load_language_model
 from tests.helpers.linear_models import linear_model
 from tests.helpers.prompt_pairs import pairs_of, random_pairs
 from tests.helpers.small_saes import small_sae
+from tests.helpers.spliced import spliced_difference
 
 TEXT = " Return the sum of the values along the given axis, or a new array of the same shape as the input."
 

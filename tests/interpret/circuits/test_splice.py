@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from saelib.interpret.circuits.examples import read_pairs
-from saelib.interpret.circuits.splice import joined, spliced_difference, split
+from saelib.interpret.circuits.splice import joined, split
 from tests.helpers.linear_models import identity_sae, linear_model
 from tests.helpers.prompt_pairs import pairs_of
 from tests.helpers.small_models import close
 from tests.helpers.small_saes import small_sae
+from tests.helpers.spliced import spliced_difference
 
 STREAM = torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(0))
 

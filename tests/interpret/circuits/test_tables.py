@@ -257,6 +257,35 @@ def test_values_are_lists_of_lines_with_what_the_report_reads() -> None:
     assert len(values["faithfulness"]) == 64
 
 
+def test_differences_from_scratch_are_recorded_of_circuits_by_effects_alone() -> None:
+    attribution = pd.DataFrame([{"direction": "forward", "arm": "forward", "tokens": 8, "mean": 0.1, "low": 0.0,
+                                 "high": 0.2, "count": 2}])  # fmt: skip
+    circuits = pd.DataFrame([
+        {"direction": "forward", "task": "ioi", "measure": "faithfulness", "choice": choice, "share": 0.08,
+         "arm": "forward", "mean": mean, "low": mean, "high": mean, "count": 2}
+        for choice, mean in (("attribution", -0.1), ("random", 5.0))
+    ])  # fmt: skip
+    values = wording.lead_values(attribution, circuits)
+    assert values["attribution_leads"] == [
+        {"arm": "forward", "direction": "forward", "tokens": 8, "mean": 0.1, "low": 0.0, "high": 0.2}
+    ]
+    assert [line["mean"] for line in values["circuit_leads"]] == [-0.1]
+
+
+def test_a_circuit_that_overshoots_is_more_faithful_and_no_nearer_to_what_it_should_be() -> None:
+    """By hand: 1.3 beats 0.9 in height and not in nearness to 1, 0.8 beats 0.2 in both; sizes below are not counted."""
+    own = {("faithfulness", "a"): (1.3, 0.9), ("faithfulness", "b"): (0.8, 0.2), ("completeness", "a"): (-0.3, 0.2)}
+    scores = pd.DataFrame([
+        {"measure": measure, "task": task, "direction": "forward", "arm": "scratch", "share": share, "choice": choice,
+         "mean": mean if share == 0.08 else 9.0}
+        for (measure, task), means in own.items()
+        for choice, mean in zip(("attribution", "random"), means, strict=True) for share in (0.02, 0.08)
+    ])  # fmt: skip
+    told = wording.beats(scores, "random")
+    assert "in 2 pairs of a task and a kind of SAE: a higher faithfulness in **2**, one nearer to 1 in **1**;" in told
+    assert told.endswith("nearer to 0 in **0** of 1.")
+
+
 def test_too_few_prompts_are_told() -> None:
     attributed = made_attribution(lambda *key: 1.0, prompts=5)
     assert wording.prompts_text(attributed.assign(wanted=62, tried=96)) == (

@@ -1,9 +1,14 @@
 """Whether a model does a task: shares by hand, and what counts as near chance."""
 
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from saelib.interpret.circuits.tasks import accuracy
 from saelib.interpret.circuits.tasks.accuracy import Accuracy, answer_logits, task_accuracy
 from saelib.interpret.circuits.tasks.prompts import Prompts
 from saelib.language.loading import load_language_model
@@ -88,3 +93,24 @@ def test_logits_are_those_of_an_ordinary_pass() -> None:
     np.testing.assert_allclose(found.right, plain[np.arange(70), right], atol=1e-4)
     np.testing.assert_allclose(found.wrong, plain[np.arange(70), wrong], atol=1e-4)
     np.testing.assert_allclose(found.highest, plain.max(1), atol=1e-4)
+
+
+def test_logits_of_two_batches_are_in_memory_at_most_while_the_next_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three numbers of each prompt are kept, no row of the vocabulary's length."""
+    sizes = [32] * 6 + [8]
+    batches: list[weakref.ref[torch.Tensor]] = []
+
+    def made(*_: object) -> Iterator[torch.Tensor]:
+        for number, rows in enumerate(sizes):
+            assert sum(batch() is not None for batch in batches) <= 2
+            logits = torch.arange(50.0).repeat(rows, 1) + number
+            batches.append(weakref.ref(logits))
+            yield logits
+
+    monkeypatch.setattr(accuracy, "last_logits", made)
+    model: Any = None
+    found = answer_logits(model, np.zeros((200, 5), np.int64), np.arange(200) % 50, np.full(200, 7))
+    number = np.repeat(np.arange(7), sizes)
+    assert (found.right == np.arange(200) % 50 + number).all()
+    assert (found.wrong == 7 + number).all() and (found.highest == 49 + number).all()
+    assert found.right.dtype == np.float64

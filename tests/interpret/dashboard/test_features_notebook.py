@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 import torch
 
@@ -14,27 +13,15 @@ from saelib.interpret.features.profiles import make_profiles
 from saelib.interpret.interpretation import Interpretation
 from saelib.interpret.likeness.streams import alive_features
 from saelib.results.values import record_values
-from saelib.run.files import PROJECT
 from saelib.run.lock import writing
 from saelib.sae.autoencoder import SparseAutoencoder
 from saelib.transfer import stages
 from tests.helpers.dead_features import mark_dead
+from tests.helpers.notebook_cells import run_cells, sentences
 from tests.helpers.small_interpretations import D_SAE, small_parameters
 from tests.interpret.conftest import CopyInterpretation
 
 NAME = "20_features"
-CELLS = [cell for cell in nbformat.read(PROJECT / "notebooks" / f"{NAME}.ipynb", as_version=4).cells
-         if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", [])]  # fmt: skip
-
-
-def run_cells(parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the notebook displays with these parameters, in this process."""
-    shown: list[Any] = []
-    monkeypatch.setattr("IPython.display.display", lambda output, **_: shown.append(output))
-    namespace: dict[str, Any] = {**parameters, "display": shown.append}
-    for cell in CELLS:
-        exec(compile(cell.source, cell.id, "exec"), namespace)
-    return shown
 
 
 @pytest.fixture
@@ -68,8 +55,7 @@ def test_it_runs_says_and_records_and_stored_results_say_the_same(
     evaluated: tuple[Interpretation, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interpretation, parameters = evaluated
-    shown = run_cells(parameters, monkeypatch)
-    said = [output.data for output in shown if hasattr(output, "_repr_markdown_")]
+    said = sentences(run_cells(NAME, parameters, monkeypatch))
     assert sum("✓" in text for text in said) >= 6
     assert any("(../interpret/dashboard.html#feature-" in text for text in said)
     assert (interpretation.interpret_folder / "dashboard.html").is_file()
@@ -83,17 +69,12 @@ def test_it_runs_says_and_records_and_stored_results_say_the_same(
 
     monkeypatch.setattr("saelib.run.stored.RESULTS", tmp_path / "results")
     stored(interpretation, tmp_path / "results")
-    again = [output.data for output in run_cells(parameters | {"stored": True}, monkeypatch)
-             if hasattr(output, "_repr_markdown_")]  # fmt: skip
+    again = sentences(run_cells(NAME, parameters | {"stored": True}, monkeypatch))
     assert any("The repository keeps no features one by one" in text for text in again)
     numbers = [text for text in said if text.startswith("Seen, forward")]
     assert numbers
     assert [text for text in again if text.startswith("Seen, forward")] == numbers
     assert not (tmp_path / "results" / "smoke" / "interpret" / "dashboard.html").exists()
-
-
-def sentences(shown: list[Any]) -> list[str]:
-    return [output.data for output in shown if hasattr(output, "_repr_markdown_")]
 
 
 def test_a_transfer_without_a_living_feature_says_so(
@@ -106,7 +87,7 @@ def test_a_transfer_without_a_living_feature_says_so(
         return torch.zeros_like(found) if sae.lineage["arm"] == "forward" else found
 
     monkeypatch.setattr("saelib.interpret.likeness.study.alive_features", alive)
-    said = sentences(run_cells(parameters, monkeypatch))
+    said = sentences(run_cells(NAME, parameters, monkeypatch))
     assert "Seen, forward: copy: no living feature, and so none that could have moved." in said
     assert any(text.startswith("Seen, backward: copy, against the source: ") for text in said)
 
@@ -118,7 +99,7 @@ def test_sources_without_a_living_feature_have_no_cards_and_no_scores(
     make_profiles(interpretation)
     for lineage in interpretation.lineages():
         mark_dead(interpretation, lineage.source, range(D_SAE))
-    said = sentences(run_cells(parameters, monkeypatch))
+    said = sentences(run_cells(NAME, parameters, monkeypatch))
     assert any(text.startswith("Feature by feature: none, for every transfer") for text in said)
     assert "No feature of its source fires on the text, so there are no cards." in said
     assert sum("✓" in text for text in said) >= 2
@@ -129,7 +110,7 @@ def test_where_every_transfer_diverged_it_says_so_and_goes_on(
 ) -> None:
     _, parameters = evaluated
     monkeypatch.setattr(Interpretation, "has_diverged", lambda _, subject: subject.arm != "scratch")
-    said = sentences(run_cells(parameters, monkeypatch))
+    said = sentences(run_cells(NAME, parameters, monkeypatch))
     assert any(text.startswith("Every transfer that was to be looked at diverged: there is none") for text in said)
 
 
@@ -140,7 +121,7 @@ def test_a_replicate_that_diverged_is_not_read(
     plain = Interpretation.has_diverged
     monkeypatch.setattr(Interpretation, "has_diverged", lambda self, one: one.seed == 0 or plain(self, one))
     monkeypatch.setattr("saelib.interpret.features.of_text.features_in", read_of_seed_1(features_in))
-    said = sentences(run_cells(parameters, monkeypatch))
+    said = sentences(run_cells(NAME, parameters, monkeypatch))
     assert any("1 replicate)" in text for text in said)
 
 

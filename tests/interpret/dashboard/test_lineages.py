@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from saelib.interpret.dashboard import page as pages
 from saelib.interpret.dashboard.lineages import SILENT, chosen_lineage, lineage_cards
-from saelib.interpret.dashboard.page import write_dashboard
+from saelib.interpret.dashboard.page import page_cards, write_dashboard
+from saelib.interpret.dashboard.wording import cards_table
 from saelib.interpret.features.profiles import living_features, make_profiles, read_profile, source_sample
 from saelib.interpret.interpretation import Interpretation
 from tests.helpers.dead_features import mark_dead
@@ -112,6 +114,30 @@ class TestWritten:
         assert re.findall(r'id="feature-(\d+)"', page) == [str(feature) for feature in sample]
         assert "layer 1 to layer 2, forward: copy" in page
         assert "8 held-out rows, and 8 of the training text" in page
+
+    def test_a_page_that_holds_all_says_nothing_of_an_order(self, profiled: Interpretation) -> None:
+        lineage = chosen_lineage(profiled)
+        sample = source_sample(profiled, lineage.source)
+        shown = page_cards(profiled)
+        assert [card.feature for card in shown.cards] == sample.tolist() and shown.told == f"{len(sample)} features"
+        page = write_dashboard(profiled).read_text(encoding="utf-8")
+        assert f"{len(sample)} features, drawn among those that are active in the source" in page
+        assert "by index)" not in page
+
+    def test_one_that_is_cut_says_so_and_has_the_cards_that_are_told_beside_it(
+        self, profiled: Interpretation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pages, "MOST_CARDS", 3)
+        whole = source_sample(profiled, chosen_lineage(profiled).source).tolist()
+        shown = page_cards(profiled)
+        assert [card.feature for card in shown.cards] == whole[:3] and shown.of == len(whole) > 3
+        page = write_dashboard(profiled, tmp_path / "a.html").read_text(encoding="utf-8")
+        assert re.findall(r'id="(feature-\d+)"', page) == [card.anchor for card in shown.cards]
+        linked = re.findall(r"a\.html#(feature-\d+)", cards_table(shown.cards, "a.html"))
+        assert linked == [card.anchor for card in shown.cards]
+        told = f"3 features (3 of {len(whole)}, by index)"
+        assert shown.told == told
+        assert f"{told}; the {len(whole)} were drawn among those that are active in the source" in page
 
     def test_of_another_lineage_under_its_name(self, profiled: Interpretation) -> None:
         lineage = chosen_lineage(profiled, arm="backward", layer=0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from saelib.interpret.features import neighbours as module
-from saelib.interpret.features.neighbours import nearest_rows, neighbours
+from saelib.interpret.features.neighbours import nearest_rows, neighbours, unit_rows
 
 
 def test_a_case_by_hand() -> None:
@@ -15,6 +15,15 @@ def test_a_case_by_hand() -> None:
     assert found.indices[0].tolist() == [1, 3, 2]
     assert found.cosines[0].tolist() == pytest.approx([0.5**0.5, 0.0, -1.0])
     assert nearest_rows(torch.tensor([[-1.0, 0.1]]), decoder).indices.tolist() == [[2]]
+
+
+@pytest.mark.parametrize("width", [5, 768])
+def test_rows_of_length_1_are_torchs_to_the_bit(width: int) -> None:
+    rows = torch.randn(50, width, dtype=torch.float64, requires_grad=True)
+    found = unit_rows(torch.cat([rows, torch.zeros(1, width)]))
+    assert found.dtype == torch.float32 and not found.requires_grad
+    assert found.equal(torch.nn.functional.normalize(torch.cat([rows.detach(), torch.zeros(1, width)]).float(), dim=1))
+    assert not found[-1].any()
 
 
 def test_they_are_numpys_however_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from saelib.interpret.features import of_text
 from saelib.interpret.features.of_text import COLUMNS, features_in, features_of, seen
 from saelib.interpret.features.profiles import make_profiles, read_profile
 from saelib.interpret.interpretation import Interpretation
-from saelib.interpret.subjects import subject_of
+from saelib.interpret.subjects import Subject
 from tests.interpret.conftest import CopyInterpretation
 
 TEXT = "Paragraph 3 tells of small things."
@@ -54,7 +54,7 @@ def test_it_works_before_any_profile_is_made(copy_interpretation: CopyInterpreta
     found = features_of(TEXT, interpretation)
     assert set(found.table["example"]) == {""}
     assert set(map(len, found.table["raises"])) == {3}
-    make_profiles(interpretation, [subject_of("scratch-L1-seed0-2048-at1")], {})
+    make_profiles(interpretation, [Subject("scratch", 1, 1, 0, 2048)], {})
     again = features_of(TEXT, interpretation)
     assert again.table["raises"].tolist() == found.table["raises"].tolist()
     assert (again.table["example"] != "").any()

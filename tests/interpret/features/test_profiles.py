@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from saelib.interpret.features import profiles
-from saelib.interpret.features.chosen import best_matches, shown_features
+from saelib.interpret.features.chosen import scratch_matches, shown_features
 from saelib.interpret.features.frames import feature_frame
 from saelib.interpret.features.neighbours import nearest_rows
 from saelib.interpret.features.profiles import (
@@ -65,7 +65,7 @@ def test_a_lineage_shows_the_same_indices_and_scratch_the_best_matches(made: Int
         own, others = made.sae(lineage.transferred).W_dec[sample], made.sae(lineage.scratch).W_dec
         cosines = torch.nn.functional.cosine_similarity(own.unsqueeze(1), others.unsqueeze(0), dim=-1)
         alive = living_features(made, lineage.scratch)
-        found = best_matches(made, lineage, sample, partial(living_features, made)).indices.flatten().tolist()
+        found = scratch_matches(made, lineage, sample, partial(living_features, made)).indices.flatten().tolist()
         assert found == cosines.masked_fill(~torch.from_numpy(alive), -2).argmax(1).tolist()
         assert read_profile(made, lineage.scratch).features.loc[found, "shown"].all()
         source = made.sae(lineage.source).W_dec[sample]
@@ -203,7 +203,7 @@ def test_dead_features_are_shown_as_nobodys_match(made: Interpretation) -> None:
     found = shown_features(made, [lineage], alive)
     sample = found[lineage.source]
     assert (sample >= 32).all() and (found[lineage.transferred] >= 32).all() and (found[lineage.scratch] >= 32).all()
-    assert (best_matches(made, lineage, sample, alive).indices >= 32).all()
+    assert (scratch_matches(made, lineage, sample, alive).indices >= 32).all()
     assert [*shown_features(made, [lineage], alive, [lineage.scratch])] == [lineage.scratch]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from saelib.interpret.features.neighbours import unit_rows as units
 from saelib.interpret.likeness.cosines import best_matches, by_index, likeness, one_to_one
-from saelib.interpret.likeness.cosines import unit_rows as units
 
 ONE = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])
 OTHER = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])

@@ -1,5 +1,9 @@
 """The table of likeness: who is compared with whom, its numbers by other ways, and that nothing is made twice."""
 
+import gc
+import itertools
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,13 +11,13 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from saelib.interpret.interpretation import Interpretation
-from saelib.interpret.likeness import study
+from saelib.interpret.likeness import streams, study
 from saelib.interpret.likeness.compare import Line
 from saelib.interpret.likeness.partners import groups_of, references, start_of
-from saelib.interpret.likeness.streams import alive_features, read_streams, rows_read
+from saelib.interpret.likeness.streams import alive_features, layer_distances, read_streams, rows_read, tokens_read
 from saelib.interpret.likeness.study import likeness_state, make_likeness
 from saelib.interpret.subjects import Subject
-from saelib.language.residuals import residual_geometry
+from saelib.language.residuals import angular_distance, residual_geometry
 from tests.helpers.small_interpretations import D_SAE
 from tests.interpret.conftest import CopyInterpretation
 
@@ -101,7 +105,7 @@ def test_living_features_are_those_that_fire_on_held_out_text(
     stream = interpretation.model.residual_streams(tokens, [1])[0, :, interpretation.skipped :].flatten(0, 1)
     with torch.no_grad():
         fires = (interpretation.sae(one).encode(stream) > 0).any(0)
-    assert alive_features(interpretation.sae(one), read_streams(interpretation, [1, 0])[1]).equal(fires)
+    assert alive_features(interpretation.sae(one), read_streams(interpretation, [1])[1]).equal(fires)
     chosen = table[(table["arm"] == "forward") & (table["act_layer"] == 1) & (table["seed"] == 0)]
     chosen = chosen[(chosen["tokens"] == 2048) & (chosen["features"] == "alive")]
     assert set(chosen["n"]) == {int(fires.sum())}
@@ -116,6 +120,65 @@ def test_distances_of_layers_are_those_of_the_residual_geometry(
     for row in told.to_dict("records"):
         wanted = found.angular_distance[row["act_layer"], row["source_layer"]]
         assert row["value"] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_layer_by_layer_the_text_gives_the_bits_that_all_layers_at_once_give(interpretation: Interpretation) -> None:
+    tokens = torch.from_numpy(rows_read(interpretation)).long()
+    batches = tokens.split(interpretation.experiment.config.evaluation_batch_rows)
+    assert len(batches) > 1
+    with torch.no_grad():
+        parts = [interpretation.model.residual_streams(one, [0, 1, 2])[:, :, interpretation.skipped :]
+                 for one in batches]  # fmt: skip
+    whole = torch.cat([part.flatten(1, 2).float() for part in parts], dim=1)
+    together = read_streams(interpretation, [0, 1, 2])
+    for layer in range(3):
+        assert read_streams(interpretation, [layer])[layer].equal(whole[layer]) and together[layer].equal(whole[layer])
+    assert tokens_read(interpretation) == whole.shape[1]
+    pairs = itertools.combinations(range(3), 2)
+    wanted = {pair: float(angular_distance(*(whole[one].double() for one in pair)).mean()) for pair in pairs}
+    assert layer_distances(interpretation, [2, 0, 1, 0]) == wanted
+
+
+@pytest.mark.parametrize(("layers", "passes"), [(0, None), (1, None), (2, None), (3, 1)])
+def test_no_more_layers_are_held_than_fit(
+    copy_interpretation: CopyInterpretation, monkeypatch: pytest.MonkeyPatch, layers: int, passes: int | None
+) -> None:
+    read: list[list[weakref.ref[torch.Tensor]]] = []
+    copy = copy_interpretation()
+
+    def held() -> int:
+        return sum(one() is not None for group in read for one in group)
+
+    def watched(interpretation: Interpretation, wanted: list[int]) -> dict[int, torch.Tensor]:
+        assert held() == 0  # those before are gone, without a garbage collection
+        found = read_streams(interpretation, wanted)
+        read.append([*map(weakref.ref, found.values())])
+        assert held() <= max(1, layers)
+        return found
+
+    monkeypatch.setattr(streams, "read_streams", watched)
+    monkeypatch.setattr(streams, "HELD", layers * 4 * tokens_read(copy) * copy.model.d_model)
+    gc.disable()
+    try:
+        make_likeness(copy)
+    finally:
+        gc.enable()
+    assert held() == 0
+    assert len(read) == passes if passes else len(read) > 1
+
+
+def test_distances_hold_a_batch_of_each_layer(interpretation: Interpretation, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: set[int] = set()
+
+    def watched(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        sizes.update(vectors.untyped_storage().nbytes() // vectors.element_size() for vectors in (one, other))
+        return angular_distance(one, other)
+
+    monkeypatch.setattr(streams, "angular_distance", watched)
+    layer_distances(interpretation, [0, 1, 2])
+    rows = interpretation.experiment.config.evaluation_batch_rows
+    a_batch = rows * interpretation.experiment.corpus.held_out.shape[1] * interpretation.model.d_model
+    assert max(sizes) <= a_batch < tokens_read(interpretation) * interpretation.model.d_model
 
 
 def test_what_is_there_is_not_made_again(

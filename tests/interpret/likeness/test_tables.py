@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from saelib.interpret.likeness.means import means
 from saelib.interpret.likeness.tables import (
+    KEYS,
     beside_the_papers,
     ends,
     feature_values,
@@ -41,6 +43,21 @@ def test_means_are_over_layers_and_replicates() -> None:
     assert mine["act_layer"].tolist() == [1, 2, 3]
     assert mine["mean"].mean() == pytest.approx(found["mean"])
     assert "angular_distance" not in set(by_layer["measure"])  # of layers, not of SAEs
+
+
+@pytest.mark.parametrize(("replicates", "is_bounded"), [(1, False), (2, False), (3, True), (4, True)])
+def test_of_two_replicates_the_others_are_one_pair_and_have_no_bounds(replicates: int, is_bounded: bool) -> None:
+    table = likeness_table(replicates=replicates)
+    for found in (mean_likeness(table, resamples=FEW), likeness_by_layer(table, resamples=FEW)):
+        is_other = found["reference"] == "scratch_other"
+        assert "scratch" in set(found.loc[is_other, "arm"]) and found["mean"].notna().all()
+        assert (found.loc[is_other, ["low", "high"]].notna() == is_bounded).all(axis=None)
+        assert (found.loc[~is_other, ["low", "high"]].notna() == (replicates > 1)).all(axis=None)
+    plain = means(table[table["seed"].notna()], KEYS, resamples=FEW)
+    kept = mean_likeness(table, resamples=FEW)
+    pd.testing.assert_series_equal(kept["mean"], plain["mean"])
+    if is_bounded:
+        pd.testing.assert_frame_equal(kept, plain, check_exact=True)
 
 
 def test_ends_are_those_of_each_arm() -> None:

@@ -105,10 +105,15 @@ def answer_logits(
     wrong: Int[np.ndarray, " prompts"],
 ) -> AnswerLogits:
     """Logits of two answers behind each prompt, and the highest of all."""
-    logits = torch.cat([batch.cpu() for batch in last_logits(model, prompts)])
-    asked = torch.from_numpy(np.stack([right, wrong], axis=1)).long()
-    of_two, highest = logits.gather(1, asked).double().numpy(), logits.amax(1).double().numpy()
-    return AnswerLogits(of_two[:, 0], of_two[:, 1], highest)
+    asked = torch.from_numpy(np.stack([right, wrong], axis=1)).long().split(BATCH_ROWS)
+    found = [_three(*batch) for batch in zip(last_logits(model, prompts), asked, strict=True)]
+    return AnswerLogits(*torch.cat(found).double().numpy().T)
+
+
+def _three(logits: Float[Tensor, "batch vocabulary"], asked: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch 3"]:
+    """What is kept of a batch: the logits of a large vocabulary, of all prompts, would fill the memory."""
+    of_two = logits.gather(1, asked.to(logits.device))
+    return torch.cat([of_two, logits.amax(1, keepdim=True)], dim=1).cpu()
 
 
 def last_logits(

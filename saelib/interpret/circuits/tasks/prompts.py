@@ -15,6 +15,7 @@ from jaxtyping import Int
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+ANCHOR = "a"  # sentencepiece puts a blank before a text's first word and drops one there: this one stands first
 ATTEMPTS = 50  # draws for each prompt that is wanted; a task that needs more has too few different ones
 
 
@@ -74,6 +75,9 @@ class Prompts:
 class Words:
     """A tokenizer, asked for words that are one token.
 
+    Words and tokens are looked at behind `ANCHOR`, where they stand in a prompt too. `features.pieces.Pieces` reads
+    tokens the same way, but its room builds on this one. Byte-level tokenizers say the same with and without it.
+
     Args:
         tokenizer: transformers' or a deferred one.
         beginning: token ids that stand in front of every prompt.
@@ -81,15 +85,21 @@ class Words:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", beginning: Sequence[int] = ()) -> None:
         self.tokenizer, self.beginning = tokenizer, list(beginning)
+        self._anchor = self.ids(ANCHOR)
+        self._before = tokenizer.decode(self._anchor)
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, without the beginning."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def token(self, text: str) -> int | None:
-        """The one token that a text is; None where it is several."""
-        ids = self.ids(text)
-        return ids[0] if len(ids) == 1 else None
+        """The one token that a text is inside a longer one; None where it is several."""
+        return self.answer(ANCHOR, text)
+
+    def text(self, token: int) -> str:
+        """What a token is inside a text, with the blank in front that a tokenizer may drop from a text's first one."""
+        whole = str(self.tokenizer.decode([*self._anchor, token]))
+        return whole.removeprefix(self._before) if whole.startswith(self._before) else self.tokenizer.decode([token])
 
     def known(self, words: Sequence[str], least: int, what: str) -> list[str]:
         """Those words that are one token with a blank in front, with it.

@@ -34,7 +34,7 @@ def whole_words(words: Words) -> np.ndarray:
     Raises:
         TaskError: there are few.
     """
-    texts = {token: words.tokenizer.decode([token]) for token in range(len(words.tokenizer))}
+    texts = {token: words.text(token) for token in range(len(words.tokenizer))}
     found = [token for token, text in texts.items() if text[:1] == " " and is_word(text[1:])]
     if len(found) < LEAST_WORDS:
         raise TaskError(
@@ -44,5 +44,9 @@ def whole_words(words: Words) -> np.ndarray:
 
 
 def is_word(text: str) -> bool:
-    """Four small letters of the Latin alphabet, or more."""
+    """Four small letters of the Latin alphabet, or more.
+
+    Narrower than the rule of `facts`, on purpose: names and short words are no random words, while a next word of text
+    may be any. One rule for both would change the prompts of one of them.
+    """
     return len(text) >= 4 and text.isascii() and text.isalpha() and text.islower()

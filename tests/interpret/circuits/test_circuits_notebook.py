@@ -1,0 +1,41 @@
+"""The notebook of circuits where there is nothing to show: it says why, and goes on to its end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saelib.interpret.interpretation import Interpretation
+from tests.helpers.notebook_cells import run_cells, sentences
+from tests.helpers.small_interpretations import small_parameters
+from tests.interpret.conftest import CopyInterpretation
+
+NAME = "21_circuits"
+
+
+@pytest.fixture
+def parameters(copy_interpretation: CopyInterpretation) -> dict[str, Any]:
+    """Of a run whose random model knows nothing and does no task."""
+    config = copy_interpretation().experiment.config
+    whole = small_parameters(Path(config.corpus), Path(config.language_model)) | {"run": config.run}
+    return whole | {"circuit_tasks": ["repeats"], "circuit_prompts": 8}
+
+
+def test_of_a_model_that_knows_nothing_it_says_so(
+    parameters: dict[str, Any], runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = sentences(run_cells(NAME, parameters, monkeypatch))
+    assert "The model knows no facts and is sure of too little text: there is no attribution." in said
+    assert any(text.startswith("Seen: **0 of 1** tasks are done well enough") for text in said)
+    (path,) = tmp_path.glob(f"runs/*/values/{NAME}.json")
+    values = json.loads(path.read_text(encoding="utf-8"))["values"]
+    assert values["attribution"] == values["attribution_leads"] == values["circuit_leads"] == []
+
+
+def test_where_every_transfer_diverged_it_does_not_blame_the_model(
+    parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Interpretation, "has_diverged", lambda _, subject: subject.arm != "scratch")
+    said = sentences(run_cells(NAME, parameters, monkeypatch))
+    assert "Every transfer that was to be looked at diverged: there is no attribution." in said
