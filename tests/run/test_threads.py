@@ -31,14 +31,6 @@ def test_there_are_as_many_threads_as_pytorch_had_with_one_of_its_own_each() -> 
     assert torch.get_num_threads() == 3
 
 
-def test_work_for_a_gpu_is_done_by_one_thread() -> None:
-    with one_thread_each(torch.device("cuda")) as pool:
-        assert len(set(pool.map(lambda _: threading.get_ident(), range(20)))) == 1
-    with one_thread_each(torch.device("cpu")) as pool:
-        together = threading.Barrier(3)
-        assert sorted(pool.map(lambda _: together.wait(timeout=60), range(3))) == [0, 1, 2]
-
-
 def test_after_an_error_work_that_has_not_begun_is_dropped() -> None:
     begun, stop = threading.Semaphore(0), threading.Event()
 
