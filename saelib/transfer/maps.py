@@ -6,12 +6,12 @@ not fitted again.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pandas as pd
 import torch
@@ -32,6 +32,8 @@ from saelib.transfer.ledger import language_model_flops_per_token
 
 if TYPE_CHECKING:
     from saelib.transfer.experiment import Experiment
+
+Result = TypeVar("Result")
 
 
 class NeededMap(NamedTuple):
@@ -107,7 +109,7 @@ def fit_maps(experiment: "Experiment", plans: Sequence[SaePlan]) -> pd.DataFrame
 
 
 def _fit(experiment: "Experiment", missing: Sequence[NeededMap], maps: Path) -> None:
-    """Side by side, each on one thread, so that no map depends on the number of cores."""
+    """Side by side on a CPU, each on one thread, so that no map depends on the number of cores."""
     with (
         matrix_products("float32", experiment.model.device),  # the process's setting, which each thread must find
         one_thread_each() as pool,
@@ -117,8 +119,19 @@ def _fit(experiment: "Experiment", missing: Sequence[NeededMap], maps: Path) -> 
             alike = list(group)
             layers = sorted({layer for one in alike for layer in (one.source_layer, one.act_layer)})
             streams = map_activations(experiment, data_seed, layers, experiment.config.map_tokens, pool)
-            for _ in pool.map(partial(_fit_one, streams=streams, maps=maps), alike):
+            for _ in solved(pool, experiment.model.device, partial(_fit_one, streams=streams, maps=maps), alike):
                 advance(1)
+
+
+def solved(
+    pool: Executor, device: torch.device, function: Callable[..., Result], *each: Iterable[Any]
+) -> Iterator[Result]:
+    """What a function that solves equations gives for each of some things: on a CPU side by side, elsewhere in turn.
+
+    PyTorch loads its solvers for CUDA at their first use, and two threads that do so at once fail ("lazy wrapper should
+    be called at most once").
+    """
+    return pool.map(function, *each) if device.type == "cpu" else map(function, *each)
 
 
 def _fit_one(one: NeededMap, streams: Mapping[int, Float[Tensor, "tokens d_model"]], maps: Path) -> None:

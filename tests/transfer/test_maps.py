@@ -1,5 +1,7 @@
 """A phase's maps: one for each start, pair of layers and order of the data, fitted once, from the first tokens."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from saelib.sae.mapping import LayerMap, fit_map
 from saelib.sae.saved_maps import load_map
 from saelib.transfer import maps
 from saelib.transfer.experiment import Experiment
-from saelib.transfer.maps import check_maps, fit_maps, map_flops
+from saelib.transfer.maps import check_maps, fit_maps, map_flops, solved
 from saelib.transfer.stages import train_phase
 from tests.helpers.hold_run import held_by_another
 from tests.transfer.conftest import OpenSmall
@@ -125,6 +127,21 @@ def test_no_map_depends_on_the_number_of_threads(open_small: OpenSmall) -> None:
         fit_maps(experiment, experiment.plans("transfer"))
         tables.append({path.parent.name: digest for path, digest in sums(experiment).items()})
     assert tables[0] == tables[1]
+
+
+def test_equations_are_solved_side_by_side_on_a_cpu_alone() -> None:
+    here, together = threading.get_ident(), threading.Barrier(2)
+
+    def solve(one: int, wait: bool) -> tuple[int, bool]:
+        if wait:
+            together.wait(timeout=60)  # passes when two are at work at once
+        return one, threading.get_ident() == here
+
+    with ThreadPoolExecutor(2) as pool:
+        on_cpu = solved(pool, torch.device("cpu"), solve, [0, 1], [True, True])
+        assert list(on_cpu) == [(0, False), (1, False)]
+        on_gpu = solved(pool, torch.device("cuda"), solve, [0, 1], [False, False])
+        assert list(on_gpu) == [(0, True), (1, True)]
 
 
 def test_copies_need_no_map(open_small: OpenSmall, empty_runs: Path) -> None:

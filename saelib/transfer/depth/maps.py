@@ -24,7 +24,7 @@ from saelib.run.threads import one_thread_each
 from saelib.sae.mapping import Pairs, fit_pairs, fitted_tokens, pairs_of
 from saelib.sae.saved_maps import has_map, save_map
 from saelib.transfer.depth.plans import source_layer
-from saelib.transfer.maps import NeededMap, fit_parts, is_side_by_side, map_table, read_streams
+from saelib.transfer.maps import NeededMap, fit_parts, is_side_by_side, map_table, read_streams, solved
 
 if TYPE_CHECKING:
     from saelib.transfer.experiment import Experiment
@@ -68,9 +68,11 @@ def fit_depth_maps(experiment: "Experiment") -> pd.DataFrame:
 def _fit(experiment: "Experiment", needed: Sequence[NeededMap], folder: Path) -> Iterator[object]:
     """Maps on one order of the data; each on one thread, so that none depends on the number of cores."""
     if needed:
-        with matrix_products("float32", experiment.model.device), one_thread_each() as pool:
+        device = experiment.model.device
+        with matrix_products("float32", device), one_thread_each() as pool:
             halves = _pairs(experiment, needed, pool)
-            yield from pool.map(partial(_fit_one, model=experiment.model.name, folder=folder), needed, halves)
+            fit = partial(_fit_one, model=experiment.model.name, folder=folder)
+            yield from solved(pool, device, fit, needed, halves)
 
 
 def _fit_one(one: NeededMap, halves: Halves, model: str, folder: Path) -> None:

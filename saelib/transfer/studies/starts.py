@@ -20,7 +20,7 @@ from saelib.sae.training.plan import SaePlan
 from saelib.transfer.config import ExperimentConfig
 from saelib.transfer.directions import Arm, parse_arm
 from saelib.transfer.experiment import Experiment, open_experiment
-from saelib.transfer.maps import map_activations
+from saelib.transfer.maps import map_activations, solved
 from saelib.transfer.savings import leads_over_copies, savings
 from saelib.transfer.scored import scorer_of
 from saelib.transfer.studies.shared import keep, read_kept, train_and_score
@@ -66,7 +66,7 @@ def _sweep_replicate(experiment: Experiment, plans: Sequence[SaePlan], sizes: Se
     sources = {layer: experiment.sae("scratch", layer, plans[0].seed) for layer in experiment.layers}
     with one_thread_each() as pool:
         streams = map_activations(experiment, plans[0].data_seed, experiment.layers, sizes[-1], pool)
-        started = list(pool.map(partial(_start, sources=sources, streams=streams), asked))
+        started = list(solved(pool, experiment.model.device, partial(_start, sources=sources, streams=streams), asked))
     candidates = [(sae, plan.sae_layer) for (plan, _), (sae, _) in zip(asked, started, strict=True)]
     scores = scorer_of(experiment, experiment.corpus.held_out).scores(candidates)
     return pd.DataFrame(
