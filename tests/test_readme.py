@@ -193,35 +193,58 @@ def test_the_tokens_and_seeds_of_readme_are_those_of_the_preset() -> None:
     assert (NUMBERS.index(layers), NUMBERS.index(seeds)) == (recorded_layers, config.sae_seeds)
 
 
-def test_what_is_carried_over_is_what_the_notebooks_recorded() -> None:
-    text, found, circuits = " ".join(read_page("README.md").split()), recorded("20_features"), recorded("21_circuits")
-    shares, null, published = ([line[name] for line in found[table]] for table, name in
-                               (("feature_transfer", "mean"), ("feature_transfer", "null"),
-                                ("feature_transfer_published", "mean")))  # fmt: skip
+def carried_numbers(preset: str) -> dict[str, str]:
+    """What README says of a preset's features, decoders and circuits, as it says it."""
+    found, leads = recorded("20_features", preset), recorded("21_circuits", preset)["circuit_leads"]
+    shares, null = ([line[name] for line in found["feature_transfer"]] for name in ("mean", "null"))
     matches = [line["mean"] for line in found["feature_transfer_comparisons"]
                if (line["comparison"], line["measure"]) == ("scratch_match", "share")]  # fmt: skip
-    said = one_match(
-        r"shares \*\*(\d+)% to (\d+)%\*\* with its source's feature of the same index \(the paper: (\d+)% and (\d+)%\)"
-        r", with a random one (\d+)%, while the nearest row of scratch shares (\d+)% to (\d+)%", text
-    )  # fmt: skip
-    wanted = [min(shares), max(shares), min(published), max(published), max(null), min(matches), max(matches)]
-    assert [*map(int, said.groups())] == [round(100 * share) for share in wanted]
     alike = {(line["arm"], line["reference"]): line["mean"] for line in found["likeness"]
              if (line["features"], line["measure"]) == ("all", "mmcs")}  # fmt: skip
-    mmcs, papers = ([line["mean"] for line in found[name]] for name in ("mmcs", "mmcs_published"))
-    said = one_match(r"\(MMCS ([\d.]+) to ([\d.]+)\) than two replicates of scratch are from each other \(([\d.]+); "
-                     r"random directions ([\d.]+)\); the paper's ([\d.]+) and ([\d.]+)", text)  # fmt: skip
-    ends = [min(mmcs), max(mmcs), alike["scratch", "scratch_other"], alike["random", "scratch_end"], *sorted(papers)]
-    assert [*said.groups()] == [f"{value:.2f}" for value in ends]
-    assert min(mmcs) >= alike["scratch", "scratch_other"]
+    mmcs = [line["mean"] for line in found["mmcs"]]
     kept = [line["mean"] for line in found["moved"] if line["measure"] == "kept" and line["arm"] in DIRECTIONS]
-    said = one_match(r"living features (\d+)% to (\d+)% keep a cosine of 0.9 with their source", text)
-    assert [*map(int, said.groups())] == [round(100 * min(kept)), round(100 * max(kept))]
-    scores = [line for line in circuits["faithfulness"] if line["measure"] == "faithfulness"]
-    last = max(line["share"] for line in scores)
-    largest = {(line["task"], line["direction"], line["arm"]): line["mean"] for line in scores if line["share"] == last}
-    differences = [mean - largest[task, direction, "scratch"] for (task, direction, arm), mean in largest.items()
-                   if arm.startswith(tuple(DIRECTIONS))]  # fmt: skip
-    said = one_match(r"as faithful as scratch's \(([+-][\d.]+) to ([+-][\d.]+) at the largest, over (\d+) tasks", text)
-    tasks = {task for task, *_ in largest}
-    assert [*said.groups()] == [f"{min(differences):+.2f}", f"{max(differences):+.2f}", str(len(tasks))]
+    leads = [line for line in leads if line["arm"].startswith(tuple(DIRECTIONS))]
+    largest = {line["measure"]: line["share"] for line in sorted(leads, key=lambda line: line["share"])}
+    leads = [line for line in leads if line["share"] == largest[line["measure"]]]
+    faithful, complete = ([line["mean"] for line in leads if line["measure"] == measure]
+                          for measure in ("faithfulness", "completeness"))  # fmt: skip
+    beyond = sum(line["low"] > 0 or line["high"] < 0 for line in leads)
+    return {
+        "shares": f"{min(shares):.0%} to {max(shares):.0%}", "null": f"{max(null):.0%}",
+        "matches": f"{min(matches):.0%} to {max(matches):.0%}", "mmcs": f"{min(mmcs):.2f} to {max(mmcs):.2f}",
+        "replicates": f"{alike['scratch', 'scratch_other']:.2f}", "random": f"{alike['random', 'scratch_end']:.2f}",
+        "kept": f"{min(kept):.0%} to {max(kept):.0%}", "tasks": NUMBERS[len({line["task"] for line in leads})],
+        "faithfulness": f"{min(faithful):+.2f} to {max(faithful):+.2f}",
+        "completeness": f"{min(complete):+.2f} to {max(complete):+.2f}", "beyond": f"{beyond} of {len(leads)}",
+    }  # fmt: skip
+
+
+CARRIED = (
+    ("tiny", r"on tiny shares \*\*(?P<shares>.*?)\*\* with its source's feature of the same index .*?, with a random "
+             r"one (?P<null>\S+), while the nearest row of scratch shares (?P<matches>.*?) with it.*? \(MMCS "
+             r"(?P<mmcs>.*?)\) than two replicates of scratch are from each other \((?P<replicates>\S+); random "
+             r"directions (?P<random>\S+)\).* Of a copy's living features (?P<kept>.*?) keep a cosine of 0.9"),
+    ("smollm2", r"On smollm2 it shares (?P<shares>.*?) \(a random one (?P<null>\S+), scratch's nearest row "
+                r"(?P<matches>.*?)\), MMCS is (?P<mmcs>.*?) beside (?P<replicates>\S+) and (?P<random>\S+), and "
+                r"(?P<kept>.*?) of a copy's features keep that cosine"),
+    ("tiny", r"from scratch's by (?P<faithfulness>.*?) in faithfulness and (?P<completeness>.*?) in completeness on "
+             r"tiny \((?P<tasks>\w+) tasks, (?P<beyond>.*?) differences beyond their intervals over prompts\)"),
+    ("smollm2", r"and by (?P<faithfulness>\S+ to \S+) and (?P<completeness>\S+ to \S+) on smollm2 \((?P<tasks>\w+) "
+                r"tasks, (?P<beyond>\d+ of \d+)\)"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("preset", "sentence"), CARRIED)
+def test_what_is_carried_over_is_what_the_notebooks_recorded(preset: str, sentence: str) -> None:
+    told = one_match(sentence, " ".join(read_page("README.md").split())).groupdict()
+    assert told == {name: number for name, number in carried_numbers(preset).items() if name in told}
+
+
+def test_the_papers_numbers_on_what_is_carried_over_are_the_published_ones() -> None:
+    text, found = " ".join(read_page("README.md").split()), recorded("20_features")
+    shares = one_match(r"the same index \(the paper: (\d+)% and (\d+)%\)", text)
+    assert [*map(int, shares.groups())] == sorted(
+        round(100 * line["mean"]) for line in found["feature_transfer_published"]
+    )
+    mmcs = one_match(r"the paper's ([\d.]+) and ([\d.]+) stand beside no such number", text)
+    assert [*mmcs.groups()] == sorted(f"{line['mean']:.2f}" for line in found["mmcs_published"])
