@@ -3,11 +3,13 @@
 import re
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from saelib.batch.models import kept_presets
 from saelib.batch.notebooks import NOTEBOOKS
 from saelib.htest.tasks import TASKS
+from saelib.interpret.circuits.tables import circuit_scores
 from saelib.run.files import PROJECT
 from saelib.run.reading import read_json
 from saelib.run.stored import RESULTS
@@ -193,6 +195,11 @@ def test_the_tokens_and_seeds_of_readme_are_those_of_the_preset() -> None:
     assert (NUMBERS.index(layers), NUMBERS.index(seeds)) == (recorded_layers, config.sae_seeds)
 
 
+def span(shares: list[float]) -> str:
+    """From the smallest to the largest, where these differ."""
+    return " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares))))
+
+
 def carried_numbers(preset: str) -> dict[str, str]:
     """What README says of a preset's features, decoders and circuits, as it says it."""
     found, leads = recorded("20_features", preset), recorded("21_circuits", preset)["circuit_leads"]
@@ -209,13 +216,19 @@ def carried_numbers(preset: str) -> dict[str, str]:
     faithful, complete = ([line["mean"] for line in leads if line["measure"] == measure]
                           for measure in ("faithfulness", "completeness"))  # fmt: skip
     beyond = sum(line["low"] > 0 or line["high"] < 0 for line in leads)
+    scores = circuit_scores(pd.read_parquet(RESULTS / preset / "interpret" / "faithfulness.parquet"), resamples=10)
+    by_choice = scores[(scores["measure"] == "faithfulness") & (scores["share"] == largest["faithfulness"])].pivot(
+        index=["task", "direction", "arm"], columns="choice", values="mean"
+    )
+    better = (by_choice["attribution"] > by_choice["top_activation"]).sum()
     return {
-        "shares": f"{min(shares):.0%} to {max(shares):.0%}", "null": f"{max(null):.0%}",
-        "matches": f"{min(matches):.0%} to {max(matches):.0%}", "mmcs": f"{min(mmcs):.2f} to {max(mmcs):.2f}",
+        "shares": span(shares), "null": f"{max(null):.0%}",
+        "matches": span(matches), "mmcs": f"{min(mmcs):.2f} to {max(mmcs):.2f}",
         "replicates": f"{alike['scratch', 'scratch_other']:.2f}", "random": f"{alike['random', 'scratch_end']:.2f}",
-        "kept": f"{min(kept):.0%} to {max(kept):.0%}", "tasks": NUMBERS[len({line["task"] for line in leads})],
+        "kept": span(kept), "tasks": NUMBERS[len({line["task"] for line in leads})],
         "faithfulness": f"{min(faithful):+.2f} to {max(faithful):+.2f}",
         "completeness": f"{min(complete):+.2f} to {max(complete):+.2f}", "beyond": f"{beyond} of {len(leads)}",
+        "better": f"{better} of {len(by_choice)}",
     }  # fmt: skip
 
 
@@ -229,6 +242,9 @@ CARRIED = (
                 r"(?P<kept>.*?) of a copy's features keep that cosine"),
     ("tiny", r"from scratch's by (?P<faithfulness>.*?) in faithfulness and (?P<completeness>.*?) in completeness on "
              r"tiny \((?P<tasks>\w+) tasks, (?P<beyond>.*?) differences beyond their intervals over prompts\)"),
+    ("tiny", r"more faithful circuits than plain activity in (?P<better>.*?) pairs of a task and a kind of SAE on "
+             r"tiny"),
+    ("smollm2", r"kind of SAE on tiny, and in (?P<better>\S+ of \S+) on smollm2"),
     ("smollm2", r"and by (?P<faithfulness>\S+ to \S+) and (?P<completeness>\S+ to \S+) on smollm2 \((?P<tasks>\w+) "
                 r"tasks, (?P<beyond>\d+ of \d+)\)"),
 )  # fmt: skip
