@@ -83,7 +83,10 @@ def circuits(values: Values) -> str:
              if line["task"] in done and line.get("choice", BY_EFFECT) == BY_EFFECT]  # fmt: skip
     theirs = published.published_faithfulness().rename(columns={"value": "mean"}).to_dict("records")
     told = [_measure(measure, lines, theirs) for measure in MEASURES]
-    return "; ".join([f"{len(done)} of {len(tasks)} tasks are done by the model", *filter(None, told)])
+    rates = ", ".join(f"{TASKS[line['task']].label} {line['accuracy']:.0%}" for line in tasks
+                      if line.get("accuracy") is not None)  # fmt: skip
+    own = f"{len(done)} of {len(tasks)} tasks are done by the model" + (f" (right: {rates})" if rates else "")
+    return "; ".join([own, *filter(None, told)])
 
 
 def _measure(measure: str, lines: Sequence[Line], theirs: Sequence[Line]) -> str:

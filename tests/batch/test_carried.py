@@ -103,6 +103,15 @@ def test_circuits_stand_beside_scratch_of_their_layers_and_the_papers_same_tasks
     assert "(agreement across a clause): forward: copy -0.50, from scratch -0.25; the paper " in said
 
 
+def test_how_often_the_model_itself_is_right_is_told() -> None:
+    right = [line | {"accuracy": rate} for line, rate in zip(TASKS, (0.55, 1.0, None, 0.8), strict=True)]
+    said = carried.circuits({"21_circuits": {"tasks": right, "faithfulness": FAITHFULNESS}})
+    assert said.startswith(
+        "3 of 4 tasks are done by the model (right: indirect objects 55%, repeated random words 100%, greater than "
+        "80%); faithfulness"
+    )
+
+
 def test_circuits_are_means_over_the_tasks_that_both_have() -> None:
     """Forward (0.6 + 0.8) / 2, scratch (0.5 + 0.3) / 2; and the paper's means over the same two tasks."""
     lines = [line for line in FAITHFULNESS if line["direction"] == "forward" and line["mean"] is not None]
