@@ -62,7 +62,7 @@ def attribution(curves: pd.DataFrame, published: pd.DataFrame) -> Figure:
     panels[0, 0].set_title("this run")
     panels[0, 1].set_title(PAPERS)
     figure_legend(drawn, panels, columns=3)
-    drawn.suptitle(f"Means over prompts and layers; {NOTE}.", fontsize=9.5)
+    drawn.suptitle(f"Means over prompts and layers; {NOTE}.", fontsize=9.5, wrap=True)
     return drawn
 
 
@@ -87,7 +87,7 @@ def circuit_scores(scores: pd.DataFrame) -> Figure:
     for axis in panels[-1]:
         axis.set_xlabel("features of the circuit at each position")
     figure_legend(drawn, panels, columns=4)
-    drawn.suptitle(f"Means over layers; {NOTE}. Baselines are those of scratch.", fontsize=9.5)
+    drawn.suptitle(f"Means over layers; {NOTE}. Baselines are those of scratch.", fontsize=9.5, wrap=True)
     return drawn
 
 
@@ -134,7 +134,7 @@ def published_circuits(published: pd.DataFrame) -> Figure:
     for axis in panels[-1]:
         axis.set_xlabel("features of the circuit at each position")
     figure_legend(drawn, panels)
-    drawn.suptitle(f"{PAPERS}; scratch after twice the tokens of the transfers; no intervals.", fontsize=9.5)
+    drawn.suptitle(f"{PAPERS}; scratch after twice the tokens of the transfers; no intervals.", fontsize=9.5, wrap=True)
     return drawn
 
 

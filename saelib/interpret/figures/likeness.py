@@ -62,7 +62,7 @@ def mmcs_by_layer(by_layer: pd.DataFrame, published: pd.DataFrame) -> Figure:
     _layers(panels)
     figure_legend(drawn, panels, [*map(arm_label, transfer_arms(by_layer)), BEFORE], columns=3)
     drawn.suptitle(f"Cosines of decoder rows with scratch of as many tokens; means over {_counted(by_layer)}",
-                   fontsize=9.5)  # fmt: skip
+                   fontsize=9.5, wrap=True)  # fmt: skip
     return drawn
 
 
@@ -108,7 +108,7 @@ def feature_transfer_by_layer(by_layer: pd.DataFrame, published: pd.DataFrame) -
     _layers(panels, "layer of the transfer")
     arms = [arm_label(arm) for arm in transfer_arms(table)]
     figure_legend(drawn, panels, [*arms, *(words for _, words in COMPARED.values()), NULL_LABEL], columns=4)
-    drawn.suptitle(f"Means over features and {_counted(table)}", fontsize=9.5)
+    drawn.suptitle(f"Means over features and {_counted(table)}", fontsize=9.5, wrap=True)
     return drawn
 
 

@@ -54,7 +54,7 @@ def averages(curves: pd.DataFrame, metrics: tuple[str, ...] = AVERAGES) -> Figur
             axis.set_title(SHORT_NAMES[metric] if direction == directions[0] else "")
         row[0].set_ylabel(direction_label(direction))
     legend(figure, panels)
-    figure.suptitle(f"Means over layers and {band_note(curves)}.\n{EDGE}", fontsize=9.5)
+    figure.suptitle(f"Means over layers and {band_note(curves)}.\n{EDGE}", fontsize=9.5, wrap=True)
     return figure
 
 
@@ -82,7 +82,7 @@ def layers(layer_curves: pd.DataFrame, metric: str = "loss") -> Figure:
     for axis in panels[:, 0]:
         axis.set_ylabel(SHORT_NAMES[metric])
     legend(figure, panels)
-    figure.suptitle(f"Means over {band_note(drawn)}.\n{EDGE}", fontsize=9.5)
+    figure.suptitle(f"Means over {band_note(drawn)}.\n{EDGE}", fontsize=9.5, wrap=True)
     return figure
 
 
@@ -122,7 +122,7 @@ def finals(layer_curves: pd.DataFrame) -> Figure:
     panels[1, 0].set_xticks(range(len(there)), [str(layer) for layer in there])
     panels[1, 0].set_xlabel("layer")
     legend(figure, panels)
-    figure.suptitle(f"Means over {band_note(final, 'lines')}.", fontsize=9.5)
+    figure.suptitle(f"Means over {band_note(final, 'lines')}.", fontsize=9.5, wrap=True)
     return figure
 
 

@@ -62,7 +62,7 @@ def map_distance(curves: pd.DataFrame, maps: pd.DataFrame, eval_tokens: int) -> 
         axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     figure_legend(drawn, panels, ARM_NAMES.values(), columns=4)
     drawn.suptitle(f"Means over {band_note(curves)}, layer by layer; of features that fire on none, over replicates "
-                   "alone.\nCopies may lie off the axes.", fontsize=9.5)  # fmt: skip
+                   "alone.\nCopies may lie off the axes.", fontsize=9.5, wrap=True)  # fmt: skip
     return drawn
 
 
@@ -87,7 +87,7 @@ def map_against_scratch(ratios: pd.DataFrame, gaps: pd.DataFrame) -> Figure:
         axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     figure_legend(drawn, panels, ARM_NAMES.values(), columns=4)
     drawn.suptitle(f"Means over {band_note(ratios, 'bars')}. Dotted: scratch. Copies may lie off the axes.",
-                   fontsize=9.5)  # fmt: skip
+                   fontsize=9.5, wrap=True)  # fmt: skip
     return drawn
 
 
@@ -122,7 +122,7 @@ def depth_frontier(evaluation: pd.DataFrame) -> Figure:
         axis.set_ylabel("CE-loss score")
     figure_legend(drawn, panels, ARM_NAMES.values(), columns=4)
     drawn.suptitle(f"Means over {len(ends[['seed', 'data_seed']].drop_duplicates())} replicates; source and scratch "
-                   f"trained on {thousands(ends['budget'].max())} tokens.", fontsize=9.5)  # fmt: skip
+                   f"trained on {thousands(ends['budget'].max())} tokens.", fontsize=9.5, wrap=True)  # fmt: skip
     return drawn
 
 

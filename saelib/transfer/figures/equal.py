@@ -53,7 +53,7 @@ def gains(gains: pd.DataFrame, metrics: tuple[str, ...] = ("loss", "ce_score", "
         axis.set_ylabel(f"transfer minus scratch\n{part}")
     legend(figure, panels)
     figure.suptitle(f"Means over layers and {band_note(gains)}.\nReference: an SAE from scratch after "
-                    "as many new tokens.", fontsize=9.5)  # fmt: skip
+                    "as many new tokens.", fontsize=9.5, wrap=True)  # fmt: skip
     return figure
 
 
@@ -94,7 +94,7 @@ def frontier(curves: pd.DataFrame, score: str = "ce_score") -> Figure:
     last = thousands(wide["tokens"].max())
     figure.suptitle(f"A point: one budget, larger with more tokens, the last ({last}) with a black edge. Means over "
                     "layers and\nreplicates, no intervals. Better is up and to the left; at equal L0 the higher path is"
-                    " the better arm.", fontsize=9.5)  # fmt: skip
+                    " the better arm.", fontsize=9.5, wrap=True)  # fmt: skip
     return figure
 
 

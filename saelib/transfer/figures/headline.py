@@ -72,7 +72,7 @@ def convergence(curves: pd.DataFrame, needed: pd.DataFrame, saved: pd.DataFrame)
     legend(figure, panels)
     figure.suptitle(f"Means over layers and {band_note(curves)}.\nA dot: one SAE (layer and replicate) is level "
                     "with its finished scratch SAE in the objective (hollow: never); an arrow: their mean.",
-                    fontsize=9.5)  # fmt: skip
+                    fontsize=9.5, wrap=True)  # fmt: skip
     return figure
 
 
@@ -100,7 +100,7 @@ def _draw_lanes(axis: Axes, needed: pd.DataFrame, saved: pd.DataFrame, last: flo
         axis.annotate("", (last * (1 - max(row["mean"], 0.0)), height), (last, height), xycoords=across,
                       textcoords=across, annotation_clip=False, arrowprops=ARROW | {"color": colour})  # fmt: skip
         axis.text(0.985, height + 0.014, _words(row), transform=axis.transAxes, ha="right", va="bottom",
-                  color=PALETTE["black"], fontsize=9.5)  # fmt: skip
+                  color=PALETTE["black"], fontsize=9.5, wrap=True)  # fmt: skip
 
 
 def _tell_fair_savings(axis: Axes, saved: pd.DataFrame) -> None:

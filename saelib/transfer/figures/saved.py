@@ -138,4 +138,6 @@ def _explain(figure: Figure, table: pd.DataFrame, more: str = "") -> None:
     marks = [*full, Line2D([], [], **HOLLOW), Line2D([], [], color="white", **MEAN)]
     labels = [*map(arm_label, transfer_arms(table)), "never arrives within its budget", "mean, 95% interval"]
     figure.legend(marks, labels, loc="outside lower center", ncols=4, fontsize=9, columnspacing=1.2, handlelength=1.6)
-    figure.suptitle(f"A point: one SAE (layer and replicate){more}.\n{band_note(table, 'lines')}.", fontsize=9.5)
+    figure.suptitle(
+        f"A point: one SAE (layer and replicate){more}.\n{band_note(table, 'lines')}.", fontsize=9.5, wrap=True
+    )

@@ -39,7 +39,9 @@ def training(table: pd.DataFrame, metrics: Sequence[str] = ("loss", "mse", "l0")
         log_ticks(axis.yaxis)
     legend(figure, panels)
     replicates = int(scratch.groupby(["sae_layer", "tokens", "metric"]).size().max())
-    figure.suptitle(f"On training text; means over {replicates} replicate{'s' * (replicates != 1)}.", fontsize=9.5)
+    figure.suptitle(
+        f"On training text; means over {replicates} replicate{'s' * (replicates != 1)}.", fontsize=9.5, wrap=True
+    )
     return figure
 
 

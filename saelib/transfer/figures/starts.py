@@ -58,7 +58,7 @@ def map_fit(maps: pd.DataFrame, layer_curves: pd.DataFrame) -> Figure:
         axis.set_xlabel("target layer")
         axis.set_xticks(sorted(layer_curves["act_layer"].unique()))
     legend(figure, panels)
-    figure.suptitle(f"Means over {band_note(starts, 'lines')}.", fontsize=9.5)
+    figure.suptitle(f"Means over {band_note(starts, 'lines')}.", fontsize=9.5, wrap=True)
     return figure
 
 
@@ -97,7 +97,7 @@ def distances(saved: pd.DataFrame) -> Figure:
         axis.set_xlabel("distance of the source (1: a neighbour)")
         axis.set_xticks(sorted(saved["distance"].unique()))
     legend(figure, panels)
-    figure.suptitle(f"Means over layers and {band_note(saved, 'lines')}.", fontsize=9.5)
+    figure.suptitle(f"Means over layers and {band_note(saved, 'lines')}.", fontsize=9.5, wrap=True)
     return figure
 
 
@@ -121,7 +121,7 @@ def schedules(curves: Mapping[str, pd.DataFrame], metric: str = "loss_ratio") ->
                 band(axis, table[table["arm"] == arm], arm)
             tokens_axis(axis, table["tokens"].max(), label=direction == directions[-1])
             if direction == directions[0]:
-                axis.set_title(f"{figure_label(title)}\n{band_note(table).partition(' (')[0]}", fontsize=9.5)
+                axis.set_title(f"{figure_label(title)}\n{band_note(table).partition(' (')[0]}", fontsize=9.5, wrap=True)
         row[0].set_ylabel(f"{direction}\n{SHORT_NAMES[metric]}")
     legend(figure, panels)
     return figure
