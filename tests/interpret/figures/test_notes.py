@@ -1,6 +1,7 @@
 """What stands above the panels of a figure stays inside it, however few panels there are."""
 
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from saelib.interpret.circuits.tables import circuit_scores
@@ -15,8 +16,9 @@ def test_the_note_of_a_narrow_figure_is_inside_it(tasks: int) -> None:
     figure = circuits.circuit_scores(some).figure
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    note = figure._suptitle.get_window_extent(canvas.get_renderer())
+    (text,) = figure.texts
+    note = text.get_window_extent(canvas.get_renderer())
     assert note.x0 >= 0 and note.x1 <= figure.bbox.width
     assert note.y1 <= figure.bbox.height
-    tops = [axis.get_tightbbox().y1 for axis in figure.axes]
+    tops = [box.y1 for box in map(Axes.get_tightbbox, figure.axes) if box]
     assert max(tops) <= note.y0
