@@ -34,6 +34,8 @@ class Experiment(NamedTuple):
     notebook: str = ""
     agrees: Callable[[Values], str] | None = None
     """What agrees, from the recorded values."""
+    recorded_by: str = ""
+    """The notebook that recorded these, where it is another."""
 
 
 def experiments_table(values: Values, papers_model: bool = False) -> pd.DataFrame:
@@ -56,7 +58,7 @@ def experiments_table(values: Values, papers_model: bool = False) -> pd.DataFram
 def _agreement(experiment: Experiment, values: Values) -> str:
     if experiment.agrees is None:
         return ""
-    return experiment.agrees(values) if experiment.notebook in values else NOT_MEASURED
+    return experiment.agrees(values) if (experiment.recorded_by or experiment.notebook) in values else NOT_MEASURED
 
 
 def linked(table: pd.DataFrame) -> str:
@@ -149,7 +151,7 @@ def _difference(overall: Mapping[str, float]) -> str:
 OTHER_MODEL, PAPERS_MODEL = "in part: another model", "yes: the paper's model"
 EXPERIMENTS = (
     Experiment("convergence, by layer and on average", OTHER_MODEL, "13_convergence", _convergence),
-    Experiment("zero-shot matrix", OTHER_MODEL, "12_layer_transfer", _zero_shot),
+    Experiment("zero-shot matrix", OTHER_MODEL, "12_layer_transfer", _zero_shot, "90_report"),
     Experiment("normalised scores, claim by claim", OTHER_MODEL, "90_report", _claims),
     Experiment("angular distance between layers", OTHER_MODEL, "10_language_model", _angular),
     Experiment("MMCS (likeness of decoder rows)", OTHER_MODEL, "20_features", carried.likeness),

@@ -107,3 +107,12 @@ def test_the_markdown_links_each_notebook() -> None:
 
 def test_the_claim_that_the_zero_shot_row_reads_is_one_of_the_claims() -> None:
     assert [claim for claim in claims_of([*DIRECTIONS]) if claim.text.startswith("Untrained neighbours")]
+
+
+def test_a_report_without_the_notebook_of_the_matrix_has_its_row_from_the_claims() -> None:
+    numbers = {"paper": 0.062, "mean": 0.017, "low": 0.01, "high": 0.02}
+    claims = [{"claim": "Untrained neighbours: a - b", "agrees": "yes"} | numbers]
+    table = experiments_table({"90_report": {"agreement": claims}}).set_index("experiment of the papers")
+    told = "CE-loss score, layer after minus layer before: 0.017 (0.010 to 0.020); the paper 0.062"
+    assert table.loc["zero-shot matrix", "what agrees"] == told
+    assert table.loc["letter geometry", "what agrees"] == "not measured"
