@@ -9,6 +9,7 @@ from pathlib import Path
 # Before anything imports the libraries that read them; programs and kernels that a test starts inherit them.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "WANDB_MODE": "disabled"}
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -48,6 +49,15 @@ def reproducible() -> None:
     np.random.seed(0)  # noqa: NPY002 (libraries may draw from the global state)
     torch.manual_seed(0)
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def hub_as_before() -> Iterator[None]:
+    """No test leaves the hub's library with another address, cache or network than it found."""
+    before = dict(vars(huggingface_hub.constants))
+    yield
+    left = {name for name, value in vars(huggingface_hub.constants).items() if before.get(name) is not value}
+    assert not left, f"this test leaves huggingface_hub.constants changed: {sorted(left)}"
 
 
 @pytest.fixture

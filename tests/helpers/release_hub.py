@@ -117,9 +117,13 @@ def _git_oid(content: bytes | None) -> str | None:
 
 
 @contextmanager
-def serve_releases(cache: Path, token: str = "hf_secret0123456789") -> Iterator[ReleaseHub]:
-    """A running hub, which the hub's library takes for the hub; `cache` is where it keeps what it fetches."""
-    with running(lambda: ReleaseHub(token)) as hub, pytest.MonkeyPatch.context() as patch:
+def serve_releases(cache: Path, patch: pytest.MonkeyPatch, token: str = "hf_secret0123456789") -> Iterator[ReleaseHub]:
+    """A running hub, which the hub's library takes for the hub; `cache` is where it keeps what it fetches.
+
+    The library's constants are `patch`ed until the test ends: two patches of one name that end in another order than
+    they began would leave a dead hub's address to the tests that follow.
+    """
+    with running(lambda: ReleaseHub(token)) as hub:
         constants = huggingface_hub.constants
         patch.setattr(constants, "ENDPOINT", hub.address)
         template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"

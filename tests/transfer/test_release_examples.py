@@ -67,7 +67,7 @@ def test_in_place_of_training(hub: Path, empty_runs: Path) -> None:
 @pytest.mark.enable_socket
 def test_for_others(run_of_all: Experiment, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    with serve_releases(tmp_path / "cache") as hub:
+    with serve_releases(tmp_path / "cache", monkeypatch) as hub:
         names = run(FOR_OTHERS, experiment=run_of_all)
         assert "owner/name: 13 files" in capsys.readouterr().out  # 2 layers, 2 replicates, 3 files each, and the page
         assert hub.repositories["owner/name"].keys() == names["upload"].files.keys()

@@ -68,8 +68,8 @@ def test_what_is_chosen_is_what_is_sent(run: Experiment) -> None:
 
 
 @pytest.mark.enable_socket
-def test_others_read_what_was_sent_as_the_page_says(run: Experiment, tmp_path: Path) -> None:
-    with serve_releases(tmp_path / "cache") as hub:
+def test_others_read_what_was_sent_as_the_page_says(run: Experiment, tmp_path: Path, monkeypatch) -> None:
+    with serve_releases(tmp_path / "cache", monkeypatch) as hub:
         sent = push_saes(run, "me/saes", arms=["forward_affine"], dry_run=False)
         assert hub.repositories["me/saes"]["README.md"].decode() == sent.card
         example, for_sae_lens = fences(section(sent.card, "Reading one"), "python")

@@ -168,7 +168,7 @@ def test_a_folder_of_our_own_is_read_as_everywhere(tmp_path: Path) -> None:
 def test_a_hub_that_says_nothing_is_an_error_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saelib.language.hub.SILENT_SECONDS", 0.3)
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
-    with serve_releases(tmp_path) as hub, serve_hub(faults=["stall"] * 99) as stalled:
+    with serve_releases(tmp_path, monkeypatch) as hub, serve_hub(faults=["stall"] * 99) as stalled:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", stalled.address)
         began = time.monotonic()
         with pytest.raises(FileNotFoundError, match="SAEs some/saes: not in the .*timed out.*hf download some/saes`"):
@@ -180,7 +180,7 @@ def test_a_hub_that_says_nothing_is_an_error_soon(tmp_path: Path, monkeypatch: p
 @pytest.mark.enable_socket
 def test_what_was_fetched_once_needs_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = save_as_authors(tmp_path / "made", known_sae(), 3)
-    with serve_releases(tmp_path / "cache") as hub:
+    with serve_releases(tmp_path / "cache", monkeypatch) as hub:
         hub.repositories["some/saes"] = {f"L3/{path.name}": path.read_bytes() for path in folder.iterdir()}
         hub.commits.append("a" * 40)
         first = load_release("some/saes", "L3")

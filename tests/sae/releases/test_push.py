@@ -95,7 +95,7 @@ def test_an_earlier_upload_of_other_saes_stays(upload: Upload, tmp_path: Path) -
 @pytest.mark.enable_socket
 def test_what_is_sent_is_fetched_again_and_not_sent_twice(upload: Upload, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("saelib.sae.releases.push.FILES", 5)
-    with serve_releases(tmp_path / "cache") as hub:
+    with serve_releases(tmp_path / "cache", monkeypatch) as hub:
         sent = send(upload)
         assert sent.commit == hub.commits[-1] and f"sent as commit {sent.commit}" in str(sent)
         assert hub.private == {"me/saes": True}
@@ -114,7 +114,7 @@ def test_what_is_sent_is_fetched_again_and_not_sent_twice(upload: Upload, tmp_pa
 
 @pytest.mark.enable_socket
 def test_a_hub_that_refuses_is_quoted_without_the_token(upload: Upload, tmp_path: Path, monkeypatch) -> None:
-    with serve_releases(tmp_path / "cache") as hub:
+    with serve_releases(tmp_path / "cache", monkeypatch) as hub:
         monkeypatch.setenv("HF_TOKEN", "hf_another0123456789")
         with pytest.raises(HubError, match="upload to me/saes: the hub did not take it .*403.*log in by `hf auth login`"
                            ) as caught:  # fmt: skip
