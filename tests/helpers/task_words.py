@@ -35,7 +35,7 @@ class WordTokenizer:
                 self.texts.append(piece)
         return [self.texts.index(piece) for piece in found]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int], **_: bool) -> str:
         return "".join(self.texts[int(one)] for one in ids)
 
     def __len__(self) -> int:

@@ -15,8 +15,8 @@ from torch import Tensor
 from saelib.interpret.features.contexts import NOWHERE, FeatureContexts
 from saelib.interpret.features.logit_tokens import LogitTokens, logit_tokens
 from saelib.interpret.features.neighbours import neighbours
-from saelib.interpret.features.pieces import Pieces
 from saelib.interpret.features.survey import Survey, Width
+from saelib.interpret.pieces import Pieces
 
 FEATURE_COLUMNS = ("feature", "shown", "density", "top_ids", "neighbours", "sae_sha256")
 CONTEXT_COLUMNS = ("feature", "rank", "row", "position", "activation", "token_ids", "peak", "sae_sha256")

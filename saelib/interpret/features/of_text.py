@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from saelib.interpret.features.logit_tokens import logit_tokens
-from saelib.interpret.features.pieces import Pieces
 from saelib.interpret.features.profiles import Profile, has_profile, read_profile
 from saelib.interpret.interpretation import Interpretation
+from saelib.interpret.pieces import Pieces
 from saelib.interpret.subjects import Subject
 from saelib.language.corpus.beginning import row_beginning
 from saelib.language.precision import matrix_products

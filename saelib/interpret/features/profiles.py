@@ -25,11 +25,11 @@ from saelib.interpret.features.frames import (
     feature_frame,
 )
 from saelib.interpret.features.logit_tokens import check_logit_tokens
-from saelib.interpret.features.pieces import Pieces
 from saelib.interpret.features.rounds import rounds
 from saelib.interpret.features.sampling import sampled_features
 from saelib.interpret.features.survey import Survey, Width, survey
 from saelib.interpret.interpretation import Interpretation
+from saelib.interpret.pieces import Pieces
 from saelib.interpret.same_saes import check_same_saes
 from saelib.interpret.subjects import Subject
 from saelib.language.unembedding import unembedding

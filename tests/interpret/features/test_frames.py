@@ -5,9 +5,9 @@ import torch
 
 from saelib.interpret.features.contexts import TopContexts
 from saelib.interpret.features.frames import Reading, context_frame, feature_frame
-from saelib.interpret.features.pieces import Pieces
 from saelib.interpret.features.statistics import FeatureStatistics
 from saelib.interpret.features.survey import Survey, Width
+from saelib.interpret.pieces import Pieces
 from tests.helpers.small_models import small_tokenizer
 
 ROWS = np.array([[65, 66, 67, 68], [69, 70, 71, 72]], np.int32)

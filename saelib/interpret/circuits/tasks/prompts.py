@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from saelib.interpret.pieces import ANCHOR, Pieces
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ANCHOR = "a"  # sentencepiece puts a blank before a text's first word and drops one there: this one stands first
 ATTEMPTS = 50  # draws for each prompt that is wanted; a task that needs more has too few different ones
 
 
@@ -75,8 +76,8 @@ class Prompts:
 class Words:
     """A tokenizer, asked for words that are one token.
 
-    Words and tokens are looked at behind `ANCHOR`, where they stand in a prompt too. `features.pieces.Pieces` reads
-    tokens the same way, but its room builds on this one. Byte-level tokenizers say the same with and without it.
+    Words and tokens are looked at behind `ANCHOR`, where they stand in a prompt too. Byte-level tokenizers say the
+    same with and without it.
 
     Args:
         tokenizer: transformers' or a deferred one.
@@ -85,8 +86,7 @@ class Words:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", beginning: Sequence[int] = ()) -> None:
         self.tokenizer, self.beginning = tokenizer, list(beginning)
-        self._anchor = self.ids(ANCHOR)
-        self._before = tokenizer.decode(self._anchor)
+        self._pieces = Pieces(tokenizer)
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, without the beginning."""
@@ -98,8 +98,7 @@ class Words:
 
     def text(self, token: int) -> str:
         """What a token is inside a text, with the blank in front that a tokenizer may drop from a text's first one."""
-        whole = str(self.tokenizer.decode([*self._anchor, token]))
-        return whole.removeprefix(self._before) if whole.startswith(self._before) else self.tokenizer.decode([token])
+        return self._pieces([token])[0]
 
     def known(self, words: Sequence[str], least: int, what: str) -> list[str]:
         """Those words that are one token with a blank in front, with it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ANCHOR = "a"  # some tokenizers drop the blank in front of a text's first token: this one stands in front instead
+ANCHOR = "a"  # sentencepiece puts a blank before a text's first word and drops one there: this one stands first
 
 
 class Pieces:

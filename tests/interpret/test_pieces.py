@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from saelib.interpret.features.pieces import Pieces
+from saelib.interpret.pieces import Pieces
 from saelib.language.loading import load_language_model
 from tests.helpers.small_models import small_tokenizer
 
