@@ -9,7 +9,7 @@ from pathlib import Path
 # Before anything imports the libraries that read them; programs and kernels that a test starts inherit them.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "WANDB_MODE": "disabled"}
 
-import huggingface_hub
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch

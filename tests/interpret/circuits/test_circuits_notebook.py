@@ -39,3 +39,11 @@ def test_where_every_transfer_diverged_it_does_not_blame_the_model(
     monkeypatch.setattr(Interpretation, "has_diverged", lambda _, subject: subject.arm != "scratch")
     said = sentences(run_cells(NAME, parameters, monkeypatch))
     assert "Every transfer that was to be looked at diverged: there is no attribution." in said
+
+
+def test_layers_that_the_run_lacks_are_refused_before_anything_is_trained(
+    parameters: dict[str, Any], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saelib.transfer.stages.train_phase", lambda *_: pytest.fail("SAEs were trained"))
+    with pytest.raises(ValueError, match=r"circuit_layers=\[9\]: the run has no transfers of \[9\]; choose from"):
+        run_cells(NAME, parameters | {"circuit_layers": [9]}, monkeypatch)
