@@ -217,10 +217,13 @@ def carried_numbers(preset: str) -> dict[str, str]:
                           for measure in ("faithfulness", "completeness"))  # fmt: skip
     beyond = sum(line["low"] > 0 or line["high"] < 0 for line in leads)
     scores = circuit_scores(pd.read_parquet(RESULTS / preset / "interpret" / "faithfulness.parquet"), resamples=10)
-    by_choice = scores[(scores["measure"] == "faithfulness") & (scores["share"] == largest["faithfulness"])].pivot(
-        index=["task", "direction", "arm"], columns="choice", values="mean"
-    )
-    better = (by_choice["attribution"] > by_choice["top_activation"]).sum()
+    nearer = {}
+    for measure, best in {"faithfulness": 1, "completeness": 0}.items():
+        by_choice = scores[(scores["measure"] == measure) & (scores["share"] == largest[measure])].pivot(
+            index=["task", "direction", "arm"], columns="choice", values="mean"
+        )
+        misses = (by_choice - best).abs()
+        nearer[measure] = f"{(misses['attribution'] < misses['top_activation']).sum()} of {len(misses)}"
     return {
         "shares": span(shares), "null": f"{max(null):.0%}",
         "matches": span(matches), "mmcs": f"{min(mmcs):.2f} to {max(mmcs):.2f}",
@@ -228,7 +231,7 @@ def carried_numbers(preset: str) -> dict[str, str]:
         "kept": span(kept), "tasks": NUMBERS[len({line["task"] for line in leads})],
         "faithfulness": f"{min(faithful):+.2f} to {max(faithful):+.2f}",
         "completeness": f"{min(complete):+.2f} to {max(complete):+.2f}", "beyond": f"{beyond} of {len(leads)}",
-        "better": f"{better} of {len(by_choice)}",
+        "nearer_faithful": nearer["faithfulness"], "nearer_complete": nearer["completeness"],
     }  # fmt: skip
 
 
@@ -241,10 +244,11 @@ CARRIED = (
                 r"(?P<matches>.*?)\), MMCS is (?P<mmcs>.*?) beside (?P<replicates>\S+) and (?P<random>\S+), and "
                 r"(?P<kept>.*?) of a copy's features keep that cosine"),
     ("tiny", r"from scratch's by (?P<faithfulness>.*?) in faithfulness and (?P<completeness>.*?) in completeness on "
-             r"tiny \((?P<tasks>\w+) tasks, (?P<beyond>.*?) differences beyond their intervals over prompts\)"),
-    ("tiny", r"more faithful circuits than plain activity in (?P<better>.*?) pairs of a task and a kind of SAE on "
-             r"tiny"),
-    ("smollm2", r"kind of SAE on tiny, and in (?P<better>\S+ of \S+) on smollm2"),
+             r"tiny \((?P<tasks>\w+) tasks, (?P<beyond>.*?) differences beyond intervals over prompts\)"),
+    ("tiny", r"to faithfulness 1 in (?P<nearer_faithful>\d+ of \d+) pairs of task and arm on tiny .*? to completeness 0 "
+             r"in (?P<nearer_complete>\d+ of \d+) and"),
+    ("smollm2", r"pairs of task and arm on tiny and (?P<nearer_faithful>\d+ of \d+) on smollm2, to completeness 0 in "
+                r"\d+ of \d+ and (?P<nearer_complete>\d+ of \d+)"),
     ("smollm2", r"and by (?P<faithfulness>\S+ to \S+) and (?P<completeness>\S+ to \S+) on smollm2 \((?P<tasks>\w+) "
                 r"tasks, (?P<beyond>\d+ of \d+)\)"),
 )  # fmt: skip
