@@ -245,8 +245,8 @@ CARRIED = (
                 r"(?P<kept>.*?) of a copy's features keep that cosine"),
     ("tiny", r"from scratch's by (?P<faithfulness>.*?) in faithfulness and (?P<completeness>.*?) in completeness on "
              r"tiny \((?P<tasks>\w+) tasks, (?P<beyond>.*?) differences beyond intervals over prompts\)"),
-    ("tiny", r"to faithfulness 1 in (?P<nearer_faithful>\d+ of \d+) pairs of task and arm on tiny .*? to completeness 0 "
-             r"in (?P<nearer_complete>\d+ of \d+) and"),
+    ("tiny", r"to faithfulness 1 in (?P<nearer_faithful>\d+ of \d+) pairs of task and arm on tiny .*? to completeness "
+             r"0 in (?P<nearer_complete>\d+ of \d+) and"),
     ("smollm2", r"pairs of task and arm on tiny and (?P<nearer_faithful>\d+ of \d+) on smollm2, to completeness 0 in "
                 r"\d+ of \d+ and (?P<nearer_complete>\d+ of \d+)"),
     ("smollm2", r"and by (?P<faithfulness>\S+ to \S+) and (?P<completeness>\S+ to \S+) on smollm2 \((?P<tasks>\w+) "

@@ -157,7 +157,7 @@ def _described(path: Path) -> Description:
     try:
         return describe(value)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {error}; mend the file, or use SAELens for what is not read here") from None
 
 
 def _floats(path: Path) -> dict[str, Tensor]:
@@ -165,19 +165,24 @@ def _floats(path: Path) -> dict[str, Tensor]:
     tensors = read_tensors(path, remedy=COPY)
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES:
-            raise ValueError(f"{path}: {name} is of {tensor.dtype}; floating-point numbers of 16 bits or more are read")
+            raise ValueError(
+                f"{path}: {name} is of {tensor.dtype}; floating-point numbers of 16 bits or more are read: save it "
+                "again in such ones"
+            )
         if bad := int((~tensor.float().isfinite()).sum()):
-            raise ValueError(f"{path}: {name} has {bad} values that are not finite in float32")
+            raise ValueError(f"{path}: {name} has {bad} values that are not finite in float32; {COPY}")
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def _architecture(described: Description, tensors: dict[str, Tensor], folder: Path) -> type[SparseAutoencoder]:
     """The class that computes what the folder holds; drops from `tensors` what changes nothing."""
-    name = described.architecture
+    name, features = described.architecture, [described.d_sae]
     for scale in SCALES:
-        if scale in tensors and bool((tensors[scale] == 1).all()):
+        if scale in tensors and list(tensors[scale].shape) == features and bool((tensors[scale] == 1).all()):
             del tensors[scale]
     if name == "jumprelu" and "threshold" in tensors:
+        if (shape := list(tensors["threshold"].shape)) != features:
+            raise ValueError(f"{folder / WEIGHTS}: threshold has the shape {shape}, {features} is right; {COPY}")
         if highest := float(tensors["threshold"].amax().clamp_min(0)):  # a ReLU has none below 0 to let through
             raise ValueError(
                 f"{folder / WEIGHTS}: architecture 'jumprelu' with thresholds up to {highest:g}; it is read here only "
@@ -196,13 +201,13 @@ def _fill(sae: SparseAutoencoder, tensors: dict[str, Tensor], path: Path) -> Non
     if tensors.keys() != wanted.keys():
         raise ValueError(
             f"{path}: the weights do not fit {CONFIG}: lacks {sorted(wanted.keys() - tensors.keys())}, has beside its "
-            f"own {sorted(tensors.keys() - wanted.keys())}"
+            f"own {sorted(tensors.keys() - wanted.keys())}; use SAELens for another kind of SAE"
         )
     for name, shape in wanted.items():
         if list(tensors[name].shape) != shape:
             raise ValueError(
                 f"{path}: the weights do not fit {CONFIG}: {name} has the shape {list(tensors[name].shape)}, {shape} "
-                f"is right for d_in {sae.d_model} and d_sae {sae.d_sae}"
+                f"is right for d_in {sae.d_model} and d_sae {sae.d_sae}; {COPY}, or use SAELens for another kind of SAE"
             )
     sae.to_empty(device="cpu").load_state_dict(tensors)
 

@@ -28,9 +28,13 @@ KEPT = ("hook_name", "model_name", "model_class_name", "model_from_pretrained_kw
         "prepend_bos", "seqpos_slice", "sink_token")  # fmt: skip
 """What an SAE's lineage says of the model and the text that it was trained on."""
 
+SUBTRACTS = "apply_b_dec_to_input"
 BEYOND = 2**31  # of sizes: no tensor has so many rows
-_HOOK = re.compile(r"blocks\.(\d+)\.hook_(resid_post|resid_pre|out|in)")  # TransformerLens's names, and its bridge's
-_MODULE = re.compile(r"(?:(?:model|transformer|gpt_neox|language_model|decoder|backbone)\.)*(?:h|layers|blocks)\.(\d+)")
+_HOOK = re.compile(r"blocks\.(\d+)\.hook_(resid_post|resid_pre|out|in)", re.ASCII)
+"""TransformerLens's names, and those of its bridge."""
+_MODULE = re.compile(
+    r"(?:(?:model|transformer|gpt_neox|language_model|decoder|backbone)\.)*(?:h|layers|blocks)\.(\d+)", re.ASCII
+)
 """A block of transformers, of which SAELens takes the output."""
 
 
@@ -58,19 +62,24 @@ def describe(config: object) -> Description:
         if key in values and values[key] not in plain:
             only = f"{key} {plain[0]!r}" if plain else f"no {key}"
             raise ValueError(f"{key} is {values[key]!r}; only SAEs with {only} are read here")
-    subtracts = values.get("apply_b_dec_to_input", True)
+    subtracts = values.get(SUBTRACTS, True)
     if not isinstance(subtracts, bool):
-        raise ValueError(f"apply_b_dec_to_input is {subtracts!r}, neither true nor false")
+        raise ValueError(f"{SUBTRACTS} is {subtracts!r}, neither true nor false")
     architecture = str(values.get("architecture", "standard"))
     return Description(architecture, _size(values, "d_in"), _size(values, "d_sae"), subtracts, _lineage(values))
 
 
 def _values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """By the names of SAELens 3, those inside the metadata of version 6 too; what is null is left out."""
+    """By the names of SAELens 3, those inside the metadata of version 6 too; what is null is left out.
+
+    But for `SUBTRACTS`: SAELens takes null there neither for true nor for false.
+    """
     values: dict[str, Any] = {}
     for key, value in [*config.get("metadata", {}).items(), *config.items()]:
         name = RENAMED.get(key, key)
-        if value is not None and values.setdefault(name, value) != value:
+        if value is None and name != SUBTRACTS:
+            continue
+        if values.setdefault(name, value) != value:
             raise ValueError(f"{name} is {values[name]!r}, and {value!r} in another place")
     if "metadata" not in config:
         values.setdefault("prepend_bos", True)

@@ -3,7 +3,7 @@
 In: a finished run. Out: an `Upload`, with a page about them (`model_card`); it is sent only where that is asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -77,13 +77,19 @@ def _chosen(
     whole = read_results(experiment).evaluation
     own = whole[(whole["sae_layer"] == whole["act_layer"]) & whole["arm"].isin(_phases(experiment))]
     for name, column, asked in (("arm", "arm", arms), ("layer", "sae_layer", layers)):
-        for one in asked or ():
+        if asked is None:
+            continue
+        if isinstance(asked, str) or not isinstance(asked, Collection):
+            raise ValueError(f"{name}s={asked!r}: should be a list, [{asked!r}], or None for all")
+        for one in asked:
             check_choice(name, one, own[column].tolist())
-    own = own[own["arm"].isin(arms or set(own["arm"])) & own["sae_layer"].isin(layers or set(own["sae_layer"]))]
+        own = own[own[column].isin(asked)]
     if tokens is not None:
         check_choice("tokens", tokens, own["tokens"].tolist())
     wanted = own.groupby("arm")["tokens"].transform("max") if tokens is None else tokens
     chosen = own[(own["tokens"] == wanted) & ~has_diverged(own)]
+    if chosen.empty:
+        raise ValueError(f"there is no SAE to send: arms={arms}, layers={layers}, without those that diverged")
     end = "" if tokens is None else f"/{tokens}"
     places = [f"{row.arm}/L{row.sae_layer}/seed{row.seed}{end}" for row in chosen[KEYS].itertuples()]
     return chosen.assign(place=places).reset_index(drop=True)

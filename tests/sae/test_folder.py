@@ -68,6 +68,17 @@ def test_what_would_be_computed_differently_is_refused(tmp_path):
         load_sae(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("shape", [(0,), (3, 3), (), (19,), (20, 1)])
+@pytest.mark.parametrize("name", ["threshold", "scaling_factor", "finetuning_scaling_factor"])
+def test_what_changes_nothing_has_a_value_for_each_feature(tmp_path, name, shape):
+    """As SAELens has it; one of another shape is somebody's mistake, and no proof that nothing changes."""
+    save_sae(small_sae(), tmp_path / "a")
+    edit_config(tmp_path / "a", architecture="jumprelu" if name == "threshold" else "standard")
+    write_tensors(tmp_path / "a", tensors_of(tmp_path / "a") | {name: (name != "threshold") * torch.ones(shape)})
+    with pytest.raises(ValueError, match=rf"sae_weights\.safetensors: .*{name}"):
+        load_sae(tmp_path / "a")
+
+
 def test_thresholds_of_a_relu_are_no_thresholds(tmp_path):
     """One below 0 has nothing to let through; a single one above 0 is another function."""
     sae, x = small_sae(), torch.randn(10, 6)

@@ -72,6 +72,8 @@ def test_an_absent_key_is_read_as_sae_lens_does(name: str) -> None:
         ({"hook_head_index": 0}, "hook_head_index is 0"),
         ({"hook_name_out": "blocks.3.hook_mlp_out"}, "hook_name_out is 'blocks.3.hook_mlp_out'"),
         ({"apply_b_dec_to_input": "false"}, "apply_b_dec_to_input is 'false'"),
+        ({"apply_b_dec_to_input": None}, "apply_b_dec_to_input is None, neither true nor false"),
+        ({"hook_name": "blocks.\N{ARABIC-INDIC DIGIT THREE}.hook_resid_post"}, "only SAEs of residual streams"),
         ({"d_in": None}, "d_in is None"),
         ({"d_sae": 20.0}, "d_sae is 20.0"),
         ({"d_sae": True}, "d_sae is True"),

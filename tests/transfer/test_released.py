@@ -62,6 +62,10 @@ def test_what_is_chosen_is_what_is_sent(run: Experiment) -> None:
     assert "began from random weights" in section(upload.card, "Lineage")
     for wrong, words in (({"arms": ["sideways"]}, "arm='sideways': this run has arm scratch, "),
                          ({"layers": [7]}, "layer=7: this run has layer 0, 1, 2"),
+                         ({"arms": "scratch"}, r"arms='scratch': should be a list, \['scratch'\], or None for all"),
+                         ({"layers": 1}, r"layers=1: should be a list, \[1\]"),
+                         ({"arms": []}, r"there is no SAE to send: arms=\[\], layers=None"),
+                         ({"layers": []}, "there is no SAE to send"),
                          ({"tokens": 5}, "tokens=5: this run has tokens 0, 1024, 2048")):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             push_saes(run, "me/saes", **wrong)

@@ -137,6 +137,9 @@ def features_in(
     ids = [*beginning, *model.tokenizer.encode(text, add_special_tokens=False)]
     if len(ids) == len(beginning):
         raise ValueError(f"text={text!r} has no token: write some words")
+    if model.n_ctx is not None and len(ids) > model.n_ctx:
+        raise ValueError(f"text has {len(ids):,} tokens with what stands in front, and {model.name} reads at most "
+                         f"{model.n_ctx:,}: give a shorter one")  # fmt: skip
     tokens = torch.tensor([ids], device=model.device)
     with matrix_products("float32", model.device):
         activations = sae.encode(model.residual_streams(tokens, [layer])[0][0])
@@ -161,7 +164,7 @@ def seen(piece: str) -> str:
     return printable((BLANK * before + inside + BLANK * after).replace("\n", "↵").replace("\t", "⇥"))
 
 
-def _check_asked(text: object, top: int) -> None:
+def _check_asked(text: object, top: object) -> None:
     """Refuse what no tokenizer takes, before anything is read."""
     if not isinstance(text, str):
         raise ValueError(f'text={text!r}: should be a text, such as "The list is empty."')
@@ -169,8 +172,8 @@ def _check_asked(text: object, top: int) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"text={text!r}: half of a sign stands at {error.start}; write the whole one") from None
-    if top < 1:
-        raise ValueError(f"top={top}: should be 1 or more features at a token")
+    if type(top) is not int or top < 1:
+        raise ValueError(f"top={top!r}: should be 1 or more features at a token")
 
 
 def _strongest(activations: Float[Tensor, " d_sae"], top: int) -> list[tuple[int, float]]:

@@ -19,12 +19,14 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 HASH = re.compile(r"[0-9a-f]{64}")  # by which the hub's cache names a large file
 
 
-def is_repository(name: str) -> bool:
+def is_repository(name: object) -> bool:
     """Whether a name can be that of a repository: the hub's own rule, which leads nowhere else."""
+    if not isinstance(name, str):
+        return False
     return NAME.fullmatch(name) is not None and not any(run in name for run in ("..", "--")) and name[-4:] != ".git"
 
 
-def check_repository(name: str) -> None:
+def check_repository(name: object) -> None:
     """Refuse what no repository can be called.
 
     Raises:
@@ -48,10 +50,12 @@ def commit_of(repository: str, revision: str | None = None) -> str:
         revision: branch, tag or commit; the main branch if not given.
 
     Raises:
-        ValueError: no repository can have this name.
+        ValueError: no repository can have this name, or no revision.
         FileNotFoundError: there is no such repository or revision, or it cannot be had.
     """
     check_repository(repository)
+    if not isinstance(revision, str | None) or revision == "":
+        raise ValueError(f"revision={revision!r}: should be a branch, tag or commit, or None for the main branch")
     if revision is not None and COMMIT.fullmatch(revision):
         return revision
     from huggingface_hub import HfApi

@@ -84,7 +84,7 @@ def published_layers(arm: str) -> tuple[int, ...]:
 
 def _labels(arm: str) -> Mapping[int, str]:
     """The folder's last part by the number of tokens; empty at the end of training from random weights."""
-    if arm not in _HUNDREDS:
+    if not isinstance(arm, str) or arm not in _HUNDREDS:
         raise ValueError(f"arm={arm!r}: released are the arms {', '.join(_HUNDREDS)}")
     kept = {-(-step * 100 * MILLION // BATCH) * BATCH: f"{step}00M" for step in range(1, _HUNDREDS[arm] + 1)}
     return kept | {SCRATCH_END: ""} if arm == "scratch" else kept

@@ -13,6 +13,7 @@ from saelib.sae.autoencoder import SparseAutoencoder
 from saelib.sae.folder import CONFIG, COPY, load_sae
 from saelib.sae.releases.hub import commit_of, fetched_folder
 from saelib.sae.releases.layout import REPOSITORY, published_sae
+from saelib.sae.releases.local import local_folder
 from saelib.sae.releases.table import place_of
 from saelib.sae.sae_lens import describe
 
@@ -59,7 +60,7 @@ def load_published(
 
 
 def load_release(
-    release: str,
+    release: str | Path,
     sae_id: str = "",
     revision: str | None = None,
     table: Path | str | None = None,
@@ -75,12 +76,13 @@ def load_release(
 
     Raises:
         FileNotFoundError: it is not there, or cannot be fetched; or `table` is no file.
-        ValueError: the list has no such name; or the folder holds an SAE that this library would compute differently:
-            the message names the key and its value.
+        ValueError: `release` or `sae_id` is no name; the list has no such name; or the folder holds an SAE that this
+            library would compute differently: the message names the key and its value.
         DamagedFileError: a file is not what was written or fetched.
     """
-    if (local := Path(release).expanduser()).is_dir():
-        return load_sae(local / sae_id, device)
+    if (local := local_folder(release, sae_id)) is not None:
+        return load_sae(local, device)
+    release = str(release)
     place = place_of(release, sae_id, table)
     commit = commit_of(place.repository, revision)
     folder = fetched_folder(place.repository, place.folder, commit)

@@ -12,9 +12,10 @@ from typing import Any
 
 from saelib.language.hub import HubError, fetching, network_errors
 from saelib.run.files import replace_folder
+from saelib.run.manifest import MANIFEST
 from saelib.run.reading import read_json_object
 from saelib.run.secrets import one_line
-from saelib.sae.folder import CONFIG, COPY, LINEAGE, WEIGHTS, check_sae
+from saelib.sae.folder import CONFIG, COPY, LINEAGE, WEIGHTS, check_sae, load_sae
 from saelib.sae.releases.hub import check_repository, is_inside
 
 CARD = "README.md"
@@ -82,7 +83,8 @@ def upload_of(repository: str, folders: Mapping[str, Path], card: str) -> Upload
         folders: of finished SAEs, by their place in the repository.
 
     Raises:
-        ValueError: no repository can have this name, or a place is none inside one, or that of two; or there is no SAE.
+        ValueError: no repository can have this name, or a place is none inside one, or that of two; or there is no SAE,
+            or one of somebody else, which has no checksums, is none that is read here.
         FileNotFoundError, DamagedFileError: a folder is not what was written.
     """
     check_repository(repository)
@@ -93,7 +95,7 @@ def upload_of(repository: str, folders: Mapping[str, Path], card: str) -> Upload
         place = _one_way(asked)
         if f"{place}/{WEIGHTS}" in files:
             raise ValueError(f"place {asked!r} is taken by another SAE; give each a folder of its own")
-        check_sae(folder)
+        (check_sae if (folder / MANIFEST).is_file() else load_sae)(folder)
         for name in (CONFIG, LINEAGE):
             if (folder / name).is_file():
                 files[f"{place}/{name}"] = _public(read_json_object(folder / name, COPY))

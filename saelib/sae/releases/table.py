@@ -52,7 +52,7 @@ def place_of(release: str, sae_id: str, table: Path | str | None = None) -> Plac
     at_hand = "no list of SAELens's releases is at hand" if path is None else f"{path} does not name it"
     raise ValueError(
         f"release={release!r}: {at_hand}; give table='.../{LIST}' of an installed sae_lens, or the repository itself "
-        "as the release (owner/name) and the SAE's folder as sae_id"
+        "as the release (owner/name) and the SAE's folder as sae_id; a folder of this machine of that name is not there"
     )
 
 

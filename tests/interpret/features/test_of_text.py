@@ -94,7 +94,7 @@ def test_an_empty_text_and_an_sae_that_is_not_there_are_refused(interpretation: 
         features_of(TEXT, interpretation, arm="sideways")
     with pytest.raises(ValueError, match="layer=7: the SAEs of the arm scratch have layer 0, 1, 2"):
         features_of(TEXT, interpretation, layer=7)
-    with pytest.raises(ValueError, match="tokens exceed the context"):
+    with pytest.raises(ValueError, match="text has 2,803 tokens with .* reads at most 128: give a shorter one"):
         features_of("small things " * 400, interpretation)
 
 
@@ -119,11 +119,15 @@ def test_blanks_and_signs_that_nobody_sees_are_seen(piece: str, shown: str) -> N
 
 
 def test_what_no_tokenizer_takes_is_refused_by_name(interpretation: Interpretation) -> None:
-    wrong: list[tuple[Any, int, str]] = [
+    wrong: list[tuple[Any, Any, str]] = [
         (None, 5, "text=None: should be a text"),
         ("so \ud83d", 5, r"text='so \\ud83d': half of a sign stands at 3; write the whole one"),
         (TEXT, 0, "top=0: should be 1 or more features at a token"),
         (TEXT, -1, "top=-1: should be 1 or more"),
+        (TEXT, 2.5, "top=2.5: should be 1 or more"),
+        (TEXT, True, "top=True: should be 1 or more"),
+        (TEXT, "5", "top='5': should be 1 or more"),
+        (TEXT, None, "top=None: should be 1 or more"),
     ]
     sae = interpretation.experiment.sae("scratch", 0)
     for text, top, message in wrong:

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -162,6 +163,49 @@ def test_a_folder_of_our_own_is_read_as_everywhere(tmp_path: Path) -> None:
     (tmp_path / "mine" / "cfg.json").write_text(json.dumps({"architecture": "gated"}))
     with pytest.raises(DamagedFileError, match="cfg.json is not what manifest.json says"):
         load_release(str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("release", ["{folder}/no", "./no", "../no", "~/no/such", "a/b/c", "C:\\saes"])
+def test_a_path_where_nothing_is_is_no_name(tmp_path: Path, release: str) -> None:
+    with pytest.raises(FileNotFoundError, match="release='.*': there is no such folder"):
+        load_release(release.format(folder=tmp_path))
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        load_release(Path(release.format(folder=tmp_path)))
+
+
+def test_what_can_be_no_folder_is_said_so(tmp_path: Path) -> None:
+    config = save_as_authors(tmp_path / "made", known_sae(), 3) / "cfg.json"
+    with pytest.raises(FileNotFoundError, match="cfg.json': is a file; give the folder that it is in"):
+        load_release(config)
+    with pytest.raises(FileNotFoundError, match="cannot be a folder .File name too long"):
+        load_release("x" * 5000)
+    with pytest.raises(FileNotFoundError, match="cannot be a folder .Could not determine home"):
+        load_release("~nobody-of-this-name/saes")
+
+
+@pytest.mark.parametrize("release", ["", " ", None, 5, b"saes", ["saes"]])
+def test_a_release_is_a_name_or_a_path(release: Any) -> None:
+    with pytest.raises(ValueError, match="release=.*: should be a name of SAELens's list, a repository"):
+        load_release(release)
+
+
+@pytest.mark.parametrize("sae_id", ["../other", "/etc", "a/../../b"])
+def test_an_sae_is_inside_its_folder(tmp_path: Path, sae_id: str) -> None:
+    with pytest.raises(ValueError, match=f"sae_id='{sae_id}': is no folder inside {tmp_path}"):
+        load_release(tmp_path, sae_id)
+
+
+@pytest.mark.parametrize("sae_id", [None, 5])
+def test_an_sae_has_a_name(tmp_path: Path, sae_id: Any) -> None:
+    for release in (tmp_path, "some/saes"):
+        with pytest.raises(ValueError, match="sae_id=.*: should be the name of an SAE, or its folder in the release"):
+            load_release(release, sae_id)
+
+
+@pytest.mark.parametrize("revision", [5, "", b"main"])
+def test_a_revision_is_a_name(revision: Any) -> None:
+    with pytest.raises(ValueError, match="revision=.*: should be a branch, tag or commit, or None"):
+        load_published("scratch", 3, "500M", revision=revision)
 
 
 @pytest.mark.enable_socket

@@ -15,7 +15,7 @@ from saelib.sae.releases.hub import is_repository
 from saelib.sae.releases.load import load_release
 from saelib.sae.releases.push import Upload, public_name, send, upload_of
 from tests.helpers.release_hub import serve_releases
-from tests.helpers.small_releases import known_sae
+from tests.helpers.small_releases import known_sae, save_as_authors
 
 CARD = "---\nlicense: mit\n---\n\n# Two SAEs\n"
 X = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
@@ -90,6 +90,17 @@ def test_an_earlier_upload_of_other_saes_stays(upload: Upload, tmp_path: Path) -
     with pytest.raises(FileExistsError, match="name a folder that is not there"):
         upload_of("me/saes", {"forward/L2/seed0": tmp_path / "L2"}, CARD).write(folder)
     assert (folder / "forward" / "L3" / "seed0" / "cfg.json").is_file()
+
+
+def test_an_sae_of_others_is_sent_only_if_it_can_be_read(tmp_path: Path) -> None:
+    folder = save_as_authors(tmp_path / "authors", known_sae(), 3)
+    assert upload_of("me/saes", {"L3": folder}, CARD).files["L3/sae_weights.safetensors"]
+    save_as_authors(folder, known_sae(), 3, 0.5)
+    with pytest.raises(ValueError, match="thresholds up to 0.5"):
+        upload_of("me/saes", {"L3": folder}, CARD)
+    (folder / "sae_weights.safetensors").write_bytes(b"cut off")
+    with pytest.raises(DamagedFileError, match="sae_weights.safetensors"):
+        upload_of("me/saes", {"L3": folder}, CARD)
 
 
 @pytest.mark.enable_socket
