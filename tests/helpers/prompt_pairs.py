@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from saelib.interpret.circuits.tasks.prompts import Draw, Example, Words
+
 
 class Pairs(NamedTuple):
     clean: np.ndarray
@@ -26,3 +28,15 @@ def random_pairs(vocabulary: int, prompts: int = 10, context: int = 7, seed: int
     patch[:, changed] = (patch[:, changed] + 1 + random.integers(0, vocabulary - 1, prompts)) % vocabulary
     answer = random.integers(0, vocabulary, prompts)
     return Pairs(clean, patch, answer, (answer + 1) % vocabulary)
+
+
+def any_tokens(words: Words) -> Draw:
+    """A task of random tokens; the last but one is another in the patch."""
+
+    def draw(random: np.random.Generator) -> Example:
+        clean = random.integers(300, size=6)
+        patch = clean.copy()
+        patch[-2] = (clean[-2] + 1 + random.integers(100)) % 300
+        return Example([*words.beginning, *clean.tolist()], [*words.beginning, *patch.tolist()], 3, 4)
+
+    return draw

@@ -70,6 +70,6 @@ def model_of(logits: Callable[[np.ndarray], np.ndarray], tokenizer: Any = None, 
         return torch.from_numpy(logits(seen[-1])).float().unsqueeze(1)
 
     return SimpleNamespace(
-        name="made", n_layers=n_layers, device=torch.device("cpu"), tokenizer=tokenizer,
+        name="made", n_ctx=None, n_layers=n_layers, device=torch.device("cpu"), tokenizer=tokenizer,
         residual_streams=residual_streams, logits_from=logits_from,
     )  # fmt: skip

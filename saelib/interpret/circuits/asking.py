@@ -81,11 +81,11 @@ class Finder:
         """Twice as many as the config says: for effects and means, and for the scores.
 
         Raises:
-            TaskError: the tokenizer has none such, or no SAE reads a position of them.
+            TaskError: the tokenizer has none such, or the model or no SAE reads them.
         """
-        tokenizer, count = self.interpretation.model.tokenizer, 2 * self.config.circuit_prompts
-        found = make_prompts(task, tokenizer, count, self.config.seed, rows_beginning(self.interpretation))
-        check_length(found.clean.shape[1], self.interpretation.skipped)
+        model, count = self.interpretation.model, 2 * self.config.circuit_prompts
+        found = make_prompts(task, model.tokenizer, count, self.config.seed, rows_beginning(self.interpretation))
+        check_length(found.clean.shape[1], self.interpretation.skipped, model.n_ctx)
         return found
 
     def accuracy(self, task: str) -> pd.DataFrame:

@@ -75,13 +75,15 @@ def questions_for(
         held_out: rows that begin so.
         count: at most.
         seed: of which are taken.
-        skipped: positions at the start of a prompt that no SAE reads; shorter prompts are left out.
+        skipped: positions at the start of a prompt that no SAE reads; shorter prompts are left out, and those that
+            the model does not read.
 
     Raises:
         TaskError: it is sure of too little text, either; or that is too short.
     """
     asked = single_token_facts(Words(model.tokenizer, beginning))
-    read = [place for place, prompt in enumerate(asked.prompts) if len(prompt) > skipped]
+    longest = np.inf if model.n_ctx is None else model.n_ctx
+    read = [place for place, prompt in enumerate(asked.prompts) if skipped < len(prompt) <= longest]
     asked = replace(asked.take(read), tried=len(read))
     if len(asked):
         known = _preferred(model, asked)
@@ -89,7 +91,7 @@ def questions_for(
         if is_known and known.sum() >= LEAST_PROMPTS:
             kept = np.random.default_rng(seed).permutation(np.flatnonzero(known))[:count]
             return replace(asked.take(np.sort(kept)), accuracy=float(known.mean()))
-    check_length(len(beginning) + _text_length(held_out), skipped)
+    check_length(len(beginning) + _text_length(held_out), skipped, model.n_ctx)
     return confident_prompts(model, beginning, held_out, count, seed)
 
 
@@ -129,15 +131,17 @@ def confident_prompts(
         TaskError: there are fewer than `LEAST_PROMPTS`.
     """
     length = _text_length(held_out)
-    windows, following = _windows(Words(model.tokenizer), held_out, len(beginning), length, count, seed)
+    tried = TRIED * max(count, LEAST_PROMPTS)
+    windows, following = _windows(Words(model.tokenizer), held_out, len(beginning), length, tried, seed)
     prompts = np.concatenate([np.tile(np.array(beginning, np.int64), (len(windows), 1)), windows], axis=1)
     right, wrong, sure = _two_likeliest(model, prompts)
-    kept = np.flatnonzero(sure & (right == following))[:count]
-    if len(kept) < LEAST_PROMPTS:
+    found = np.flatnonzero(sure & (right == following))
+    if len(found) < LEAST_PROMPTS:
         raise TaskError(
-            f"{model.name} is sure (a probability of {CONFIDENT:g} or more) of the next word at {len(kept)} places of "
+            f"{model.name} is sure (a probability of {CONFIDENT:g} or more) of the next word at {len(found)} places of "
             f"{len(held_out)} held-out rows, {LEAST_PROMPTS} are needed; take more rows (held_out_rows)"
         )
+    kept = found[:count]
     rows = tuple(tuple(map(int, prompts[place])) for place in kept)
     return Questions("text", rows, right[kept], wrong[kept], float((right == following).mean()), len(prompts))
 
@@ -148,13 +152,13 @@ def _text_length(held_out: Int[np.ndarray, "rows context"]) -> int:
 
 
 def _windows(
-    words: Words, held_out: np.ndarray, start: int, length: int, count: int, seed: int
+    words: Words, held_out: np.ndarray, start: int, length: int, tried: int, seed: int
 ) -> tuple[Int[np.ndarray, "windows length"], Int[np.ndarray, " windows"]]:
     """Pieces of rows in front of whole words, and these words, drawn from all there are."""
     whole = {token for token in np.unique(held_out) if _is_word(words.text(int(token)))}
     places = [(row, place) for row in range(len(held_out)) for place in range(start + length, held_out.shape[1])
               if held_out[row, place] in whole]  # fmt: skip
-    drawn = np.random.default_rng(seed).permutation(len(places))[: TRIED * count]
+    drawn = np.random.default_rng(seed).permutation(len(places))[:tried]
     chosen = [places[one] for one in drawn]
     pieces = [held_out[row, place - length : place] for row, place in chosen]
     following = [held_out[row, place] for row, place in chosen]

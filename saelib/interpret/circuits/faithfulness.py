@@ -56,7 +56,8 @@ class Evaluated:
         total, error = self._total, _standard_error(self.model - self.empty)
         if abs(total) > max(2 * error, LEAST_EFFECT):
             return ""
-        return f"ablating every feature moves the logit difference by {total:.2g} ± {error:.2g}: nothing to share out"
+        moved = f"ablating every feature moves the logit difference by {total:.2g} ± {error:.2g}"
+        return f"{moved}: nothing, or too little that is sure, to share out"
 
     @property
     def score(self) -> float:

@@ -117,7 +117,7 @@ def _bounds(
 def circuit_scores(table: pd.DataFrame, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Faithfulness and completeness of each kind of SAE, mean over layers, by direction.
 
-    An SAE without a score, as ablation of all its features moves nothing, is left out with all of its layer and
+    An SAE without a score, as ablation of all its features moves too little, is left out with all of its layer and
     replicate, so that means of different SAEs are of the same layers; a zero-shot one goes from that task alone. Where
     sources lie at several distances, the zero-shot one is the nearest.
 

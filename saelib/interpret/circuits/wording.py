@@ -9,6 +9,7 @@ import pandas as pd
 
 from saelib.interpret.circuits.tables import EQUAL, MEASURES
 from saelib.interpret.circuits.tasks.library import TASKS
+from saelib.interpret.config import InterpretConfig
 from saelib.results.text import with_interval
 from saelib.transfer.directions import transfer_arms
 from saelib.transfer.wording import arm_label
@@ -88,11 +89,27 @@ def curve_table(scores: pd.DataFrame, measure: str, choice: str = "attribution")
     """
     rows = scores[(scores["measure"] == measure) & (scores["choice"] == choice)]
     texts = rows.assign(text=[with_interval(line, 2) for line in rows.to_dict("records")])
-    texts["share"] = texts["share"].map("{:.2%}".format)
     texts["task"], texts["SAE"] = texts["task"].map(task_label), texts["arm"].map(sae_label)
     sizes = list(dict.fromkeys(texts["share"]))
     wide = texts.pivot(index=["task", "direction", "SAE"], columns="share", values="text")
-    return wide[sizes].reset_index().rename_axis(columns=None)
+    return wide[sizes].rename(columns=share_label).reset_index().rename_axis(columns=None)
+
+
+def share_label(share: float) -> str:
+    """A share of the features; a small one with so many digits that the next larger circuit has another label."""
+    return f"{share:.2%}" if share >= 0.001 else f"{100 * share:.4g}%"
+
+
+def method_text(config: InterpretConfig) -> str:
+    """By what this run chooses circuits and ablates: the paper's way, or that of its parameters."""
+    steps = (
+        "one gradient" if config.integrated_steps == 1 else f"integrated gradients of {config.integrated_steps} steps"
+    )
+    return (
+        f"Here: effects by {steps}, the largest {'signed' if config.signed else 'absolute'} ones "
+        f"{'summed over positions' if config.summed else 'at each position'}; ablated features stand at "
+        f"{'their means over clean prompts' if config.ablation == 'mean' else 'what they are in the patched prompt'}."
+    )
 
 
 def patching_table(agreement: pd.DataFrame) -> pd.DataFrame:

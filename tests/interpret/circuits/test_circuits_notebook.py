@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from saelib.interpret.circuits.tasks import library
 from saelib.interpret.interpretation import Interpretation
 from tests.helpers.notebook_cells import run_cells, sentences
+from tests.helpers.prompt_pairs import any_tokens
 from tests.helpers.small_interpretations import small_parameters
 from tests.interpret.conftest import CopyInterpretation
 
@@ -47,3 +50,16 @@ def test_layers_that_the_run_lacks_are_refused_before_anything_is_trained(
     monkeypatch.setattr("saelib.transfer.stages.train_phase", lambda *_: pytest.fail("SAEs were trained"))
     with pytest.raises(ValueError, match=r"circuit_layers=\[9\]: the run has no transfers of \[9\]; choose from"):
         run_cells(NAME, parameters | {"circuit_layers": [9]}, monkeypatch)
+
+
+def test_where_no_sae_has_a_score_it_says_so_and_ends(
+    parameters: dict[str, Any], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A random model that "does" a task, of which no feature moves enough."""
+    monkeypatch.setitem(library.TASKS, "repeats", library.Task("any tokens", any_tokens))
+    monkeypatch.setattr("saelib.interpret.circuits.tasks.accuracy.LEAST", 0.0)
+    monkeypatch.setattr("saelib.interpret.circuits.tasks.accuracy.LEAST_FALL", -np.inf)
+    monkeypatch.setattr("saelib.interpret.circuits.faithfulness.LEAST_EFFECT", np.inf)
+    said = sentences(run_cells(NAME, parameters, monkeypatch))
+    (scores,) = [text for text in said if "pairs of an SAE and a task" in text]
+    assert "have no score, as what ablating every feature of the SAE moves is nothing, or less than two" in scores

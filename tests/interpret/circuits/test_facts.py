@@ -102,6 +102,8 @@ def test_text_is_taken_where_the_model_is_sure_of_a_whole_word_that_comes() -> N
     tokenizer.texts = [*WORDS]
     found = confident_prompts(model_of(logits, tokenizer), [5, 5], rows, 30, 0)
     assert found.kind == "text" and 8 <= len(found) <= 30
+    few = confident_prompts(model_of(logits, tokenizer), [5, 5], rows, 5, 0)  # fewer are asked for than are needed
+    assert len(few) == 5
     windows = {tuple(row[start : start + 20].tolist()): row[start + 20] for row in rows for start in range(2, 20)}
     for prompt, right, wrong in zip(found.prompts, found.right, found.wrong, strict=True):
         assert prompt[:2] == (5, 5) and len(prompt) == 22
@@ -140,3 +142,14 @@ def test_prompts_that_no_sae_reads_are_left_out() -> None:
     assert found.tried == len(found)
     with pytest.raises(TaskError, match=r"its prompts have 5 tokens, and no SAE of this run reads the first 99"):
         questions_for(model, [END], np.zeros((1, 8), int), 1000, 0, 99)
+
+
+def test_facts_longer_than_the_models_context_are_left_out() -> None:
+    model, asked = knowing(WordTokenizer().learn(), 96)
+    lengths = sorted(map(len, asked.prompts))
+    model.n_ctx = lengths[len(lengths) // 2]
+    found = questions_for(model, [END], np.zeros((1, 8), int), 1000, 0)
+    assert sorted(map(len, found.prompts)) == [length for length in lengths if length <= model.n_ctx]
+    model.n_ctx = 4
+    with pytest.raises(TaskError, match=r"its prompts have 5 tokens, and the model reads 4 at most"):
+        questions_for(model, [END], np.zeros((1, 8), int), 1000, 0)

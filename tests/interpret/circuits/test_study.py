@@ -19,9 +19,10 @@ from saelib.interpret.circuits.asking import Asker, Finder, rows_beginning
 from saelib.interpret.circuits.facts import Questions
 from saelib.interpret.circuits.tables import attribution_curves, circuit_scores
 from saelib.interpret.circuits.tasks import accuracy, library
-from saelib.interpret.circuits.tasks.prompts import Draw, Example, TaskError, Words
+from saelib.interpret.circuits.tasks.prompts import TaskError
 from saelib.interpret.interpretation import Interpretation
 from saelib.run.reading import DamagedFileError
+from tests.helpers.prompt_pairs import any_tokens
 from tests.interpret.conftest import CopyInterpretation
 
 PROMPTS = 12
@@ -30,18 +31,6 @@ CHANGES: MappingProxyType[str, Any] = MappingProxyType({
     "feature_arms": ["forward", "backward_affine"], "faithfulness_shares": [0.1, 0.5], "completeness_shares": [0.05],
     "patching_features": 6, "facts": 5,
 })  # fmt: skip
-
-
-def any_tokens(words: Words) -> Draw:
-    """A task of random tokens; the last but one is another in the patch."""
-
-    def draw(random: np.random.Generator) -> Example:
-        clean = random.integers(300, size=6)
-        patch = clean.copy()
-        patch[-2] = (clean[-2] + 1 + random.integers(100)) % 300
-        return Example([*words.beginning, *clean.tolist()], [*words.beginning, *patch.tolist()], 3, 4)
-
-    return draw
 
 
 @pytest.fixture
@@ -268,3 +257,12 @@ def test_a_task_whose_prompts_no_sae_reads_has_a_reason_and_no_score(
     (line,) = Finder(small).accuracy("repeats").to_dict("records")
     assert not line["scored"]
     assert line["reason"] == f"its prompts have {length} tokens, and no SAE of this run reads the first {length}"
+
+
+def test_a_task_longer_than_the_models_context_has_a_reason_and_no_score(
+    small: Interpretation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = 6 + len(rows_beginning(small))
+    monkeypatch.setattr(small.model, "n_ctx", length - 1)
+    (line,) = Finder(small).accuracy("repeats").to_dict("records")
+    assert line["reason"] == f"its prompts have {length} tokens, and the model reads {length - 1} at most"

@@ -19,6 +19,7 @@ from saelib.interpret.circuits.tables import (
     patching_agreement,
     roles,
 )
+from saelib.interpret.config import resolve_interpret_config
 from tests.helpers.circuit_tables import made_attribution, made_circuits, made_patching
 
 DRAWS = {"seed": 0, "resamples": 300}
@@ -294,3 +295,22 @@ def test_too_few_prompts_are_told() -> None:
     )
     assert "fewer" not in wording.prompts_text(attributed.assign(wanted=5, tried=96))
     assert wording.prompt_values(attributed.iloc[:0]) == {}
+
+
+def test_circuits_of_two_sizes_have_two_names() -> None:
+    shares = [k / d_sae for d_sae in (49152, 24576, 1000) for k in (1, 2, 3, 4, 5, 20, 80)]
+    assert len({wording.share_label(share) for share in shares}) == len(set(shares))
+    assert [wording.share_label(share) for share in (0.0007, 0.02, 0.00001)] == ["0.07%", "2.00%", "0.001%"]
+
+
+def test_the_method_is_told_as_it_is() -> None:
+    plain = resolve_interpret_config(preset="smoke")
+    assert wording.method_text(plain) == (
+        "Here: effects by one gradient, the largest signed ones at each position; ablated features stand at their "
+        "means over clean prompts."
+    )
+    other = plain.replace(ablation="patch", signed=False, summed=True, integrated_steps=3)
+    assert wording.method_text(other) == (
+        "Here: effects by integrated gradients of 3 steps, the largest absolute ones summed over positions; ablated "
+        "features stand at what they are in the patched prompt."
+    )

@@ -24,16 +24,19 @@ class TaskError(ValueError):
     """A task that cannot be set with this tokenizer; the message says why."""
 
 
-def check_length(length: int, skipped: int) -> None:
-    """Refuse prompts of which no SAE would read a position.
+def check_length(length: int, skipped: int, context: int | None) -> None:
+    """Refuse prompts that the model does not read, or of which no SAE would read a position.
 
     Args:
         length: of the prompts, in tokens.
         skipped: positions at their start that no SAE learned from.
+        context: the most tokens that the model reads; None is no limit.
 
     Raises:
-        TaskError: there are no others.
+        TaskError: they are longer, or have no other positions.
     """
+    if context is not None and length > context:
+        raise TaskError(f"its prompts have {length} tokens, and the model reads {context} at most")
     if length <= skipped:
         raise TaskError(f"its prompts have {length} tokens, and no SAE of this run reads the first {skipped}")
 
