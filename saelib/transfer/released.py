@@ -75,17 +75,17 @@ def _chosen(
 ) -> pd.DataFrame:
     """Their rows of the evaluation, each with its place."""
     whole = read_results(experiment).evaluation
-    own = whole[(whole["sae_layer"] == whole["act_layer"]) & whole["arm"].isin(_phases(experiment))]
+    every = own = whole[(whole["sae_layer"] == whole["act_layer"]) & whole["arm"].isin(_phases(experiment))]
     for name, column, asked in (("arm", "arm", arms), ("layer", "sae_layer", layers)):
         if asked is None:
             continue
         if isinstance(asked, str) or not isinstance(asked, Collection):
             raise ValueError(f"{name}s={asked!r}: should be a list, [{asked!r}], or None for all")
         for one in asked:
-            check_choice(name, one, own[column].tolist())
+            check_choice(name, one, every[column].tolist())
         own = own[own[column].isin(asked)]
     if tokens is not None:
-        check_choice("tokens", tokens, own["tokens"].tolist())
+        check_choice("tokens", tokens, every["tokens"].tolist())
     wanted = own.groupby("arm")["tokens"].transform("max") if tokens is None else tokens
     chosen = own[(own["tokens"] == wanted) & ~has_diverged(own)]
     if chosen.empty:

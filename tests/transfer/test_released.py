@@ -66,6 +66,8 @@ def test_what_is_chosen_is_what_is_sent(run: Experiment) -> None:
                          ({"layers": 1}, r"layers=1: should be a list, \[1\]"),
                          ({"arms": []}, r"there is no SAE to send: arms=\[\], layers=None"),
                          ({"layers": []}, "there is no SAE to send"),
+                         ({"arms": [], "layers": [1], "tokens": 1024}, "there is no SAE to send"),
+                         ({"arms": ["forward"], "layers": [0]}, "there is no SAE to send"),
                          ({"tokens": 5}, "tokens=5: this run has tokens 0, 1024, 2048")):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             push_saes(run, "me/saes", **wrong)

@@ -29,9 +29,9 @@ def local_folder(release: object, sae_id: object = "") -> Path | None:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, RuntimeError) as error:  # longer than a disk takes; the home of nobody
         raise FileNotFoundError(f"{shown}: cannot be a folder ({getattr(error, 'strerror', error)})") from None
-    if is_folder and not is_inside(sae_id):
-        raise ValueError(f"sae_id={sae_id!r}: is no folder inside {path}")
     if is_folder:
+        if not is_inside(sae_id):
+            raise ValueError(f"sae_id={sae_id!r}: is no folder inside {path}")
         return path / sae_id
     if is_file:
         raise FileNotFoundError(f"{shown}: is a file; give the folder that it is in")
